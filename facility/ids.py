@@ -17,10 +17,9 @@ class NewId(Protocol):
 
 def new_id(at_ms: int) -> str:
     """A UUIDv7 whose time part is `at_ms`, as the canonical 36-character text."""
-    seconds, ms = divmod(at_ms, 1000)
-    return str(uuid7(seconds, ms * 1_000_000))
+    return str(uuid7(nanoseconds=at_ms * 1_000_000))
 
 
 def is_slug(text: str) -> bool:
-    """True for a site, agent, device or rule id: 1 to 63 of a-z 0-9 _ -, beginning and ending with a letter or digit."""
+    """True for a site, agent, device or rule id: 1 to 63 of a-z 0-9 _ -, a letter or digit at both ends."""
     return SLUG.fullmatch(text) is not None

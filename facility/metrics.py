@@ -1,0 +1,297 @@
+"""The metric register: every canonical metric once. Profiles map vendor points to it; everything else speaks only it.
+
+Renaming a metric is a breaking change of history, rules and dashboards. A point no metric fits ships as
+`unmapped.<vendor>.<name>`. Numbers are stored in the base unit of their quantity (`facility.units`); `display` is
+what people read. States are stored and exported as the integer codes of `facility.states`.
+"""
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import TypedDict, Unpack
+
+from facility.states import STATES, StateSet
+from facility.units import BASE_UNIT, PROMETHEUS_SUFFIX, Quantity, Unit
+
+UNMAPPED = re.compile(r"unmapped\.[a-z0-9_-]+\.[a-z0-9_.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One entry of the register.
+
+    minimum and maximum bound what is physically possible (base unit): outside is `out_of_range`, never an alarm.
+    slew is the fastest believable change in base units a second, None where steps are normal.
+    counter marks a value that only grows until it wraps or is reset.
+    """
+
+    name: str
+    quantity: Quantity
+    en: str
+    zh: str
+    display: Unit
+    decimals: int = 1
+    minimum: float | None = None
+    maximum: float | None = None
+    slew: float | None = None
+    states: StateSet | None = None
+    counter: bool = False
+
+    @property
+    def unit(self) -> Unit:
+        """The base unit values of this metric are kept in."""
+        return BASE_UNIT[self.quantity]
+
+    @property
+    def prometheus_name(self) -> str:
+        """E.g. `coldaisle_room_temperature_celsius`; counters end in `_total`, states carry codes."""
+        name = "coldaisle_" + self.name.replace(".", "_").replace("-", "_")
+        suffix = "" if self.states else PROMETHEUS_SUFFIX[self.unit]
+        if suffix and not name.endswith(f"_{suffix}"):
+            name += f"_{suffix}"
+        return name + "_total" if self.counter else name
+
+
+class UnknownMetricError(KeyError):
+    """A name the register does not hold; says which names are near."""
+
+    def __init__(self, name: str) -> None:
+        near = difflib.get_close_matches(name, REGISTER, n=3)
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        super().__init__(f"unknown metric {name!r}{hint}")
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class _Range(TypedDict, total=False):
+    minimum: float
+    maximum: float
+    slew: float
+
+
+# Ranges: what the sensor technology or the plant can show at all, wide enough that a real emergency is never refused.
+_AIR: _Range = {
+    "minimum": -40.0,
+    "maximum": 100.0,
+    "slew": 2.0,
+}  # XY-MD02, HWg and AKCP probes are rated -40..+125 degrees
+_RH: _Range = {"minimum": 0.0, "maximum": 100.0, "slew": 10.0}
+_WATER: _Range = {"minimum": -40.0, "maximum": 120.0, "slew": 2.0}
+_PCT: _Range = {"minimum": 0.0, "maximum": 100.0}
+_MAINS_V: _Range = {"minimum": 0.0, "maximum": 1000.0}  # low voltage by IEC 60038 ends at 1000 V
+_AMPS: _Range = {"minimum": 0.0, "maximum": 10_000.0}
+_HZ: _Range = {"minimum": 0.0, "maximum": 1000.0}
+_POS: _Range = {"minimum": 0.0}
+
+
+def _number(
+    name: str,
+    quantity: Quantity,
+    en: str,
+    zh: str,
+    *,
+    display: Unit | None = None,
+    decimals: int = 1,
+    counter: bool = False,
+    **limits: Unpack[_Range],
+) -> Metric:
+    return Metric(
+        name=name,
+        quantity=quantity,
+        en=en,
+        zh=zh,
+        display=display or BASE_UNIT[quantity],
+        decimals=decimals,
+        counter=counter,
+        **limits,
+    )
+
+
+def _state(name: str, en: str, zh: str, states: str) -> Metric:
+    return Metric(name=name, quantity=Quantity.STATE, en=en, zh=zh, display=Unit.NONE, states=STATES[states])
+
+
+_Q = Quantity
+_ALL: tuple[Metric, ...] = (
+    # Room
+    _number("room.temperature", _Q.TEMPERATURE, "Temperature", "温度", **_AIR),
+    _number("room.humidity", _Q.RATIO, "Relative humidity", "相对湿度", **_RH),
+    _number("room.dew_point", _Q.TEMPERATURE, "Dew point", "露点温度", minimum=-80.0, maximum=60.0),
+    _number("room.absolute_humidity", _Q.ABSOLUTE_HUMIDITY, "Absolute humidity", "绝对湿度", minimum=0.0, maximum=600.0),
+    _number("room.pressure.differential", _Q.PRESSURE, "Differential pressure", "静压差", minimum=-10_000.0, maximum=10_000.0),
+    _number("air.pressure.barometric", _Q.PRESSURE, "Barometric pressure", "气压", display=Unit.HECTOPASCAL,
+            minimum=50_000.0, maximum=115_000.0, slew=500.0),
+    _number("air.velocity", _Q.SPEED, "Air velocity", "风速", decimals=2, minimum=0.0, maximum=50.0),
+    _number("air.flow", _Q.AIRFLOW, "Air flow", "风量", decimals=0, **_POS),
+    _number("air.co2", _Q.CONCENTRATION, "CO₂ concentration", "二氧化碳浓度", decimals=0, minimum=0.0, maximum=50_000.0),
+    _number("room.sound_level", _Q.SOUND, "Sound level", "噪声", minimum=0.0, maximum=160.0),
+    _number("outdoor.temperature", _Q.TEMPERATURE, "Outdoor temperature", "室外温度", minimum=-60.0, maximum=70.0),
+    _number("outdoor.humidity", _Q.RATIO, "Outdoor humidity", "室外湿度", **_RH),
+    _state("leak.state", "Water leak", "漏水检测", "leak"),
+    _number("leak.distance", _Q.LENGTH, "Leak distance", "漏水定位", minimum=0.0, maximum=5_000.0),
+    _number("leak.cable.current", _Q.CURRENT, "Leak cable current", "漏水感应绳电流", decimals=6, minimum=0.0, maximum=1.0),
+    _number("leak.cable.length", _Q.LENGTH, "Leak cable length", "漏水感应绳长度", minimum=0.0, maximum=5_000.0),
+    _state("door.state", "Door", "门禁", "door"),
+    _state("smoke.state", "Smoke detector", "烟感", "smoke"),
+    _state("motion.state", "Motion detector", "红外探测", "motion"),
+    _state("power.state", "Power presence", "市电检测", "presence"),
+    _state("contact.state", "Dry contact", "干接点", "contact"),
+    _state("output.relay.state", "Relay output", "继电器输出", "on_off"),
+    _state("sensor.state", "Sensor state", "传感器状态", "health"),
+    # Any device
+    _state("device.state", "Device state", "设备状态", "health"),
+    _state("device.power.state", "Power supply state", "电源状态", "health"),
+    _state("device.communication", "Communication", "通信状态", "communication"),
+    _number("device.uptime", _Q.DURATION, "Uptime", "运行时长", decimals=0, **_POS),
+    _number("device.alarms.active", _Q.COUNT, "Active device alarms", "设备活动告警数", decimals=0, **_POS),
+    # UPS
+    _state("ups.output.source", "Output source", "供电方式", "output_source"),
+    _state("ups.state", "UPS state", "UPS 状态", "health"),
+    _state("ups.mode", "Operating mode", "运行模式", "ups_mode"),
+    _number("ups.output.load", _Q.RATIO, "Output load", "负载率", minimum=0.0, maximum=300.0),
+    _number("ups.output.voltage", _Q.VOLTAGE, "Output voltage", "输出电压", **_MAINS_V),
+    _number("ups.output.voltage.line", _Q.VOLTAGE, "Output line voltage", "输出线电压", **_MAINS_V),
+    _number("ups.output.current", _Q.CURRENT, "Output current", "输出电流", **_AMPS),
+    _number("ups.output.frequency", _Q.FREQUENCY, "Output frequency", "输出频率", **_HZ),
+    _number("ups.output.power", _Q.POWER, "Output active power", "输出有功功率", display=Unit.KILOWATT, decimals=2, **_POS),
+    _number("ups.output.apparent_power", _Q.APPARENT_POWER, "Output apparent power", "输出视在功率",
+            display=Unit.KILOVOLTAMPERE, decimals=2, **_POS),
+    _number("ups.output.power_factor", _Q.COUNT, "Output power factor", "输出功率因数", decimals=2, minimum=-1.0, maximum=1.0),
+    _number("ups.output.energy", _Q.ENERGY, "Output energy", "输出电能", display=Unit.KILOWATTHOUR, counter=True, **_POS),
+    _number("ups.efficiency", _Q.RATIO, "Efficiency", "效率", **_PCT),
+    _number("ups.input.voltage", _Q.VOLTAGE, "Input voltage", "输入电压", **_MAINS_V),
+    _number("ups.input.voltage.line", _Q.VOLTAGE, "Input line voltage", "输入线电压", **_MAINS_V),
+    _number("ups.input.voltage.minimum", _Q.VOLTAGE, "Lowest input voltage", "输入电压最小值", **_MAINS_V),
+    _number("ups.input.voltage.maximum", _Q.VOLTAGE, "Highest input voltage", "输入电压最大值", **_MAINS_V),
+    _number("ups.input.current", _Q.CURRENT, "Input current", "输入电流", **_AMPS),
+    _number("ups.input.frequency", _Q.FREQUENCY, "Input frequency", "输入频率", **_HZ),
+    _number("ups.input.power", _Q.POWER, "Input power", "输入功率", display=Unit.KILOWATT, decimals=2, **_POS),
+    _number("ups.input.apparent_power", _Q.APPARENT_POWER, "Input apparent power", "输入视在功率",
+            display=Unit.KILOVOLTAMPERE, decimals=2, **_POS),
+    _number("ups.input.power_factor", _Q.COUNT, "Input power factor", "输入功率因数", decimals=2, minimum=-1.0, maximum=1.0),
+    _number("ups.input.line_bads", _Q.COUNT, "Mains failures counted", "市电异常次数", decimals=0, counter=True, **_POS),
+    _state("ups.input.state", "Mains state", "市电状态", "supply"),
+    _number("ups.bypass.voltage", _Q.VOLTAGE, "Bypass voltage", "旁路电压", **_MAINS_V),
+    _number("ups.bypass.current", _Q.CURRENT, "Bypass current", "旁路电流", **_AMPS),
+    _number("ups.bypass.frequency", _Q.FREQUENCY, "Bypass frequency", "旁路频率", **_HZ),
+    _number("ups.bypass.power", _Q.POWER, "Bypass power", "旁路功率", display=Unit.KILOWATT, decimals=2, **_POS),
+    _state("ups.bypass.state", "Bypass state", "旁路状态", "supply"),
+    _number("ups.temperature", _Q.TEMPERATURE, "UPS internal temperature", "UPS 内部温度", minimum=-40.0, maximum=150.0),
+    _number("ups.ambient.temperature", _Q.TEMPERATURE, "UPS ambient temperature", "UPS 环境温度", **_AIR),
+    _number("ups.ambient.humidity", _Q.RATIO, "UPS ambient humidity", "UPS 环境湿度", **_RH),
+    _number("ups.rated.apparent_power", _Q.APPARENT_POWER, "Rated apparent power", "额定视在功率",
+            display=Unit.KILOVOLTAMPERE, **_POS),
+    _number("ups.rated.power", _Q.POWER, "Rated power", "额定有功功率", display=Unit.KILOWATT, **_POS),
+    # Battery
+    _number("ups.battery.charge", _Q.RATIO, "Battery charge", "电池剩余容量", **_PCT),
+    _number("ups.battery.runtime", _Q.DURATION, "Battery runtime left", "电池后备时间", display=Unit.MINUTE, decimals=0,
+            minimum=0.0, maximum=10_000_000.0),
+    _number("ups.battery.time_on", _Q.DURATION, "Time on battery", "电池供电时长", decimals=0, **_POS),
+    _number("ups.battery.voltage", _Q.VOLTAGE, "Battery voltage", "电池电压", minimum=-1500.0, maximum=1500.0),
+    _number("ups.battery.voltage.nominal", _Q.VOLTAGE, "Nominal battery voltage", "电池额定电压", **_MAINS_V),
+    _number("ups.battery.current", _Q.CURRENT, "Battery current", "电池电流", minimum=-10_000.0, maximum=10_000.0),
+    _number("ups.battery.temperature", _Q.TEMPERATURE, "Battery temperature", "电池温度", minimum=-40.0, maximum=120.0),
+    _number("ups.battery.capacity", _Q.CHARGE, "Battery capacity", "电池额定容量", **_POS),
+    _number("ups.battery.resistance", _Q.RESISTANCE, "Battery internal resistance", "电池内阻", decimals=4, **_POS),
+    _number("ups.battery.packs", _Q.COUNT, "Battery packs", "电池组数", decimals=0, **_POS),
+    _number("ups.battery.packs.bad", _Q.COUNT, "Bad battery packs", "故障电池组数", decimals=0, **_POS),
+    _state("ups.battery.state", "Battery state", "电池状态", "battery"),
+    _state("ups.battery.charging", "Battery charging", "电池充放电", "charging"),
+    _state("ups.battery.replace", "Battery replacement", "电池更换", "replace"),
+    _state("ups.battery.test", "Battery self-test", "电池自检", "test"),
+    # Precision air conditioners and in-row cooling
+    _number("crac.supply_air.temperature", _Q.TEMPERATURE, "Supply air temperature", "送风温度", **_AIR),
+    _number("crac.supply_air.humidity", _Q.RATIO, "Supply air humidity", "送风湿度", **_RH),
+    _number("crac.return_air.temperature", _Q.TEMPERATURE, "Return air temperature", "回风温度", **_AIR),
+    _number("crac.return_air.humidity", _Q.RATIO, "Return air humidity", "回风湿度", **_RH),
+    _number("crac.rack_inlet.temperature", _Q.TEMPERATURE, "Rack inlet temperature", "机柜进风温度", **_AIR),
+    _number("crac.remote.temperature", _Q.TEMPERATURE, "Remote sensor temperature", "远端传感器温度", **_AIR),
+    _number("crac.supply_air.setpoint", _Q.TEMPERATURE, "Supply air set-point", "送风温度设定", **_AIR),
+    _number("crac.temperature.setpoint", _Q.TEMPERATURE, "Temperature set-point", "温度设定", **_AIR),
+    _number("crac.humidity.setpoint", _Q.RATIO, "Humidity set-point", "湿度设定", **_PCT),
+    _number("crac.temperature.deadband", _Q.TEMPERATURE_DIFFERENCE, "Temperature dead band", "温度死区", minimum=0.0, maximum=50.0),
+    _number("crac.temperature.high_limit", _Q.TEMPERATURE, "High temperature limit", "高温告警设定", **_AIR),
+    _number("crac.temperature.low_limit", _Q.TEMPERATURE, "Low temperature limit", "低温告警设定", **_AIR),
+    _number("crac.humidity.high_limit", _Q.RATIO, "High humidity limit", "高湿告警设定", **_PCT),
+    _number("crac.humidity.low_limit", _Q.RATIO, "Low humidity limit", "低湿告警设定", **_PCT),
+    _number("crac.cooling.output", _Q.RATIO, "Cooling output", "制冷输出", minimum=0.0, maximum=200.0),
+    _number("crac.cooling.power", _Q.POWER, "Cooling power", "制冷量", display=Unit.KILOWATT, **_POS),
+    _number("crac.cooling.demand", _Q.POWER, "Cooling demand", "制冷需求", display=Unit.KILOWATT, **_POS),
+    _number("crac.cooling.demand.ratio", _Q.RATIO, "Cooling demand", "制冷需求比", minimum=0.0, maximum=200.0),
+    _number("crac.heating.output", _Q.RATIO, "Heating output", "加热输出", minimum=0.0, maximum=200.0),
+    _number("crac.humidifying.output", _Q.RATIO, "Humidifying output", "加湿输出", minimum=0.0, maximum=200.0),
+    _number("crac.dehumidifying.output", _Q.RATIO, "Dehumidifying output", "除湿输出", minimum=0.0, maximum=200.0),
+    _number("crac.free_cooling.output", _Q.RATIO, "Free cooling output", "自然冷却输出", minimum=0.0, maximum=200.0),
+    _number("crac.fan.speed", _Q.RATIO, "Fan speed", "风机转速", minimum=0.0, maximum=150.0),
+    _number("crac.fan.rotation", _Q.ROTATION, "Fan rotation", "风机转数", decimals=0, minimum=0.0, maximum=20_000.0),
+    _number("crac.air.flow", _Q.AIRFLOW, "Air flow", "风量", decimals=0, **_POS),
+    _number("crac.valve.position", _Q.RATIO, "Water valve position", "水阀开度", **_PCT),
+    _number("crac.water.inlet.temperature", _Q.TEMPERATURE, "Entering water temperature", "进水温度", **_WATER),
+    _number("crac.water.outlet.temperature", _Q.TEMPERATURE, "Leaving water temperature", "出水温度", **_WATER),
+    _number("crac.water.flow", _Q.AIRFLOW, "Water flow", "水流量", display=Unit.CUBIC_METRE_PER_HOUR, decimals=2, **_POS),
+    _number("crac.refrigerant.suction.pressure", _Q.PRESSURE, "Suction pressure", "吸气压力", display=Unit.BAR,
+            minimum=-100_000.0, maximum=10_000_000.0),
+    _number("crac.refrigerant.discharge.pressure", _Q.PRESSURE, "Discharge pressure", "排气压力", display=Unit.BAR,
+            minimum=-100_000.0, maximum=10_000_000.0),
+    _number("crac.refrigerant.suction.temperature", _Q.TEMPERATURE, "Suction temperature", "吸气温度", minimum=-60.0, maximum=150.0),
+    _number("crac.filter.pressure_drop", _Q.PRESSURE, "Filter pressure drop", "过滤网压差", minimum=0.0, maximum=10_000.0),
+    _number("crac.containment.pressure", _Q.PRESSURE, "Containment pressure", "通道压差", decimals=2, minimum=-1000.0, maximum=1000.0),
+    _number("crac.fan.run_hours", _Q.DURATION, "Fan run hours", "风机运行时间", display=Unit.HOUR, decimals=0, counter=True, **_POS),
+    _number("crac.compressor.run_hours", _Q.DURATION, "Compressor run hours", "压缩机运行时间", display=Unit.HOUR, decimals=0,
+            counter=True, **_POS),
+    _number("crac.humidifier.run_hours", _Q.DURATION, "Humidifier run hours", "加湿器运行时间", display=Unit.HOUR, decimals=0,
+            counter=True, **_POS),
+    _number("crac.heater.run_hours", _Q.DURATION, "Heater run hours", "加热器运行时间", display=Unit.HOUR, decimals=0,
+            counter=True, **_POS),
+    _number("crac.filter.run_hours", _Q.DURATION, "Filter run hours", "过滤网使用时间", display=Unit.HOUR, decimals=0,
+            counter=True, **_POS),
+    _number("crac.compressor.current", _Q.CURRENT, "Compressor current", "压缩机电流", **_AMPS),
+    _number("crac.compressor.starts", _Q.COUNT, "Compressor starts", "压缩机启动次数", decimals=0, counter=True, **_POS),
+    _number("crac.input.voltage", _Q.VOLTAGE, "Supply voltage", "空调输入电压", **_MAINS_V),
+    _number("crac.input.frequency", _Q.FREQUENCY, "Supply frequency", "空调输入频率", **_HZ),
+    _number("crac.power", _Q.POWER, "Power consumption", "空调功率", display=Unit.KILOWATT, decimals=2, **_POS),
+    _state("crac.state", "Unit state", "空调运行状态", "crac_mode"),
+    _state("crac.alarm.state", "Unit alarm", "空调告警", "health"),
+    _state("crac.fan.state", "Fan", "风机", "on_off"),
+    _state("crac.compressor.state", "Compressor", "压缩机", "on_off"),
+    _state("crac.cooling.state", "Cooling", "制冷", "on_off"),
+    _state("crac.heating.state", "Heating", "加热", "on_off"),
+    _state("crac.humidifying.state", "Humidifying", "加湿", "on_off"),
+    _state("crac.dehumidifying.state", "Dehumidifying", "除湿", "on_off"),
+    _state("crac.free_cooling.state", "Free cooling", "自然冷却", "on_off"),
+    _state("crac.airflow.state", "Air flow alarm", "气流丢失告警", "health"),
+    _state("crac.compressor.high_pressure.state", "Compressor high pressure", "压缩机高压告警", "health"),
+    _state("crac.compressor.low_pressure.state", "Compressor low pressure", "压缩机低压告警", "health"),
+    _state("crac.temperature.high.state", "High temperature alarm", "空调高温告警", "health"),
+    _state("crac.temperature.low.state", "Low temperature alarm", "空调低温告警", "health"),
+    _state("crac.filter.state", "Filter", "过滤网", "health"),
+    _state("crac.humidifier.state", "Humidifier", "加湿器", "health"),
+    _state("crac.leak.state", "Unit water leak", "空调漏水", "leak"),
+    # Power distribution
+    _number("power.voltage", _Q.VOLTAGE, "Voltage", "电压", **_MAINS_V),
+    _number("power.current", _Q.CURRENT, "Current", "电流", **_AMPS),
+    _number("power.frequency", _Q.FREQUENCY, "Frequency", "频率", **_HZ),
+    _number("power.active", _Q.POWER, "Active power", "有功功率", display=Unit.KILOWATT, decimals=2),
+    _number("power.apparent", _Q.APPARENT_POWER, "Apparent power", "视在功率", display=Unit.KILOVOLTAMPERE, decimals=2),
+    _number("power.reactive", _Q.REACTIVE_POWER, "Reactive power", "无功功率"),
+    _number("power.factor", _Q.COUNT, "Power factor", "功率因数", decimals=2, minimum=-1.0, maximum=1.0),
+    _number("power.energy", _Q.ENERGY, "Energy", "电能", display=Unit.KILOWATTHOUR, counter=True, **_POS),
+    _number("power.load", _Q.RATIO, "Load", "负载率", minimum=0.0, maximum=300.0),
+    _state("outlet.state", "Outlet", "插座状态", "on_off"),
+    _state("breaker.state", "Breaker", "开关状态", "breaker"),
+    _state("ats.source", "Selected source", "ATS 当前电源", "ats_source"),
+    _state("ats.redundancy", "Source redundancy", "ATS 冗余状态", "redundancy"),
+)  # fmt: skip
+
+REGISTER: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+
+
+def metric(name: str) -> Metric:
+    """The register's entry; an `unmapped.<vendor>.<name>` point gets a bare number's. UnknownMetricError otherwise."""
+    entry = REGISTER.get(name)
+    if entry is not None:
+        return entry
+    if UNMAPPED.fullmatch(name):
+        return Metric(name=name, quantity=Quantity.COUNT, en=name, zh=name, display=Unit.NONE, decimals=2)
+    raise UnknownMetricError(name)
