@@ -24,7 +24,7 @@ class SnmpNeeds:
 
 @dataclass(frozen=True, slots=True)
 class SnmpAnswer:
-    """Values by instance OID; `failed` holds the GET instances and walk roots that brought none, each with its reason."""
+    """Values by instance OID; `failed` holds GET instances and walk roots that brought none, each with its reason."""
 
     values: Mapping[str, SnmpValue] = field(default_factory=dict)
     failed: Mapping[str, QualityReason] = field(default_factory=dict)

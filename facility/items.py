@@ -1,0 +1,297 @@
+"""What stands inside blocks: series of readings, alarm items, events, health. Encoding, and decoding item by item.
+
+A bad item, or a bad sample within a series, is refused by name and the rest is taken: decoding never raises for
+content, it returns what was good beside what was refused.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from facility.alarms import ActiveOccurrence, AlarmEvent
+from facility.catalog import Catalog
+from facility.ids import is_slug
+from facility.metrics import Metric, UnknownMetricError, metric
+from facility.reading import QUALITY_BY_CODE, QUALITY_CODES, PointKey, QualityReason, Reading
+from facility.wire import RejectedItem, RejectReason
+
+# 2020-01-01T00:00:00Z: an earlier sample was taken by a machine that did not know the time (DESIGN: clock guard).
+EARLIEST_MS = 1_577_836_800_000
+# Further ahead than this the sender's clock is wrong, not merely unsynchronised.
+AHEAD_MS = 300_000
+MAX_SUBJECT = 120
+MAX_TEXT = 1000
+
+Value = float | str | None
+
+
+@dataclass(slots=True)
+class Series:
+    """Samples of one point in one block: parallel columns, `at` in ms UTC, quality as codes of `facility.reading`.
+
+    quality may be left out when every sample is good. reasons and raws are sparse, by position as text.
+    """
+
+    device: str
+    metric: str
+    subject: str = ""
+    at: list[int] = field(default_factory=list)
+    value: list[Value] = field(default_factory=list)
+    quality: list[int] = field(default_factory=list)
+    reasons: dict[str, QualityReason] = field(default_factory=dict)
+    raws: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def point(self) -> PointKey:
+        return PointKey(self.device, self.metric, self.subject)
+
+    def readings(self) -> list[Reading]:
+        """The samples as readings, in the series' order."""
+        return [
+            Reading(
+                self.device,
+                self.metric,
+                self.subject,
+                self.value[i],
+                at,
+                QUALITY_BY_CODE[self.quality[i]] if self.quality else QUALITY_BY_CODE[0],
+                self.reasons.get(str(i)),
+                self.raws.get(str(i)),
+            )
+            for i, at in enumerate(self.at)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmItem:
+    """An alarm event, or a snapshot of what the agent holds active at `at`; exactly one of the two."""
+
+    event: AlarmEvent | None = None
+    snapshot: tuple[ActiveOccurrence, ...] | None = None
+    at: int = 0
+
+
+class EventKind(StrEnum):
+    TRAP = "trap"
+    DEVICE_REBOOT = "device_reboot"
+    AGENT_STARTED = "agent_started"
+    AGENT_STOPPED = "agent_stopped"
+    CLOCK_STEP = "clock_step"
+    CONFIG_RELOADED = "config_reloaded"
+    CONFIG_REFUSED = "config_refused"
+    JOURNAL = "journal"
+
+
+@dataclass(frozen=True, slots=True)
+class EventItem:
+    """Something that happened and is no alarm. id: UUIDv7; device "" for the agent itself; detail: flat text values."""
+
+    id: str
+    at: int
+    kind: EventKind
+    device: str = ""
+    detail: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HealthItem:
+    """The agent's own state, each minute. drops: readings lost since the stream began, by reason; ages in seconds."""
+
+    at: int
+    version: str
+    config_digest: str
+    uptime_s: float
+    unsent_blocks: int
+    unsent_bytes: int
+    oldest_unsent_s: float
+    journal_bytes: int
+    devices: int
+    devices_lost: int
+    readings: int
+    missed_slots: int
+    drops: dict[str, int] = field(default_factory=dict)
+    rejected: dict[str, int] = field(default_factory=dict)
+
+
+def series_of(readings: Iterable[Reading]) -> list[Series]:
+    """Readings grouped by point in order of first appearance, ready to be packed."""
+    by_point: dict[tuple[str, str, str], Series] = {}
+    for reading in readings:
+        key = (reading.device, reading.metric, reading.subject)
+        series = by_point.get(key)
+        if series is None:
+            series = by_point[key] = Series(*key)
+        position = str(len(series.at))
+        series.at.append(reading.taken_at)
+        series.value.append(reading.value)
+        series.quality.append(QUALITY_CODES[reading.quality])
+        if reading.reason is not None:
+            series.reasons[position] = reading.reason
+        if reading.raw is not None:
+            series.raws[position] = reading.raw[:MAX_TEXT]
+    for series in by_point.values():
+        if not any(series.quality):
+            series.quality = []
+    return list(by_point.values())
+
+
+_series = msgspec.json.Decoder(Series)
+_loose = msgspec.json.Decoder(dict[str, Any])
+_alarm = msgspec.json.Decoder(AlarmItem)
+_event = msgspec.json.Decoder(EventItem)
+_health = msgspec.json.Decoder(HealthItem)
+_catalog = msgspec.json.Decoder(Catalog)
+
+
+def decode_series(items: Iterable[bytes], *, now_ms: int) -> tuple[list[Series], list[RejectedItem]]:
+    """Good series of a readings block, and what was refused with its path (`[2]` or `[2].value[7]`)."""
+    taken: list[Series] = []
+    refused: list[RejectedItem] = []
+    for position, item in enumerate(items):
+        path = f"[{position}]"
+        try:
+            found: Series | None = _series.decode(item)
+        except msgspec.DecodeError:
+            found = _salvage(item, path, refused)
+        good = _checked(found, path, refused, now_ms) if found is not None else None
+        if good is not None:
+            taken.append(good)
+    return taken, refused
+
+
+def _salvage(item: bytes, path: str, refused: list[RejectedItem]) -> Series | None:
+    """A series whose columns hold samples of a wrong shape, without those samples."""
+    try:
+        loose = _loose.decode(item)
+        columns = {name: list(loose.pop(name, [])) for name in ("at", "value", "quality")}
+        frame = msgspec.convert(loose, Series)
+    except (msgspec.DecodeError, TypeError) as exc:
+        refused.append(RejectedItem(path, RejectReason.BAD_ITEM, str(exc)))
+        return None
+    if not _parallel(columns["at"], columns["value"], columns["quality"], path, refused):
+        return None
+    kept = Series(frame.device, frame.metric, frame.subject)
+    for i, at in enumerate(columns["at"]):
+        value = columns["value"][i]
+        code = columns["quality"][i] if columns["quality"] else 0
+        if type(at) is not int:
+            refused.append(RejectedItem(f"{path}.at[{i}]", RejectReason.BAD_ITEM, "a time is an integer of ms UTC"))
+        elif type(value) is bool or not (value is None or isinstance(value, int | float | str)):
+            refused.append(
+                RejectedItem(f"{path}.value[{i}]", RejectReason.BAD_ITEM, "a value is a number, word or null")
+            )
+        elif type(code) is not int:
+            refused.append(RejectedItem(f"{path}.quality[{i}]", RejectReason.BAD_ITEM, "a quality is an integer code"))
+        else:
+            _keep(kept, frame, i, at, value, code)
+    return kept
+
+
+def _keep(kept: Series, source: Series, i: int, at: int, value: Value, code: int) -> None:
+    position = str(len(kept.at))
+    kept.at.append(at)
+    kept.value.append(value)
+    kept.quality.append(code)
+    if str(i) in source.reasons:
+        kept.reasons[position] = source.reasons[str(i)]
+    if str(i) in source.raws:
+        kept.raws[position] = source.raws[str(i)]
+
+
+def _parallel(at: list[Any], value: list[Any], quality: list[Any], path: str, refused: list[RejectedItem]) -> bool:
+    if len(at) == len(value) and len(quality) in (0, len(at)):
+        return True
+    detail = f"columns differ in length: at {len(at)}, value {len(value)}, quality {len(quality)}"
+    refused.append(RejectedItem(path, RejectReason.BAD_ITEM, detail))
+    return False
+
+
+def _checked(series: Series, path: str, refused: list[RejectedItem], now_ms: int) -> Series | None:
+    if not is_slug(series.device) or len(series.subject) > MAX_SUBJECT:
+        refused.append(RejectedItem(path, RejectReason.BAD_ITEM, "device is no id, or the subject is too long"))
+        return None
+    try:
+        entry = metric(series.metric)
+    except UnknownMetricError as exc:
+        refused.append(RejectedItem(path, RejectReason.UNKNOWN_METRIC, str(exc)))
+        return None
+    if not _parallel(series.at, series.value, series.quality, path, refused):
+        return None
+    bad = [
+        RejectedItem(f"{path}.{column}[{i}]", reason, detail)
+        for i, at in enumerate(series.at)
+        for column, reason, detail in _faults(entry, at, series.value[i], series.quality[i : i + 1], now_ms)
+    ]
+    if not bad:
+        return series
+    refused.extend(bad)
+    positions = {int(item.path.rsplit("[", 1)[1][:-1]) for item in bad}
+    kept = Series(series.device, series.metric, series.subject)
+    for i, at in enumerate(series.at):
+        if i not in positions:
+            _keep(kept, series, i, at, series.value[i], series.quality[i] if series.quality else 0)
+    return kept if kept.at else None
+
+
+def _faults(
+    entry: Metric, at: int, value: Value, quality: list[int], now_ms: int
+) -> list[tuple[str, RejectReason, str]]:
+    """What is wrong with one sample; an empty list for nearly all of them."""
+    if at < EARLIEST_MS or at > now_ms + AHEAD_MS:
+        return [("at", RejectReason.BAD_TIME, f"{at} is before 2020 or over {AHEAD_MS // 1000} s ahead")]
+    if quality and quality[0] not in QUALITY_BY_CODE:
+        return [("quality", RejectReason.BAD_ITEM, f"{quality[0]} is no quality code")]
+    if entry.states is not None:
+        if value is not None and value not in entry.states.words:
+            return [("value", RejectReason.BAD_ITEM, f"{value!r} is no state of {entry.states.name}")]
+    elif isinstance(value, str):
+        return [("value", RejectReason.BAD_ITEM, f"{value!r}: {entry.name} is a number in {entry.unit}")]
+    elif value is not None and not math.isfinite(value):
+        return [("value", RejectReason.BAD_ITEM, "a number must be finite")]
+    return []
+
+
+def _decode_each(decoder: Any, items: Iterable[bytes]) -> tuple[list[tuple[int, Any]], list[RejectedItem]]:
+    taken: list[tuple[int, Any]] = []
+    refused: list[RejectedItem] = []
+    for position, item in enumerate(items):
+        try:
+            taken.append((position, decoder.decode(item)))
+        except msgspec.DecodeError as exc:
+            refused.append(RejectedItem(f"[{position}]", RejectReason.BAD_ITEM, str(exc)))
+    return taken, refused
+
+
+def decode_alarms(items: Iterable[bytes]) -> tuple[list[AlarmItem], list[RejectedItem]]:
+    """Events and snapshots of an alarms block in its order; an item that is neither or both is refused."""
+    decoded, refused = _decode_each(_alarm, items)
+    taken: list[AlarmItem] = []
+    for position, item in decoded:
+        if (item.event is None) == (item.snapshot is None):
+            detail = "an alarm item holds either an event or a snapshot"
+        elif item.event is not None and (item.event.revision < 1 or not is_slug(item.event.device)):
+            detail = "revision counts from 1 and device is an id"
+        else:
+            taken.append(item)
+            continue
+        refused.append(RejectedItem(f"[{position}]", RejectReason.BAD_ITEM, detail))
+    return taken, refused
+
+
+def decode_events(items: Iterable[bytes]) -> tuple[list[EventItem], list[RejectedItem]]:
+    decoded, refused = _decode_each(_event, items)
+    return [item for _, item in decoded], refused
+
+
+def decode_health(items: Iterable[bytes]) -> tuple[list[HealthItem], list[RejectedItem]]:
+    decoded, refused = _decode_each(_health, items)
+    return [item for _, item in decoded], refused
+
+
+def decode_catalogs(items: Iterable[bytes]) -> tuple[list[Catalog], list[RejectedItem]]:
+    decoded, refused = _decode_each(_catalog, items)
+    return [item for _, item in decoded], refused
