@@ -54,7 +54,7 @@ class CatalogDevice:
 
 @dataclass(frozen=True, slots=True)
 class CatalogLevel:
-    """A level of a rule. side: high, low, state, rate or absent; limit: a number in the metric's base unit, or words."""
+    """A level of a rule. side: high, low, state, rate or absent; limit: a number in base units, or words."""
 
     id: str
     side: str

@@ -17,7 +17,7 @@ from facility.catalog import Catalog
 from facility.ids import is_slug
 from facility.metrics import Metric, UnknownMetricError, metric
 from facility.reading import QUALITY_BY_CODE, QUALITY_CODES, PointKey, QualityReason, Reading
-from facility.wire import RejectedItem, RejectReason
+from facility.wire import UNREADABLE, RejectedItem, RejectReason
 
 # 2020-01-01T00:00:00Z: an earlier sample was taken by a machine that did not know the time (DESIGN: clock guard).
 EARLIEST_MS = 1_577_836_800_000
@@ -155,7 +155,7 @@ def decode_series(items: Iterable[bytes], *, now_ms: int) -> tuple[list[Series],
         path = f"[{position}]"
         try:
             found: Series | None = _series.decode(item)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             found = _salvage(item, path, refused)
         good = _checked(found, path, refused, now_ms) if found is not None else None
         if good is not None:
@@ -167,9 +167,10 @@ def _salvage(item: bytes, path: str, refused: list[RejectedItem]) -> Series | No
     """A series whose columns hold samples of a wrong shape, without those samples."""
     try:
         loose = _loose.decode(item)
-        columns = {name: list(loose.pop(name, [])) for name in ("at", "value", "quality")}
+        columns = {name: loose.pop(name, []) for name in ("at", "value", "quality")}
         frame = msgspec.convert(loose, Series)
-    except (msgspec.DecodeError, TypeError) as exc:
+        columns = {name: msgspec.convert(column, list[Any]) for name, column in columns.items()}
+    except UNREADABLE as exc:
         refused.append(RejectedItem(path, RejectReason.BAD_ITEM, str(exc)))
         return None
     if not _parallel(columns["at"], columns["value"], columns["quality"], path, refused):
@@ -261,7 +262,7 @@ def _decode_each(decoder: Any, items: Iterable[bytes]) -> tuple[list[tuple[int, 
     for position, item in enumerate(items):
         try:
             taken.append((position, decoder.decode(item)))
-        except msgspec.DecodeError as exc:
+        except UNREADABLE as exc:
             refused.append(RejectedItem(f"[{position}]", RejectReason.BAD_ITEM, str(exc)))
     return taken, refused
 

@@ -103,6 +103,8 @@ _DIGEST = re.compile(r"[0-9a-f]{32}")
 _header_decoder = msgspec.json.Decoder(Header)
 _items_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _encoder = msgspec.json.Encoder()
+# Everything the decoder may say of hostile bytes: wrong JSON or shape, broken UTF-8 in a text, nesting without end.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def digest(kind: Kind, catalog: str, body: bytes) -> str:
@@ -133,13 +135,13 @@ def read_header(payload: bytes) -> tuple[Header, int]:
     line = payload[:end]
     try:
         version = msgspec.json.decode(line, type=dict[str, Any]).get("v")
-    except msgspec.DecodeError as exc:
+    except UNREADABLE as exc:
         raise WireError(RejectReason.BAD_HEADER, f"header is not a JSON object: {exc}") from exc
     if version != VERSION:
         raise WireError(RejectReason.UNKNOWN_VERSION, f"wire version {version!r}; this side speaks {VERSION}")
     try:
         header = _header_decoder.decode(line)
-    except msgspec.ValidationError as exc:
+    except UNREADABLE as exc:
         reason = RejectReason.UNKNOWN_CODEC if "$.codec" in str(exc) else RejectReason.BAD_HEADER
         raise WireError(reason, str(exc)) from exc
     if not _STREAM.fullmatch(header.stream) or not _DIGEST.fullmatch(header.digest) or header.seq < 1:
@@ -164,7 +166,7 @@ def decode(payload: bytes) -> Block:
         body = _inflate(body, header)
     try:
         items = _items_decoder.decode(body)
-    except msgspec.DecodeError as exc:
+    except UNREADABLE as exc:
         raise WireError(RejectReason.CORRUPT, f"body is not a JSON array: {exc}", header=header) from exc
     return Block(header, tuple(bytes(item) for item in items))
 
@@ -196,7 +198,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RejectedItem:
-    """An item of a committed block that was not taken; `path` like `[3]` or `[3].value[2]`, in the block's own order."""
+    """An item of a committed block that was not taken; `path` like `[3]` or `[3].value[2]` in block order."""
 
     path: str
     reason: RejectReason
@@ -262,7 +264,7 @@ def load(payload: bytes, kind: type[T]) -> T:
         if version != VERSION:
             raise WireError(RejectReason.UNKNOWN_VERSION, f"wire version {version!r}; this side speaks {VERSION}")
         return msgspec.json.decode(payload, type=kind)
-    except msgspec.DecodeError as exc:
+    except UNREADABLE as exc:
         raise WireError(RejectReason.CORRUPT, str(exc)) from exc
 
 

@@ -1,0 +1,85 @@
+"""One bad item voids nothing else: what is refused is refused by name, the rest is taken."""
+
+import json
+
+import pytest
+
+from facility import items
+from facility.wire import RejectReason
+
+NOW = 1_790_000_000_000
+
+
+def series(**changes: object) -> dict[str, object]:
+    return {"device": "th-01", "metric": "room.temperature", "subject": "", "at": [NOW, NOW + 1, NOW + 2],
+            "value": [20.0, 21.0, 22.0], **changes}  # fmt: skip
+
+
+def decode(*bodies: dict[str, object]) -> tuple[list[items.Series], list[tuple[str, RejectReason]]]:
+    taken, refused = items.decode_series([json.dumps(body).encode() for body in bodies], now_ms=NOW)
+    return taken, [(item.path, item.reason) for item in refused]
+
+
+@pytest.mark.parametrize(
+    ("bad", "path", "reason"),
+    [
+        ({"device": "No Slug"}, "[1]", RejectReason.BAD_ITEM),
+        ({"metric": "room.temprature"}, "[1]", RejectReason.UNKNOWN_METRIC),
+        ({"value": [1.0]}, "[1]", RejectReason.BAD_ITEM),
+        ({"at": "now"}, "[1]", RejectReason.BAD_ITEM),
+        ({"metric": 7}, "[1]", RejectReason.BAD_ITEM),
+        ({"subject": "x" * 200}, "[1]", RejectReason.BAD_ITEM),
+    ],
+)
+def test_a_bad_series_is_refused_and_its_neighbours_taken(
+    bad: dict[str, object], path: str, reason: RejectReason
+) -> None:
+    taken, refused = decode(series(), series(**bad), series(device="th-02"))
+    assert [one.device for one in taken] == ["th-01", "th-02"]
+    assert refused == [(path, reason)]
+
+
+@pytest.mark.parametrize(
+    ("bad", "path", "reason", "left"),
+    [
+        ({"value": [20.0, "hot", 22.0]}, "[0].value[1]", RejectReason.BAD_ITEM, [20.0, 22.0]),
+        ({"value": [20.0, {}, 22.0]}, "[0].value[1]", RejectReason.BAD_ITEM, [20.0, 22.0]),
+        ({"value": [True, 21.0, 22.0]}, "[0].value[0]", RejectReason.BAD_ITEM, [21.0, 22.0]),
+        ({"at": [NOW, 0, NOW + 2]}, "[0].at[1]", RejectReason.BAD_TIME, [20.0, 22.0]),
+        ({"at": [NOW, NOW + 600_000, NOW + 2]}, "[0].at[1]", RejectReason.BAD_TIME, [20.0, 22.0]),
+        ({"quality": [0, 9, 0]}, "[0].quality[1]", RejectReason.BAD_ITEM, [20.0, 22.0]),
+    ],
+)
+def test_a_bad_sample_is_refused_and_its_series_taken(
+    bad: dict[str, object], path: str, reason: RejectReason, left: list[float]
+) -> None:
+    taken, refused = decode(series(**bad))
+    assert refused == [(path, reason)]
+    assert taken[0].value == left
+    assert len(taken[0].at) == len(left)
+
+
+def test_a_state_word_of_another_set_is_refused() -> None:
+    taken, refused = decode(series(metric="door.state", value=["open", "ajar", "closed"]))
+    assert taken[0].value == ["open", "closed"]
+    assert refused == [("[0].value[1]", RejectReason.BAD_ITEM)]
+
+
+def test_reasons_and_raw_values_stay_with_their_sample_when_another_is_dropped() -> None:
+    body = series(value=["x", None, 22.0], quality=[0, 2, 0], reasons={"1": "sentinel"}, raws={"1": "32767"})
+    taken, refused = decode(body)
+    assert refused == [("[0].value[0]", RejectReason.BAD_ITEM)]
+    first = taken[0].readings()[0]
+    assert (first.value, first.quality, first.reason, first.raw) == (None, "bad", "sentinel", "32767")
+
+
+def test_no_item_is_taken_that_is_no_json_object() -> None:
+    taken, refused = items.decode_series([b"7", b"null", b"[]", b'"x"'], now_ms=NOW)
+    assert not taken
+    assert [item.path for item in refused] == ["[0]", "[1]", "[2]", "[3]"]
+
+
+def test_an_alarm_item_is_an_event_or_a_snapshot_never_both_or_neither() -> None:
+    taken, refused = items.decode_alarms([b'{"at":1}', b'{"snapshot":[],"at":1}', b"{}x"])
+    assert [item.at for item in taken] == [1]
+    assert [item.path for item in refused] == ["[2]", "[0]"]
