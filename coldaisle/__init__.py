@@ -1,0 +1,1 @@
+"""The `coldaisle` command: mounts agent, server and simulator, and runs all of them as a demo."""
