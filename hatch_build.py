@@ -133,11 +133,11 @@ def fetch(root: Path) -> None:
         except subprocess.TimeoutExpired as error:
             raise AssetError(f"npm ci gave no result in {NPM_TIMEOUT_S} s: is its registry reachable?") from error
         if done.returncode:
-            tail = "\n".join((done.stderr or done.stdout).strip().splitlines()[-15:])
+            said = "\n".join((done.stderr or done.stdout).strip().splitlines()[:12])
             raise AssetError(
                 f"npm ci failed with code {done.returncode} while fetching the front-end files. Check that this "
                 f"machine reaches an npm registry (npm config get registry), or set {SKIP}=1 for an edge machine that "
-                f"serves no pages. npm said:\n{tail}"
+                f"serves no pages. npm said:\n{said}"
             )
         take(work / "node_modules", root / VENDOR, fingerprint(root))
 
