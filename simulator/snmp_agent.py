@@ -1,0 +1,150 @@
+"""One SNMP agent (v2c or v3) on loopback, answering from an `OidTable`. pysnmp's own types stay in here."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+
+from pysnmp.carrier.asyncio.dgram import udp
+from pysnmp.entity import config, engine
+from pysnmp.entity.rfc3413 import cmdrsp, context
+from pysnmp.proto import rfc1902, rfc1905
+from pysnmp.smi import error as smi_error
+
+from simulator.oid_table import Bound, Missing, Oid, OidTable, Syntax, Value
+
+_ENCODERS: dict[Syntax, Callable[[Value], object]] = {
+    Syntax.INTEGER: lambda value: rfc1902.Integer32(value),
+    Syntax.GAUGE: lambda value: rfc1902.Gauge32(value),
+    Syntax.COUNTER: lambda value: rfc1902.Counter32(value),
+    Syntax.TICKS: lambda value: rfc1902.TimeTicks(value),
+    Syntax.TEXT: lambda value: rfc1902.OctetString(str(value).encode()),
+    Syntax.OID: lambda value: rfc1902.ObjectIdentifier(value),
+}
+_ROOT: Oid = (1,)
+_V2C_MODEL = 2
+_V3_MODEL = 3
+
+
+class _Instrument:
+    """What pysnmp's responders call. It must raise pysnmp's own errors for a refusal to reach the wire."""
+
+    def __init__(self, table: OidTable) -> None:
+        self._table = table
+
+    def read_variables(self, *bindings: tuple[Oid, object], **request: object) -> list[tuple[object, object]]:
+        self._check_access(bindings, request)
+        return [(name, self._read(tuple(name))) for name, _ in bindings]
+
+    def read_next_variables(self, *bindings: tuple[Oid, object], **request: object) -> list[tuple[object, object]]:
+        self._check_access(bindings, request)
+        answers: list[tuple[object, object]] = []
+        for name, _ in bindings:
+            found = self._table.next(tuple(name))
+            if found is None:
+                answers.append((name, rfc1905.endOfMibView))
+            else:
+                answers.append((rfc1902.ObjectName(found[0]), _encode(found[1])))
+        return answers
+
+    def write_variables(self, *bindings: tuple[Oid, object], **_request: object) -> list[tuple[object, object]]:
+        # The devices of the room are measured, never commanded.
+        raise smi_error.NotWritableError(name=bindings[0][0], idx=0)
+
+    def _read(self, oid: Oid) -> object:
+        answer = self._table.get(oid)
+        if isinstance(answer, Bound):
+            return _encode(answer)
+        return rfc1905.noSuchInstance if answer is Missing.NO_SUCH_INSTANCE else rfc1905.noSuchObject
+
+    @staticmethod
+    def _check_access(bindings: tuple[tuple[Oid, object], ...], request: dict[str, object]) -> None:
+        # Without this a v3 user could read with a weaker security level than the one it was given.
+        # One check a request is enough: the view is the whole tree, only user and level matter.
+        verify = request["acFun"]
+        if bindings and callable(verify):
+            verify("read", (bindings[0][0], None), idx=0, **request)
+
+
+def _encode(bound: Bound) -> object:
+    return _ENCODERS[bound.syntax](bound.value)
+
+
+class SnmpAgent:
+    """Serves one table on one UDP port. Open it, read `port` back, close it.
+
+    `alive` is asked per datagram: a dead device drops everything, discovery of its engine included.
+    """
+
+    def __init__(
+        self, table: OidTable, *, version: str, credentials: Mapping[str, str], alive: Callable[[], bool]
+    ) -> None:
+        self._table = table
+        self._version = version
+        self._credentials = credentials
+        self._alive = alive
+        self._engine: engine.SnmpEngine | None = None
+        self.port = 0
+
+    async def open(self, port: int = 0) -> None:
+        """Bind 127.0.0.1 and start answering. OSError when the port is taken."""
+        bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            bound.bind(("127.0.0.1", port))
+        except OSError:
+            bound.close()
+            raise
+        bound.setblocking(False)
+        self.port = bound.getsockname()[1]
+        snmp = engine.SnmpEngine()
+        transport = _transport(self._alive)
+        config.add_transport(snmp, udp.DOMAIN_NAME, transport.open_server_mode(sock=bound))
+        model, name, level = self._add_user(snmp)
+        config.add_vacm_user(snmp, model, name, level, readSubTree=_ROOT)
+        served = context.SnmpContext(snmp)
+        served.unregister_context_name(b"")
+        served.register_context_name(b"", _Instrument(self._table))
+        for responder in (
+            cmdrsp.GetCommandResponder,
+            cmdrsp.NextCommandResponder,
+            cmdrsp.BulkCommandResponder,
+            cmdrsp.SetCommandResponder,
+        ):
+            responder(snmp, served)
+        self._engine = snmp
+        # open_server_mode only schedules the endpoint; wait until it really listens.
+        await transport._lport
+
+    def _add_user(self, snmp: engine.SnmpEngine) -> tuple[int, str, str]:
+        given = self._credentials
+        if self._version == "v2c":
+            config.add_v1_system(snmp, "room", given["community"])
+            return _V2C_MODEL, "room", "noAuthNoPriv"
+        config.add_v3_user(
+            snmp,
+            given["user"],
+            config.USM_AUTH_HMAC192_SHA256,
+            given["auth_key"],
+            config.USM_PRIV_CFB128_AES,
+            given["priv_key"],
+        )
+        return _V3_MODEL, given["user"], "authPriv"
+
+    def close(self) -> None:
+        """Stop answering and free the port. Closing twice is harmless."""
+        if self._engine is not None:
+            self._engine.close_dispatcher()
+            self._engine = None
+
+
+def _transport(alive: Callable[[], bool]) -> udp.UdpAsyncioTransport:
+    transport = udp.UdpAsyncioTransport()
+    receive = transport.datagram_received
+
+    def receive_if_alive(datagram: bytes, source: object) -> None:
+        if alive():
+            receive(datagram, source)
+
+    # Shadowing the bound method keeps pysnmp's transport as it is; asyncio looks it up per datagram.
+    transport.datagram_received = receive_if_alive
+    return transport
