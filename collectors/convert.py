@@ -1,0 +1,375 @@
+"""From what a device said to readings: the pure half of a collector, compiled once per device.
+
+The converter remembers per point only what the filters need: the last good value and instant (slew) and the last
+`taken_at` (strictly increasing). A point that never had a value and is not there is silent; one that had is reported
+bad with its reason. Not available is never a number.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from collectors.decode import Decode, Extras, Refusal, decode_words, decoder, text_of
+from collectors.exchange import Cell, ModbusAnswer, ModbusNeeds, SnmpAnswer, SnmpNeeds, SnmpValue, Span, Table
+from collectors.subjects import Row, Subjects, row_of
+from facility.metrics import Metric
+from facility.profile import Condition, ModbusLimits, Place, Point, Profile, Protocol, Source
+from facility.reading import Quality, QualityReason, Reading
+from facility.states import UNKNOWN
+from facility.units import Unit
+
+# Rows of one device: a rack PDU has some hundred outlets; beyond this a walk is not a table of sensors.
+MAX_POINTS = 5000
+_SCALAR = Row("", ())
+
+
+@dataclass(frozen=True, slots=True)
+class PointInfo:
+    """A point as the catalog tells it; labels carry the device's own name of the row where it has one."""
+
+    metric: str
+    subject: str
+    unit: Unit
+    en: str
+    zh: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sourced:
+    """A reading with where it was read (`1.3.6...` or `holding:4`) and what stood there."""
+
+    reading: Reading
+    source: str
+    raw: str | None
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What the filters know of one point."""
+
+    info: PointInfo
+    last_at: int = 0
+    good_at: int = 0
+    good: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What one source brought: a decoded value or a refusal; weak: the profile calls the raw value doubtful."""
+
+    value: float | str | Refusal
+    source: str
+    raw: str | None
+    weak: bool = False
+
+
+class _Absent:
+    """The unit has no such sensor."""
+
+
+_ABSENT = _Absent()
+
+
+class _View:
+    """One answer as the points look at it."""
+
+    __slots__ = ("columns", "failed", "offset", "snmp", "words", "words_failed")
+
+    def __init__(self, answer: SnmpAnswer | ModbusAnswer, roots: Mapping[str, str], offset: int) -> None:
+        self.snmp: Mapping[str, SnmpValue] = {}
+        self.failed: Mapping[str, QualityReason] = {}
+        self.words: Mapping[Cell, int] = {}
+        self.words_failed: Mapping[Cell, QualityReason] = {}
+        self.columns: dict[str, list[tuple[str, SnmpValue]]] = {}
+        self.offset = offset
+        if isinstance(answer, ModbusAnswer):
+            self.words, self.words_failed = answer.values, answer.failed
+            return
+        self.snmp, self.failed = answer.values, answer.failed
+        for oid, value in answer.values.items():
+            root = roots.get(oid)
+            if root:
+                self.columns.setdefault(root, []).append((oid[len(root) + 1 :], value))
+
+    def look(self, place: Place, row: Row) -> tuple[SnmpValue | QualityReason, str]:
+        """The raw value of a place (or why there is none) and its name."""
+        if place.oid is not None or place.column is not None:
+            oid = place.oid or f"{place.column}.{row.pick(place.index)}"
+            value = self.snmp.get(oid)
+            if value is not None:
+                return value, oid
+            return self.failed.get(oid) or self.failed.get(place.column or oid, QualityReason.NO_SUCH_OBJECT), oid
+        table, address = place.cell
+        name = f"{table}:{address + self.offset}"
+        words: list[int] = []
+        source = place if isinstance(place, Source) else None
+        for at in range(address + self.offset, address + self.offset + (source.type.words if source else 1)):
+            word = self.words.get((Table(table), at))
+            if word is None:
+                return self.words_failed.get((Table(table), at), QualityReason.NO_SUCH_OBJECT), name
+            words.append(word)
+        return (decode_words(words, source) if source else words[0]), name
+
+    def raw_text(self, place: Place | None, row: Row) -> str | None:
+        if place is None:
+            return None
+        raw, _ = self.look(place, row)
+        return None if isinstance(raw, QualityReason) else text_of(raw)
+
+    def holds(self, condition: Condition, row: Row) -> bool:
+        raw = self.raw_text(condition, row)
+        if condition.present is not None:
+            return (raw not in (None, "")) is condition.present
+        if condition.one_of:
+            return raw in condition.one_of
+        return raw not in condition.not_in
+
+
+class _CompiledSource:
+    __slots__ = ("absent", "decode", "doubtful", "sentinels", "source")
+
+    def __init__(self, source: Source, entry: Metric) -> None:
+        self.source = source
+        self.decode: Decode = decoder(source, entry)
+        self.sentinels = frozenset(source.sentinels)
+        self.absent = frozenset(source.absent)
+        self.doubtful = frozenset(source.doubtful)
+
+    def read(self, view: _View, row: Row) -> _Found | _Absent:
+        source = self.source
+        if source.contains:
+            return self._contains(view)
+        raw, name = view.look(source, row)
+        if isinstance(raw, QualityReason):
+            return _Found(raw, name, None)
+        text = text_of(raw)
+        if text in self.absent or text == "":
+            return _ABSENT
+        if text in self.sentinels or self._sentinel_now(text, view, row):
+            return _Found(QualityReason.SENTINEL, name, text)
+        value = self.decode(raw, Extras(view.raw_text(source.unit_from, row), view.raw_text(source.scale_from, row)))
+        return _Found(value, name, text, weak=text in self.doubtful)
+
+    def _sentinel_now(self, text: str, view: _View, row: Row) -> bool:
+        only = self.source.sentinel_when
+        return only is not None and text in only.raw and view.holds(only.when, row)
+
+    def _contains(self, view: _View) -> _Found:
+        column = self.source.column or ""
+        reason = view.failed.get(column)
+        if reason is not None and reason is not QualityReason.NO_SUCH_OBJECT:  # an empty table is a good answer
+            return _Found(reason, column, None)
+        rows = {text_of(raw): suffix for suffix, raw in view.columns.get(column, ())}
+        for wanted, word in self.source.contains.items():
+            if wanted in rows:
+                return _Found(word, f"{column}.{rows[wanted]}", wanted)
+        return _Found(self.source.otherwise or UNKNOWN, column, None)
+
+
+class _CompiledPoint:
+    __slots__ = ("counts_slew", "entry", "limits", "point", "slew", "sources", "subjects")
+
+    def __init__(self, point: Point) -> None:
+        self.point = point
+        self.entry = point.entry
+        self.sources = [_CompiledSource(source, self.entry) for source in point.sources]
+        self.limits = point.range or (self.entry.minimum, self.entry.maximum)
+        self.slew = point.slew or self.entry.slew
+        self.counts_slew = self.slew is not None and not self.entry.counter
+        self.subjects = Subjects(point.subject)
+
+    def rows(self, view: _View) -> Iterator[tuple[str, Row]]:
+        """Subject and row of every instance in this answer."""
+        if not self.point.is_table:
+            yield self.point.subject, _SCALAR
+            return
+        seen: set[str] = set()
+        for source in self.point.sources:
+            for suffix, _ in view.columns.get(source.column or "", ()):
+                if suffix not in seen:
+                    seen.add(suffix)
+                    row = row_of(suffix)
+                    yield self.subjects.of(row, view.raw_text(self.point.name, row)), row
+
+    def read(self, view: _View, row: Row) -> _Found | _Absent:
+        """The best of the sources: the first good one, a doubtful one if none is better, else the first refusal."""
+        weak: _Found | None = None
+        refused: _Found | None = None
+        for source in self.sources:
+            found = source.read(view, row)
+            if isinstance(found, _Absent):
+                continue
+            if isinstance(found.value, Refusal):
+                # "No such object" says least: a later source that answers with a sentinel says more.
+                if refused is None or refused.value is QualityReason.NO_SUCH_OBJECT:
+                    refused = found
+            elif found.weak:
+                weak = weak or found
+            else:
+                return found
+        return weak or refused or _ABSENT
+
+
+class Converter:
+    """Turns answers of one device into readings. Not shared between devices: it remembers.
+
+    address_offset shifts every Modbus address, for devices whose manual and wire differ by one.
+    """
+
+    def __init__(self, profile: Profile, *, device: str, address_offset: int = 0) -> None:
+        self.profile = profile
+        self.device = device
+        self._offset = address_offset
+        self._points = [_CompiledPoint(point) for point in profile.points]
+        self._memory: dict[tuple[str, str], _Memory] = {}
+        self._needs = _needs(profile, address_offset)
+        self._walks = frozenset(self._needs.walks) if isinstance(self._needs, SnmpNeeds) else frozenset()
+        self._roots: dict[str, str] = {}
+        for point in profile.points:
+            if profile.protocol is Protocol.MODBUS:
+                self._remember(point, point.subject, None)
+
+    def needs(self) -> SnmpNeeds | ModbusNeeds:
+        """What must be asked of the device; the same at each poll."""
+        return self._needs
+
+    def points(self) -> list[PointInfo]:
+        """The points known so far; table rows and optional objects appear once the device has answered with them."""
+        return [memory.info for memory in self._memory.values()]
+
+    def convert(self, answer: SnmpAnswer | ModbusAnswer, *, taken_at: int) -> list[Reading]:
+        """The readings of one answer; taken_at: milliseconds UTC."""
+        return [sourced.reading for sourced in self.convert_sourced(answer, taken_at=taken_at)]
+
+    def convert_sourced(self, answer: SnmpAnswer | ModbusAnswer, *, taken_at: int) -> list[Sourced]:
+        """As `convert`, each with where it was read and what stood there."""
+        if isinstance(answer, ModbusAnswer) != (self.profile.protocol is Protocol.MODBUS):
+            raise TypeError(f"{self.profile.id} speaks {self.profile.protocol}; the answer is of another protocol")
+        view = _View(answer, self._rooted(answer), self._offset)
+        done: dict[tuple[str, str], Sourced | None] = {}
+        for point in self._points:
+            for subject, row in point.rows(view):
+                key = (point.point.metric, subject)
+                made = done.get(key)
+                if made is None or made.reading.value is None:
+                    fresh = self._one(point, subject, row, view, taken_at)
+                    done[key] = fresh if fresh is not None and (made is None or fresh.reading.good) else made
+        self._lost_rows(view, done, taken_at)
+        readings = [sourced for sourced in done.values() if sourced is not None]
+        for sourced in readings:
+            self._memory[sourced.reading.metric, sourced.reading.subject].last_at = sourced.reading.taken_at
+        return readings
+
+    def _one(self, compiled: _CompiledPoint, subject: str, row: Row, view: _View, taken_at: int) -> Sourced | None:
+        point = compiled.point
+        if not all(view.holds(condition, row) for condition in point.when):
+            return None
+        found = compiled.read(view, row)
+        memory = self._memory.get((point.metric, subject))
+        if isinstance(found, _Absent):
+            if memory is None:
+                return None
+            found = _Found(QualityReason.SENTINEL, "", None)
+        elif memory is None:
+            if found.value is QualityReason.NO_SUCH_OBJECT or len(self._memory) >= MAX_POINTS:
+                return None
+            if isinstance(found.value, Refusal) and found.value is not QualityReason.SENTINEL and found.raw is None:
+                return None  # never seen and not answered: nothing says that the device has it
+            memory = self._remember(point, subject, view.raw_text(point.name, row))
+        return self._judged(compiled, memory, found, taken_at)
+
+    def _judged(self, compiled: _CompiledPoint, memory: _Memory, found: _Found, taken_at: int) -> Sourced:
+        at = max(taken_at, memory.last_at + 1)
+        value: float | str | None
+        reason: QualityReason | None = None
+        quality = Quality.GOOD
+        if isinstance(found.value, Refusal):
+            value, reason = None, found.value
+        elif isinstance(found.value, str):
+            value = found.value
+            if value == UNKNOWN:
+                reason, quality = QualityReason.UNKNOWN_STATE, Quality.UNCERTAIN
+        else:
+            value = found.value
+            reason = self._unbelievable(compiled, memory, value, at)
+            if reason is None:
+                memory.good, memory.good_at = value, at
+            else:
+                value = None
+        if value is None:
+            quality = Quality.BAD
+        reading = Reading(
+            device=self.device,
+            metric=memory.info.metric,
+            subject=memory.info.subject,
+            value=value,
+            taken_at=at,
+            quality=quality,
+            reason=reason,
+            raw=found.raw if reason is not None else None,
+        )
+        return Sourced(reading, found.source, found.raw)
+
+    def _unbelievable(self, compiled: _CompiledPoint, memory: _Memory, value: float, at: int) -> QualityReason | None:
+        low, high = compiled.limits
+        if (low is not None and value < low) or (high is not None and value > high):
+            return QualityReason.OUT_OF_RANGE
+        if compiled.counts_slew and compiled.slew is not None and memory.good is not None:
+            # The allowance grows with the time since the last good value, so a real step is believed in the end.
+            allowed = compiled.slew * (at - memory.good_at) / 1000
+            if abs(value - memory.good) > allowed:
+                return QualityReason.SLEW
+        return None
+
+    def _lost_rows(self, view: _View, done: dict[tuple[str, str], Sourced | None], taken_at: int) -> None:
+        """Known rows of a table whose walk failed are reported bad; rows that merely left the table are not."""
+        for compiled in self._points:
+            if not compiled.point.is_table:
+                continue
+            failures = [view.failed.get(source.column or "") for source in compiled.point.sources]
+            reason = next((r for r in failures if r not in (None, QualityReason.NO_SUCH_OBJECT)), None)
+            if reason is None:
+                continue
+            for key, memory in self._memory.items():
+                if key[0] == compiled.point.metric and key not in done and compiled.subjects.made(key[1]):
+                    found = _Found(reason, compiled.point.sources[0].column or "", None)
+                    done[key] = self._judged(compiled, memory, found, taken_at)
+
+    def _remember(self, point: Point, subject: str, name: str | None) -> _Memory:
+        key = (point.metric, subject)
+        memory = self._memory.get(key)
+        if memory is None:
+            entry = point.entry
+            en, zh = (point.label.en, point.label.zh) if point.label else (entry.en, entry.zh)
+            if name:
+                en, zh = f"{en}: {name}", f"{zh}：{name}"
+            memory = self._memory[key] = _Memory(PointInfo(point.metric, subject, entry.unit, en, zh))
+        return memory
+
+    def _rooted(self, answer: SnmpAnswer | ModbusAnswer) -> Mapping[str, str]:
+        """Which walked column each instance belongs to; kept, since the same instances come at every poll."""
+        if isinstance(answer, ModbusAnswer):
+            return self._roots
+        if len(self._roots) > 4 * MAX_POINTS:
+            self._roots.clear()
+        for oid in answer.values:
+            if oid not in self._roots:
+                at = oid.rfind(".")
+                while at > 0 and oid[:at] not in self._walks:
+                    at = oid.rfind(".", 0, at)
+                self._roots[oid] = oid[:at] if at > 0 else ""
+        return self._roots
+
+
+def _needs(profile: Profile, offset: int) -> SnmpNeeds | ModbusNeeds:
+    places = [place for point in profile.points for place in point.places()]
+    if profile.protocol is Protocol.SNMP:
+        gets = dict.fromkeys(place.oid for place in places if place.oid is not None)
+        walks = dict.fromkeys(place.column for place in places if place.column is not None)
+        return SnmpNeeds(gets=tuple(gets), walks=tuple(walks))
+    spans: dict[Span, None] = {}
+    for place in places:
+        table, address = place.cell
+        count = place.type.words if isinstance(place, Source) else 1
+        spans[Span(Table(table), address + offset, count)] = None
+    limits = profile.modbus or ModbusLimits()
+    return ModbusNeeds(spans=tuple(spans), gap=limits.gap, max_block=limits.max_block, pause_ms=limits.pause_ms)
