@@ -1,0 +1,114 @@
+"""The profile library: every shipped profile and those of the site's own folders, validated as a whole."""
+
+import difflib
+from collections.abc import Iterable, Iterator
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Self
+
+from facility.config import ConfigErrors, ConfigProblem, Document, read_yaml, validate
+from facility.profile import Profile, extended
+
+_SUFFIX = ".yaml"
+
+
+class ProfileErrors(ConfigErrors):
+    """Everything wrong with the profiles looked at, one line each: file, line, path, what was expected."""
+
+
+class UnknownProfileError(LookupError):
+    """No profile of that id; says which are near."""
+
+    def __init__(self, wanted: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.4)
+        hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(names)}"
+        super().__init__(f"unknown profile {wanted!r}; {hint}")
+
+
+class Library:
+    """Profiles by id. A site's profile of the same id replaces the shipped one."""
+
+    def __init__(self, profiles: Iterable[Profile]) -> None:
+        self._profiles = {profile.id: profile for profile in profiles}
+
+    @classmethod
+    def load(cls, extra_folders: Iterable[Path] = ()) -> Self:
+        """The shipped profiles and those below the folders. ProfileErrors with every problem of every file."""
+        with as_file(files("collectors") / "profiles") as shipped:
+            return cls(read_folders([shipped, *extra_folders]))
+
+    def get(self, profile_id: str) -> Profile:
+        """The profile of an id; UnknownProfileError names the nearest."""
+        found = self._profiles.get(profile_id)
+        if found is None:
+            raise UnknownProfileError(profile_id, self._profiles)
+        return found
+
+    def all(self) -> tuple[Profile, ...]:
+        """Every profile, by id."""
+        return tuple(self._profiles[key] for key in sorted(self._profiles))
+
+
+def read_folders(folders: Iterable[Path]) -> tuple[Profile, ...]:
+    """All profiles below the folders, inheritance resolved. ProfileErrors with every problem of every file."""
+    problems: list[ConfigProblem] = []
+    read: dict[str, tuple[Profile, Document]] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            problems.append(ConfigProblem(str(folder), 0, "", "is no folder of profiles"))
+            continue
+        for path in _files(folder):
+            try:
+                read[_id_of(path, folder)] = _read(path, folder)
+            except ConfigErrors as errors:
+                problems.extend(errors.problems)
+    profiles: list[Profile] = []
+    for profile, document in read.values():
+        try:
+            profiles.append(_resolved(profile, document, {key: found for key, (found, _) in read.items()}))
+        except ConfigErrors as errors:
+            problems.extend(errors.problems)
+    if problems:
+        raise ProfileErrors(problems)
+    return tuple(profiles)
+
+
+def read_file(path: Path, library: Library) -> Profile:
+    """One file that need not lie in a library folder; what it extends is taken from `library`."""
+    folder = path.parent.parent
+    profile, document = _read(path, folder)
+    return _resolved(profile, document, {known.id: known for known in library.all()})
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    yield from sorted(path for path in folder.rglob(f"*{_SUFFIX}") if path.is_file())
+
+
+def _id_of(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix().removesuffix(_SUFFIX)
+
+
+def _read(path: Path, folder: Path) -> tuple[Profile, Document]:
+    document = read_yaml(path)
+    if isinstance(document.data, dict):
+        if "id" in document.data:
+            raise ProfileErrors([document.problem(("id",), "the id is the file's path; leave it out")])
+        document = Document(document.file, {"id": _id_of(path, folder), **document.data}, document.lines)
+    try:
+        return validate(document, Profile), document
+    except ConfigErrors as errors:
+        raise ProfileErrors(errors.problems) from errors
+
+
+def _resolved(profile: Profile, document: Document, known: dict[str, Profile]) -> Profile:
+    if profile.extends is None:
+        return profile
+    parent = known.get(profile.extends)
+    if parent is None:
+        message = str(UnknownProfileError(profile.extends, known))
+        raise ProfileErrors([document.problem(("extends",), message)])
+    try:
+        return extended(profile, parent)
+    except ValueError as error:
+        raise ProfileErrors([document.problem(("extends",), str(error))]) from error
