@@ -23,7 +23,8 @@ def peers_of(item: pytest.Item) -> set[str]:
     """By fixture, by `@pytest.mark.peer("name")`, or noted while running."""
     fixtures = set(PEER_FIXTURES.intersection(getattr(item, "fixturenames", ())))
     marked = {str(name) for mark in item.iter_markers("peer") for name in mark.args}
-    return fixtures | marked | item.stash.get(_used, set[str]())
+    noted: set[str] = item.stash.get(_used, set())
+    return fixtures | marked | noted
 
 
 @pytest.hookimpl(wrapper=True)
