@@ -51,7 +51,7 @@ def build(arguments: Sequence[str]) -> typer.Typer:
 
 
 def _options(
-    show_version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
 ) -> None:
     if show_version:
         typer.echo(version("coldaisle"))
