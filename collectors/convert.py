@@ -183,11 +183,15 @@ class _CompiledPoint:
             yield self.point.subject, _SCALAR
             return
         seen: set[str] = set()
+        counted = view.raw_text(self.point.rows, _SCALAR)
+        most = int(counted) if counted is not None and counted.isdigit() else 0
         for source in self.point.sources:
             for suffix, _ in view.columns.get(source.column or "", ()):
                 if suffix not in seen:
                     seen.add(suffix)
                     row = row_of(suffix)
+                    if most and row.parts[0].isdigit() and int(row.parts[0]) > most:
+                        continue
                     yield self.subjects.of(row, view.raw_text(self.point.name, row)), row
 
     def read(self, view: _View, row: Row) -> _Found | _Absent:

@@ -288,6 +288,7 @@ class Point(_Model):
     subject: str = ""
     sources: Annotated[tuple[Source, ...], BeforeValidator(_listed)] = Field(alias="from", min_length=1)
     when: Annotated[tuple[Condition, ...], BeforeValidator(_listed)] = ()
+    rows: Place | None = None  # how many rows are real: some cards fill the rest with zeros; rows are numbered by i1
     name: Place | None = None  # the label of the row as the device says it
     label: Text | None = None
     range: tuple[float, float] | None = None  # in the register's base unit; replaces the register's
@@ -308,6 +309,8 @@ class Point(_Model):
         for source in self.sources:
             yield from source.places()
         yield from self.when
+        if self.rows is not None:
+            yield self.rows
         if self.name is not None:
             yield self.name
 
@@ -325,8 +328,12 @@ class Point(_Model):
             raise ValueError(f"subject {self.subject!r}: write kind/text with {{index}}, {{i1}}..{{i9}} or {{name}}")
         if "{" in self.subject and not self.is_table:
             raise ValueError("a subject with {...} needs a column")
-        if self.is_table and "{" not in self.subject:
-            raise ValueError("a column has a row for each subject: say e.g. subject: probe/{index}")
+        if self.is_table and "{" not in self.subject and not any(condition.column for condition in self.when):
+            raise ValueError(
+                "a column has a row for each subject: say e.g. subject: probe/{index}, or pick one row by when"
+            )
+        if self.rows is not None and not (self.is_table and self.rows.column is None):
+            raise ValueError("rows counts the rows of a table: the point needs a column, rows one object")
         if "{name}" in self.subject and self.name is None:
             raise ValueError("subject uses {name}: say where the name is read")
         if not self.is_table and any(place.column for place in self.places() if not isinstance(place, Source)):
