@@ -1,0 +1,192 @@
+"""The composition root: everything is built here, in order, and torn down in reverse.
+
+A new domain adds one line to `domains_of`; what it needs of another domain is handed in on that line.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as distribution_version
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from facility.clock import Clock, SystemClock
+from server.api.application import create_application
+from server.config import SECRET_KEY_FILE, Role, ServerConfig
+from server.customers import domain as customers
+from server.db import migrate
+from server.db.session import Database
+from server.kit import domain as kit_domain
+from server.kit.attachments import AttachmentStore
+from server.kit.context import Component, Domain, Kit
+from server.kit.i18n import Translations
+from server.kit.jobs import JobRunner
+from server.kit.metrics import Metrics
+from server.kit.outbox import OutboxRunner
+from server.kit.secrets import Signer, load_or_create_key, new_token
+from server.kit.templates import Templates
+from server.people import domain as people
+
+log = logging.getLogger(__name__)
+
+WEB = Path(__file__).parent / "web"
+GRACE_SECONDS = 10  # for requests under way when the server is told to stop
+
+
+def domains_of(kit: Kit) -> list[Domain]:
+    """Every domain of the server, lower ones first."""
+    return [
+        kit_domain.build(kit),
+        people.build(kit),
+        customers.build(kit),
+    ]
+
+
+def product_version() -> str:
+    """The installed version; "0" when run from a tree that is not installed."""
+    try:
+        return distribution_version("coldaisle")
+    except PackageNotFoundError:
+        return "0"
+
+
+class _Uvicorn(uvicorn.Server):
+    """Uvicorn without its own signal handlers: who runs us (the CLI, the demo, a test) decides when to stop."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Server:
+    """A built server. `app` answers requests without `run`; `run` also listens and starts the components."""
+
+    def __init__(
+        self,
+        *,
+        kit: Kit,
+        app: FastAPI,
+        domains: Sequence[Domain],
+        components: Sequence[Component],
+        jobs: JobRunner,
+        outbox: OutboxRunner,
+    ) -> None:
+        self.kit = kit
+        self.app = app
+        self.domains = domains
+        self.components = components
+        self.jobs = jobs
+        self.outbox = outbox
+        self.started = asyncio.Event()
+        self._socket: socket.socket | None = None
+        self._stop = asyncio.Event()
+
+    @property
+    def db(self) -> Database:
+        return self.kit.db
+
+    @property
+    def port(self) -> int:
+        """The port listened on; raises RuntimeError before `run` has bound it."""
+        if self._socket is None:
+            raise RuntimeError("the server does not listen yet: wait for `started`")
+        port: int = self._socket.getsockname()[1]
+        return port
+
+    @property
+    def url(self) -> str:
+        host = self.kit.config.http.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def stop(self) -> None:
+        """Ask `run` to end: no new requests, those under way finish, components are cancelled."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Serve until `stop`. A component that fails ends the whole server, so that its supervisor restarts it."""
+        http = self.kit.config.http
+        self._socket = _listen(http.host, http.port)
+        settings = uvicorn.Config(
+            self.app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            proxy_headers=bool(http.trusted_proxies),
+            forwarded_allow_ips=list(http.trusted_proxies),
+            server_header=False,
+        )
+        listener = _Uvicorn(settings)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(part.run(), name=part.name) for part in self.components]
+            serving = group.create_task(listener.serve(sockets=[self._socket]), name="http")
+            log.info("listening", extra={"url": self.url, "components": [part.name for part in self.components]})
+            self.started.set()
+            try:
+                await self._stop.wait()
+            finally:
+                listener.should_exit = True
+            await serving
+            for task in tasks:
+                task.cancel()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
+    return bound
+
+
+@asynccontextmanager
+async def build(config: ServerConfig, *, clock: Clock | None = None) -> AsyncIterator[Server]:
+    """Build a server on a migrated database; leaving the block closes everything it opened."""
+    async with AsyncExitStack() as stack:
+        clock = clock or SystemClock(asyncio.sleep)
+        config.data_dir.mkdir(parents=True, exist_ok=True)
+        await migrate.upgrade(config.url)
+        db = Database(config.url)
+        stack.push_async_callback(db.close)
+        metrics = Metrics()
+        outbox = OutboxRunner(db, clock, metrics)
+        jobs = JobRunner(db, clock, metrics, holder=f"{socket.gethostname()[:30]}/{os.getpid()}/{new_token()[:8]}")
+        translations = Translations(WEB / "locale")
+        kit = Kit(
+            config=config,
+            clock=clock,
+            db=db,
+            metrics=metrics,
+            translations=translations,
+            templates=Templates(translations, [WEB / "templates"]),
+            attachments=AttachmentStore(config.data_dir / "attachments", limit=config.attachment_bytes),
+            signer=Signer(load_or_create_key(config.data_dir / SECRET_KEY_FILE)),
+            wake_outbox=outbox.wake,
+        )
+        domains = domains_of(kit)
+        for domain in domains:
+            jobs.register(domain.jobs)
+            outbox.register(domain.outbox)
+        role = config.role
+        components: list[Component] = []
+        for domain in domains:
+            if role in (Role.ALL, Role.WEB):
+                components.extend(domain.web_components)
+            if role in (Role.ALL, Role.INGEST):
+                components.extend(domain.ingest_components)
+            if role in (Role.ALL, Role.JOBS):
+                components.extend(domain.components)
+        if role in (Role.ALL, Role.JOBS):
+            components += [jobs, outbox]
+        app = create_application(kit, domains, version=product_version(), serve=role in (Role.ALL, Role.WEB))
+        yield Server(kit=kit, app=app, domains=domains, components=components, jobs=jobs, outbox=outbox)

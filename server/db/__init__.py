@@ -1,0 +1,1 @@
+"""Database access: column types, engines, the unit of work and the migrations runner. Knows no domain."""

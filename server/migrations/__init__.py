@@ -1,0 +1,1 @@
+"""Migrations of the main database: one linear chain, never importing models."""
