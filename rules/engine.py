@@ -1,0 +1,406 @@
+"""The alarm engine: readings and the passing of time in, alarm events out. Pure: no clock, no I/O, no event loop.
+
+How it judges:
+
+- Only good readings judge. Any other reading says that the last value is no longer known to hold; none clears.
+- A reading not newer than the newest of its point is history's business and is ignored here.
+- `for` and `clear_for` run on sample time. A value holds until the point's next reading, at most the rule's `gap` (or
+  three poll intervals, if longer): within that, `advance` lets a timer run out at its exact instant; a longer silence
+  lets none run out, and the next good sample starts the count anew.
+- Timers act strictly after their instant, samples at it, so the order of the two calls does not matter. Callers should
+  `advance` no further than the time up to which all readings have been handed in.
+- One rule on one point is one alarm key with at most one active occurrence.
+- Everything kept is bounded: per rule and point a few numbers, at most 64 samples of a rate's window, at most
+  `MAX_EXTRA_POINTS` points a device was not expected to have.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from math import isfinite
+from operator import attrgetter
+
+import msgspec
+
+from facility.alarms import CENTRE, ActiveOccurrence, AlarmEvent, AlarmEventKind, EndReason
+from facility.catalog import CatalogRule
+from facility.ids import NewId
+from facility.metrics import metric as register_entry
+from facility.reading import Quality, Reading
+from rules import describe as describing
+from rules.absent import AbsentJudge
+from rules.facts import DeviceFacts, applies
+from rules.judges import NEVER, Judge
+from rules.levels import LevelJudge
+from rules.model import Rule, RuleSet, Where
+from rules.rate import RateJudge
+from rules.records import SNAPSHOT_VERSION, JudgeRecord, PointRecord, Snapshot, decode, rebase
+from rules.states import StateJudge
+
+# A device whose subjects grow without end (a walk gone wrong) must not grow the engine with it.
+MAX_EXTRA_POINTS = 1000
+_COMMUNICATION = "device.communication"
+
+__all__ = ["MAX_EXTRA_POINTS", "DeviceFacts", "Engine", "Ignored"]
+
+_Name = tuple[str, str, str]  # device, metric, subject
+
+
+class Ignored(StrEnum):
+    """Why a reading was not judged; `Engine.ignored` counts them."""
+
+    UNKNOWN_DEVICE = "unknown_device"
+    LATE = "late"  # not newer than the newest reading of its point
+    WRONG_TYPE = "wrong_type"  # a word for a number, or a number for a state
+    NOT_FINITE = "not_finite"
+    TOO_MANY_POINTS = "too_many_points"
+
+
+class _Point:
+    __slots__ = ("communication", "expected", "judges", "last", "states")
+
+    def __init__(self, metric: str, *, expected: bool, judges: tuple[Judge, ...]) -> None:
+        self.last = -1
+        self.expected = expected
+        self.judges = judges
+        self.states = register_entry(metric).states is not None
+        self.communication = metric == _COMMUNICATION
+
+
+class Engine:
+    """Judges the readings of one origin: an agent's id, or `CENTRE` for rules of the centre.
+
+    Of the rule set it takes the enabled ones of its place (`where`). started_ms: from when absent data counts.
+    """
+
+    def __init__(
+        self, rules: RuleSet, devices: Sequence[DeviceFacts], *, origin: str, new_id: NewId, started_ms: int
+    ) -> None:
+        self._origin = origin
+        self._new_id = new_id
+        self._now = started_ms
+        self._advanced = started_ms
+        self.ignored: Counter[Ignored] = Counter()
+        self._lost: set[str] = set()
+        self._build(rules, devices)
+
+    # -- judging ---------------------------------------------------------------------------------------------------
+
+    def sample(self, reading: Reading) -> list[AlarmEvent]:
+        """Judge one reading; the events it caused, in order, timers it overtook first."""
+        point = self._points.get((reading.device, reading.metric, reading.subject))
+        if point is None:
+            point = self._admit(reading.device, reading.metric, reading.subject)
+            if point is None:
+                return []
+        at = reading.taken_at
+        if at <= point.last:
+            self.ignored[Ignored.LATE] += 1
+            return []
+        point.last = at
+        if at > self._now:
+            self._now = at
+        value = reading.value
+        if reading.quality is not Quality.GOOD or value is None:
+            return self._no_value(point, at)
+        if isinstance(value, str) is not point.states:
+            self.ignored[Ignored.WRONG_TYPE] += 1
+            return self._no_value(point, at)
+        if not isinstance(value, str):
+            value = float(value)
+            if not isfinite(value):
+                self.ignored[Ignored.NOT_FINITE] += 1
+                return self._no_value(point, at)
+        events: list[AlarmEvent] = []
+        for judge in point.judges:
+            found = judge.sample(at, value)
+            if found:
+                events += found
+            if judge.due < judge.scheduled:
+                self._schedule(judge)
+        if point.communication:
+            events += self._communication(reading.device, value == "lost", at)
+        return events
+
+    def samples(self, readings: Iterable[Reading]) -> list[AlarmEvent]:
+        """Judge readings in the order given."""
+        events: list[AlarmEvent] = []
+        for reading in readings:
+            events += self.sample(reading)
+        return events
+
+    def advance(self, now_ms: int) -> list[AlarmEvent]:
+        """Let timers before `now_ms` act; their events in time order. Going back does nothing."""
+        if now_ms <= self._advanced:
+            return []
+        self._advanced = now_ms
+        self._now = max(self._now, now_ms)
+        events: list[AlarmEvent] = []
+        heap = self._heap
+        while heap and heap[0][0] < now_ms:
+            when, _, judge = heapq.heappop(heap)
+            if judge.scheduled != when:
+                continue
+            judge.scheduled = NEVER
+            events += judge.run(now_ms)
+            self._schedule(judge)
+        events.sort(key=attrgetter("at"))
+        return events
+
+    def _no_value(self, point: _Point, at: int) -> list[AlarmEvent]:
+        events: list[AlarmEvent] = []
+        for judge in point.judges:
+            events += judge.run(at)
+            judge.break_hold()
+            self._schedule(judge)
+        return events
+
+    def _communication(self, device: str, lost: bool, at: int) -> list[AlarmEvent]:
+        """While a device does not answer, the absence of its points is not news."""
+        if lost is (device in self._lost):
+            return []
+        (self._lost.add if lost else self._lost.discard)(device)
+        events: list[AlarmEvent] = []
+        for judge in self._absent.get(device, ()):
+            events += judge.run(at)
+            judge.set_silent(lost, at)
+            self._schedule(judge)
+        return events
+
+    def _schedule(self, judge: Judge) -> None:
+        # An entry may stay in the heap too early (it is looked at and put back), never too late.
+        if judge.due < judge.scheduled:
+            judge.scheduled = judge.due
+            self._ticket += 1
+            heapq.heappush(self._heap, (judge.due, self._ticket, judge))
+
+    # -- what it holds ---------------------------------------------------------------------------------------------
+
+    @property
+    def now_ms(self) -> int:
+        """The newest time seen, of a sample or of `advance`."""
+        return self._now
+
+    @property
+    def rules(self) -> RuleSet:
+        """The rules it was given, all of them."""
+        return self._rules
+
+    def active(self) -> list[ActiveOccurrence]:
+        """What it holds active, by device, rule and subject."""
+        held = [
+            ActiveOccurrence(
+                occurrence=judge.occurrence.id,
+                revision=judge.occurrence.revision,
+                device=judge.device,
+                rule=judge.rule,
+                subject=judge.subject,
+            )
+            for judge in self._judges.values()
+            if judge.occurrence is not None
+        ]
+        return sorted(held, key=attrgetter("device", "rule", "subject"))
+
+    def describe(self) -> list[CatalogRule]:
+        """The rules that apply to at least one of its devices, for the catalog."""
+        return [describing.catalog_rule(rule) for rule in self._applied]
+
+    def rules_for(self, device: str) -> tuple[str, ...]:
+        """Ids of the rules that judge expected points of a device, and its communication."""
+        facts = self._facts.get(device)
+        if facts is None:
+            return ()
+        metrics = {point.metric for point in facts.points} | {_COMMUNICATION}
+        return tuple(rule.id for rule in self._rules_of[device] if rule.metric in metrics)
+
+    # -- remembering -----------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> bytes:
+        """Everything it remembers, as versioned JSON; `restore` on an engine of the same rules goes on exactly."""
+        return msgspec.json.encode(
+            Snapshot(
+                version=SNAPSHOT_VERSION,
+                origin=self._origin,
+                now=self._now,
+                points=[
+                    PointRecord(device=device, metric=metric, subject=subject, last=point.last)
+                    for (device, metric, subject), point in self._points.items()
+                    if point.judges and point.last >= 0
+                ],
+                judges=self._records(),
+                lost=sorted(self._lost),
+            )
+        )
+
+    def restore(self, snapshot: bytes, *, now_ms: int) -> list[AlarmEvent]:
+        """Take up a snapshot; events of alarms whose rule or device is gone since. SnapshotError when it cannot be.
+
+        The time it was down counts for nobody: absent data is counted from where it stood, and a value is not taken to
+        have held. A clock set back since is followed: what was remembered in its future is moved to `now_ms`.
+        """
+        saved = decode(snapshot, origin=self._origin)
+        down = now_ms - saved.now
+        for record in saved.judges:
+            rebase(record, down=down, now=now_ms)
+        for point in saved.points:
+            point.last = min(point.last, now_ms)
+        self._now = self._advanced = now_ms
+        self._lost = {device for device in saved.lost if device in self._facts}
+        return self._adopt(saved.judges, saved.points, at=now_ms)
+
+    def reload(self, rules: RuleSet, devices: Sequence[DeviceFacts], *, now_ms: int) -> list[AlarmEvent]:
+        """Go on with other rules or devices.
+
+        An unchanged rule keeps its state. Changed limits keep the occurrence, restart pending timers and judge at the
+        next sample: if that sample is inside the new limits, the alarm ends with `rule_changed`. A removed or disabled
+        rule ends with `rule_removed`, a removed device or point with `device_retired`, a rule that no longer selects
+        the point or judges something else with `rule_changed`. Nothing changed: nothing happens.
+        """
+        self._now = max(self._now, now_ms)
+        if rules == self._rules and {facts.id: facts for facts in devices} == self._facts:
+            return []
+        points = [
+            PointRecord(device=device, metric=metric, subject=subject, last=point.last)
+            for (device, metric, subject), point in self._points.items()
+        ]
+        records = self._records()
+        self._build(rules, devices)
+        self._lost = {device for device in self._lost if device in self._facts}
+        return self._adopt(records, points, at=now_ms)
+
+    def _records(self) -> list[JudgeRecord]:
+        records = []
+        for judge in self._judges.values():
+            record = judge.save()
+            record.expected = self._points[(judge.device, judge.metric, judge.subject)].expected
+            records.append(record)
+        return records
+
+    # -- building --------------------------------------------------------------------------------------------------
+
+    def _build(self, rules: RuleSet, devices: Sequence[DeviceFacts]) -> None:
+        here = Where.CENTRE if self._origin == CENTRE else Where.EDGE
+        own = [rule for rule in rules if rule.enabled and rule.where is here]
+        self._rules = rules
+        self._own = {rule.id: rule for rule in own}
+        self._facts = {facts.id: facts for facts in devices}
+        self._rules_of = {facts.id: [rule for rule in own if applies(rule, facts)] for facts in devices}
+        used = {rule.id for applied in self._rules_of.values() for rule in applied}
+        self._applied = [rule for rule in own if rule.id in used]
+        self._points: dict[_Name, _Point] = {}
+        self._judges: dict[tuple[str, _Name], Judge] = {}
+        self._absent: dict[str, list[AbsentJudge]] = {}
+        self._extra: Counter[str] = Counter()
+        self._heap: list[tuple[int, int, Judge]] = []
+        self._ticket = 0
+        for facts in devices:
+            for key in facts.points:
+                self._add_point(facts, key.metric, key.subject, expected=True)
+
+    def _admit(self, device: str, metric: str, subject: str) -> _Point | None:
+        """A point nobody announced: judged too, except for its absence."""
+        facts = self._facts.get(device)
+        if facts is None:
+            self.ignored[Ignored.UNKNOWN_DEVICE] += 1
+            return None
+        if self._extra[device] >= MAX_EXTRA_POINTS:
+            self.ignored[Ignored.TOO_MANY_POINTS] += 1
+            return None
+        self._extra[device] += 1
+        return self._add_point(facts, metric, subject, expected=False)
+
+    def _add_point(self, facts: DeviceFacts, metric: str, subject: str, *, expected: bool) -> _Point:
+        name = (facts.id, metric, subject)
+        judges = tuple(
+            self._judge(rule, facts, subject)
+            for rule in self._rules_of[facts.id]
+            if rule.metric == metric and fnmatchcase(subject, rule.select.subject) and (expected or rule.absent is None)
+        )
+        point = self._points[name] = _Point(metric, expected=expected, judges=judges)
+        for judge in judges:
+            self._judges[(judge.rule, name)] = judge
+            if isinstance(judge, AbsentJudge):
+                self._absent.setdefault(facts.id, []).append(judge)
+            self._schedule(judge)
+        return point
+
+    def _judge(self, rule: Rule, facts: DeviceFacts, subject: str) -> Judge:
+        gap_ms = facts.gap_ms(rule)
+        origin, new_id, device = self._origin, self._new_id, facts.id
+        if rule.state is not None:
+            states = register_entry(rule.metric).states
+            calm = () if states is None else [w for w in states.words[1:] if w not in rule.state]
+            return StateJudge(
+                rule, calm=calm, words=rule.state,
+                origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id,
+            )  # fmt: skip
+        if rule.absent is not None:
+            return AbsentJudge(
+                rule, after_ms=rule.absent.after, severity=rule.absent.severity, started_ms=self._now,
+                origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id,
+            )  # fmt: skip
+        if rule.rate is not None:
+            return RateJudge(
+                rule, rule.rate, origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id
+            )
+        return LevelJudge(rule, origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id)
+
+    def _adopt(self, records: Sequence[JudgeRecord], points: Sequence[PointRecord], *, at: int) -> list[AlarmEvent]:
+        """Give the judges their remembered state; end what has no judge any longer."""
+        events: list[AlarmEvent] = []
+        for record in records:
+            name = (record.device, record.metric, record.subject)
+            if name not in self._points and record.device in self._facts and not record.expected:
+                self._admit(*name)
+            judge = self._judges.get((record.rule, name))
+            if judge is None:
+                events += self._orphan(record, at)
+            elif judge.revision == record.revision:
+                judge.load(record)
+            elif not judge.carry(record):
+                events += self._orphan(record, at)
+        for saved in points:
+            point = self._points.get((saved.device, saved.metric, saved.subject))
+            if point is not None:
+                point.last = saved.last
+        for device, judges in self._absent.items():
+            for absent in judges:
+                absent.silent = device in self._lost
+                absent.schedule()
+        for judge in self._judges.values():
+            self._schedule(judge)
+        return events
+
+    def _orphan(self, record: JudgeRecord, at: int) -> list[AlarmEvent]:
+        held = record.occurrence
+        if held is None:
+            return []
+        if record.device not in self._facts:
+            reason = EndReason.DEVICE_RETIRED
+        elif record.rule not in self._own:
+            reason = EndReason.RULE_REMOVED
+        elif record.expected and (record.device, record.metric, record.subject) not in self._points:
+            reason = EndReason.DEVICE_RETIRED
+        else:
+            reason = EndReason.RULE_CHANGED
+        return [
+            AlarmEvent(
+                occurrence=held.id,
+                revision=held.revision + 1,
+                kind=AlarmEventKind.ENDED,
+                origin=self._origin,
+                device=record.device,
+                rule=record.rule,
+                subject=record.subject,
+                metric=record.metric,
+                level=held.level,
+                severity=held.severity,
+                at=at,
+                value=record.value,
+                limit=held.limit,
+                reason=reason.value,
+                rule_revision=record.revision,
+            )
+        ]

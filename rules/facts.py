@@ -1,0 +1,49 @@
+"""What the engine is told about devices, and which rules judge which of their points."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from facility.reading import PointKey
+from rules.model import DEFAULT_THRESHOLDS_SET, UNPLACED, Rule
+
+# A value may be missed twice before it no longer holds: the third missed poll is what makes a device lost.
+GAP_INTERVALS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFacts:
+    """A device as rules see it.
+
+    room_class: the thresholds set the room chose, "" for the default (`DEFAULT_THRESHOLDS_SET`).
+    zone: cold-aisle, hot-aisle, ups-room, battery-room, ... or "" when nobody said.
+    points: those the device is expected to give; absent-data rules watch only these, other rules any that come.
+    interval_s: how often it is polled, 0 when unknown; a value holds at least three intervals.
+    """
+
+    id: str
+    kind: str
+    zone: str = ""
+    room: str = ""
+    room_class: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    points: tuple[PointKey, ...] = ()
+    interval_s: float = 0.0
+
+    def gap_ms(self, rule: Rule) -> int:
+        """How long a value of this device holds for the rule: the rule's gap, or three polls of a slow device."""
+        return max(rule.gap, int(self.interval_s * 1000 * GAP_INTERVALS))
+
+
+def applies(rule: Rule, facts: DeviceFacts) -> bool:
+    """Whether the rule judges points of this device; its metric and subject are not looked at."""
+    select = rule.select
+    if rule.thresholds_set is not None and rule.thresholds_set != (facts.room_class or DEFAULT_THRESHOLDS_SET):
+        return False
+    if select.kinds and facts.kind not in select.kinds:
+        return False
+    if select.zones and (facts.zone or UNPLACED) not in select.zones:
+        return False
+    if select.devices and not any(fnmatchcase(facts.id, pattern) for pattern in select.devices):
+        return False
+    return all(facts.labels.get(name) == value for name, value in select.labels.items())

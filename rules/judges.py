@@ -1,0 +1,214 @@
+"""One judge per rule and point: the small serial state machine that turns samples and timers into alarm events.
+
+What holds here, and is tested by these names:
+
+- *Strictly before*: a timer acts only when time has passed it (`due < now`). A sample at the very instant of a timer
+  is therefore seen first, whichever of the two calls comes first.
+- *Timers belong to the sample that set them*: a sample first lets the timers before it act. So how often `advance` is
+  called changes when events are handed out, never which events there are or their times.
+- *A value holds for a while*: until the next reading of any quality, at most `gap`. Beyond that no `for` or
+  `clear_for` runs out; the next good sample goes on counting if it comes within `gap` of the last, else it starts anew.
+- *No data never clears*: only a good sample inside the clear value starts `clear_for`.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from facility.alarms import AlarmEvent, AlarmEventKind, EndReason
+from facility.ids import NewId
+from facility.severity import Severity
+from rules.model import Rule, Side
+from rules.records import JudgeRecord, OccurrenceRecord
+
+# "No timer": later than any time there is (a year far beyond datetime's 9999).
+NEVER = 1 << 62
+
+Value = float | str | None
+
+
+class Reason(StrEnum):
+    """Why an occurrence was raised or updated; ended ones carry `facility.alarms.EndReason`."""
+
+    LIMIT_EXCEEDED = "limit_exceeded"
+    STATE_MATCHED = "state_matched"
+    RATE_EXCEEDED = "rate_exceeded"
+    DATA_ABSENT = "data_absent"
+    ESCALATED = "escalated"
+    DEESCALATED = "deescalated"
+    STATE_CHANGED = "state_changed"
+    LIMITS_CHANGED = "limits_changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is broken now: the level, its severity and limit, and its side (high and low are two problems)."""
+
+    level: str
+    severity: Severity
+    limit: Value
+    side: Side
+
+
+class Judge:
+    """What every kind shares: identity, the occurrence and how events are made of it.
+
+    seen: the last sample that judged; due: when the next timer may act, NEVER if none.
+    carried: the limits moved under an active occurrence, and no sample has confirmed it yet.
+    """
+
+    __slots__ = (
+        "carried", "device", "due", "gap", "metric", "new_id", "occurrence", "origin", "revision", "rule", "scheduled",
+        "seen", "subject", "value",
+    )  # fmt: skip
+    raise_reason: Reason
+
+    def __init__(self, rule: Rule, *, origin: str, device: str, subject: str, gap_ms: int, new_id: NewId) -> None:
+        self.rule = rule.id
+        self.revision = rule.revision
+        self.metric = rule.metric
+        self.origin = origin
+        self.device = device
+        self.subject = subject
+        self.gap = gap_ms
+        self.new_id = new_id
+        self.occurrence: OccurrenceRecord | None = None
+        self.carried = False
+        self.seen: int | None = None
+        self.value: Value = None
+        self.due = NEVER
+        self.scheduled = NEVER  # the engine's: where its heap will look again
+
+    def sample(self, at: int, value: float | str) -> list[AlarmEvent] | None:
+        """Judge one good sample newer than the last; None when nothing happened."""
+        raise NotImplementedError
+
+    def run(self, before: int) -> list[AlarmEvent]:
+        """Let the timers strictly before `before` act, in their order."""
+        raise NotImplementedError
+
+    def break_hold(self) -> None:
+        """The point was read and gave no good value: what it last said is not known to hold any longer."""
+        self.due = NEVER
+
+    def save(self) -> JudgeRecord:
+        return JudgeRecord(
+            rule=self.rule,
+            revision=self.revision,
+            device=self.device,
+            metric=self.metric,
+            subject=self.subject,
+            seen=self.seen,
+            value=self.value,
+            held=self.due != NEVER,
+            carried=self.carried,
+            occurrence=None if self.occurrence is None else self.occurrence.copy(),
+        )
+
+    def load(self, record: JudgeRecord) -> None:
+        """Take over the state of a judge of the same revision."""
+        self.seen = record.seen
+        self.value = record.value
+        self.carried = record.carried
+        self.occurrence = None if record.occurrence is None else record.occurrence.copy()
+
+    def carry(self, record: JudgeRecord) -> bool:
+        """Keep the occurrence of an older revision, timers restarted; False when this kind cannot go on with it."""
+        raise NotImplementedError
+
+    def end(self, at: int, reason: EndReason) -> list[AlarmEvent]:
+        """End the occurrence, if any."""
+        if self.occurrence is None:
+            return []
+        event = self._event(AlarmEventKind.ENDED, self.occurrence, at, reason.value)
+        self.occurrence = None
+        self.carried = False
+        return [event]
+
+    def _become(self, target: Target | None, at: int) -> list[AlarmEvent]:
+        """Move the occurrence to what is broken now: raise, update, end, or nothing."""
+        occurrence = self.occurrence
+        if target is None:
+            return self.end(at, EndReason.RULE_CHANGED if self.carried else EndReason.RECOVERED)
+        if occurrence is None:
+            return [self._raise(target, at)]
+        if occurrence.side != target.side:
+            return [*self.end(at, EndReason.RECOVERED), self._raise(target, at)]
+        reason = self._difference(occurrence, target)
+        if reason is None:
+            return []
+        occurrence.revision += 1
+        occurrence.level, occurrence.severity, occurrence.limit = target.level, target.severity, target.limit
+        return [self._event(AlarmEventKind.UPDATED, occurrence, at, reason.value)]
+
+    def _difference(self, occurrence: OccurrenceRecord, target: Target) -> Reason | None:
+        if target.severity.worse_than(occurrence.severity):
+            return Reason.ESCALATED
+        if occurrence.severity.worse_than(target.severity):
+            return Reason.DEESCALATED
+        if occurrence.level != target.level or occurrence.limit != target.limit:
+            return Reason.LIMITS_CHANGED
+        return None
+
+    def _raise(self, target: Target, at: int) -> AlarmEvent:
+        self.occurrence = OccurrenceRecord(
+            id=self.new_id(at),
+            revision=1,
+            level=target.level,
+            severity=target.severity,
+            limit=target.limit,
+            side=target.side,
+        )
+        return self._event(AlarmEventKind.RAISED, self.occurrence, at, self.raise_reason.value)
+
+    def _event(self, kind: AlarmEventKind, occurrence: OccurrenceRecord, at: int, reason: str) -> AlarmEvent:
+        if kind is AlarmEventKind.ENDED:
+            occurrence.revision += 1
+        return AlarmEvent(
+            occurrence=occurrence.id,
+            revision=occurrence.revision,
+            kind=kind,
+            origin=self.origin,
+            device=self.device,
+            rule=self.rule,
+            subject=self.subject,
+            metric=self.metric,
+            level=occurrence.level,
+            severity=occurrence.severity,
+            at=at,
+            value=self.value,
+            limit=occurrence.limit,
+            reason=reason,
+            rule_revision=self.revision,
+        )
+
+
+class Latch:
+    """On once its condition held for `for_ms`, off once the clear condition held for `clear_ms`.
+
+    since: when the condition that would flip it began to hold, None when it does not.
+    """
+
+    __slots__ = ("clear_ms", "for_ms", "on", "since")
+
+    def __init__(self, for_ms: int, clear_ms: int) -> None:
+        self.for_ms = for_ms
+        self.clear_ms = clear_ms
+        self.on = False
+        self.since: int | None = None
+
+    @property
+    def flips_at(self) -> int:
+        if self.since is None:
+            return NEVER
+        return self.since + (self.clear_ms if self.on else self.for_ms)
+
+    def feel(self, at: int, flipping: bool, broken: bool) -> None:
+        """The condition that would flip it holds or not at `at`; `broken` when a gap came before."""
+        if not flipping:
+            self.since = None
+        elif self.since is None or broken:
+            self.since = at
+
+    def set(self, on: bool) -> None:
+        self.on = on
+        self.since = None

@@ -1,0 +1,124 @@
+"""Limits on a number: hi, hihi, lo, lolo with clear values and delays."""
+
+from facility.alarms import AlarmEvent
+from facility.ids import NewId
+from rules.judges import NEVER, Judge, Latch, Reason, Target
+from rules.model import Rule, Side, Threshold
+from rules.records import JudgeRecord
+
+
+class LevelJudge(Judge):
+    """hi, hihi, lo, lolo on one number. Each level is a latch; the occurrence stands at the strongest one that is on.
+
+    A stronger level brings the milder ones of its side on with it, so easing from it is an update, not an end.
+    """
+
+    __slots__ = ("calm_high", "calm_low", "latches", "quiet")
+    raise_reason = Reason.LIMIT_EXCEEDED
+
+    def __init__(self, rule: Rule, *, origin: str, device: str, subject: str, gap_ms: int, new_id: NewId) -> None:
+        super().__init__(rule, origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id)
+        self.latches = [(level, Latch(level.for_ms, rule.clear_for)) for level in rule.thresholds]
+        self.calm_high = min((t.limit for t in rule.thresholds if t.sign > 0), default=float("inf"))
+        self.calm_low = max((t.limit for t in rule.thresholds if t.sign < 0), default=float("-inf"))
+        self.quiet = True  # no latch is on or about to be: a value between the limits changes nothing
+
+    def sample(self, at: int, value: float | str) -> list[AlarmEvent] | None:
+        if not isinstance(value, float):
+            return None
+        if self.quiet and self.calm_low <= value <= self.calm_high:
+            self.seen = at
+            self.value = value
+            return None
+        events = self.run(at)
+        broken = self.seen is not None and at - self.seen > self.gap
+        self.seen = at
+        self.value = value
+        for level, latch in self.latches:
+            excess = level.sign * value
+            flipping = excess <= level.sign * level.clear if latch.on else excess > level.sign * level.limit
+            latch.feel(at, flipping, broken)
+        events += self._flip(at)
+        if self.carried and self.occurrence is not None and not self._easing():
+            self.carried = False
+        return events
+
+    def run(self, before: int) -> list[AlarmEvent]:
+        events: list[AlarmEvent] = []
+        while self.due < before:
+            events += self._flip(self.due)
+        return events
+
+    def _flip(self, at: int) -> list[AlarmEvent]:
+        """Flip every latch whose time has come, then say what that means for the occurrence."""
+        tripped: Threshold | None = None
+        for level, latch in self.latches:
+            if latch.flips_at <= at:
+                latch.set(not latch.on)
+                if latch.on:
+                    tripped = level
+        if tripped is not None:
+            for level, latch in self.latches:
+                if level.sign != tripped.sign and latch.on:
+                    latch.set(False)
+                elif level.sign == tripped.sign and level.rank < tripped.rank and not latch.on:
+                    latch.set(True)
+        strongest = None
+        for level, latch in self.latches:
+            if latch.on and (strongest is None or level.rank > strongest.rank):
+                strongest = level
+        events = self._become(None if strongest is None else self._target(strongest), at)
+        self._schedule()
+        return events
+
+    def _schedule(self) -> None:
+        holds_until = NEVER if self.seen is None else self.seen + self.gap
+        flips = min(latch.flips_at for _, latch in self.latches)
+        self.due = flips if flips <= holds_until else NEVER
+        self.quiet = not any(latch.on or latch.since is not None for _, latch in self.latches)
+
+    def _easing(self) -> bool:
+        """Whether the occurrence's own level is on its way off."""
+        return all(latch.since is not None for _, latch in self.latches if latch.on)
+
+    def _target(self, level: Threshold) -> Target:
+        return Target(level.id, level.severity, level.limit, Side.HIGH if level.sign > 0 else Side.LOW)
+
+    def save(self) -> JudgeRecord:
+        record = super().save()
+        record.latches = [(_name(level), latch.on, latch.since) for level, latch in self.latches]
+        return record
+
+    def load(self, record: JudgeRecord) -> None:
+        super().load(record)
+        saved = {name: (on, since) for name, on, since in record.latches}
+        for level, latch in self.latches:
+            latch.on, latch.since = saved.get(_name(level), (False, None))
+        self._schedule()
+        if not record.held:
+            self.due = NEVER
+
+    def carry(self, record: JudgeRecord) -> bool:
+        was_on = {name for name, on, _ in record.latches if on}
+        if record.occurrence is None:
+            return True
+        side = [(level, latch) for level, latch in self.latches if _side(level) == record.occurrence.side]
+        if not side:
+            return False
+        self.occurrence = record.occurrence.copy()
+        self.value = record.value
+        self.carried = True
+        strongest = max((level.rank for level, _ in side if _name(level) in was_on), default=0)
+        for level, latch in side:
+            latch.set(level.rank <= strongest)
+        self._schedule()
+        return True
+
+
+def _side(level: Threshold) -> Side:
+    return Side.HIGH if level.sign > 0 else Side.LOW
+
+
+def _name(level: Threshold) -> str:
+    """A latch's name in a snapshot: a rate's two limits share the level id `rate`."""
+    return f"{level.id}{'+' if level.sign > 0 else '-'}"

@@ -1,0 +1,386 @@
+"""A rule: one condition on one metric, with its levels, delays and the source of its numbers.
+
+A rule has exactly one condition: `levels`, `state`, `rate` or `absent`. Numbers are in the metric's base unit
+(`facility.metrics`). Durations are written with a unit (`30s`, `5m`, `1h`) and kept in milliseconds.
+
+`Rule.revision` is a hash of what decides *how* a sample is judged: metric, condition with its defaults filled in,
+delays and gap. It leaves out title and source (words for people) and select, thresholds_set, where and enabled
+(they decide *whether* a point is judged and are applied anew at every reload). So a typo fixed in a title restarts no
+timer, `300s` and `5m` are the same rule, and a moved limit is another.
+"""
+
+import difflib
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from itertools import pairwise
+from typing import Annotated, Any, Self
+
+import msgspec
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from facility.ids import is_slug
+from facility.metrics import Metric, UnknownMetricError
+from facility.metrics import metric as register_entry
+from facility.severity import Severity
+from facility.states import UNKNOWN
+from rules.durations import DAY_MS, MINUTE_MS, parse_duration, write_duration
+
+# Judged by this set when a room names none: a room nobody classified must not go unwatched.
+DEFAULT_THRESHOLDS_SET = "gb50174-2017"
+# In `select.zones`: a device nobody placed in a zone.
+UNPLACED = "unplaced"
+# How long a value is taken to hold when no newer one comes: four polls of 30 s, the slowest default interval.
+DEFAULT_GAP_MS = 2 * MINUTE_MS
+
+HIGH_LEVELS = ("hi", "hihi", "hihihi")
+LOW_LEVELS = ("lo", "lolo", "lololo")
+STATE_LEVEL, RATE_LEVEL, ABSENT_LEVEL = "state", "rate", "absent"
+
+Duration = Annotated[int, BeforeValidator(parse_duration)]
+
+
+class Where(StrEnum):
+    """Who judges: the agent its own devices, or the centre across agents."""
+
+    EDGE = "edge"
+    CENTRE = "centre"
+
+
+class Side(StrEnum):
+    """Which way a level is broken; as `CatalogLevel.side`."""
+
+    HIGH = "high"
+    LOW = "low"
+    STATE = "state"
+    RATE = "rate"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A numeric level ready to judge: `sign` +1 is broken above the limit, -1 below; rank 0 is the mildest."""
+
+    id: str
+    sign: int
+    rank: int
+    limit: float
+    clear: float
+    for_ms: int
+    severity: Severity
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Title(_Part):
+    """What an operator reads, in both languages."""
+
+    en: str = Field(min_length=3)
+    zh: str = Field(min_length=2)
+
+
+class Level(_Part):
+    """One limit. `clear` defaults to the limit moved inwards by the rule's dead band, `for` to the rule's."""
+
+    limit: float
+    severity: Severity
+    clear: float | None = None
+    for_: Duration | None = Field(default=None, alias="for")
+    source: str | None = Field(default=None, min_length=3)
+
+
+class Levels(_Part):
+    """Limits on one number; the mildest is `hi` or `lo`, and a stronger one needs the milder one beside it."""
+
+    hi: Level | None = None
+    hihi: Level | None = None
+    hihihi: Level | None = None
+    lo: Level | None = None
+    lolo: Level | None = None
+    lololo: Level | None = None
+
+    def side(self, names: tuple[str, ...]) -> list[tuple[str, Level]]:
+        """The levels of one side that are set, mildest first."""
+        return [(name, level) for name in names if (level := getattr(self, name)) is not None]
+
+
+class Rate(_Part):
+    """A change of more than `rise` (or `fall`) per `per`, seen over `window` (default: `per`).
+
+    The change is that between now and the oldest sample of the window, scaled by per/window: a window not yet full
+    counts as if the value had stood still before it, so a start never invents a slope.
+    """
+
+    per: Duration
+    window: Duration | None = None
+    rise: float | None = Field(default=None, gt=0)
+    fall: float | None = Field(default=None, gt=0)
+    severity: Severity
+
+    @property
+    def window_ms(self) -> int:
+        return self.window if self.window is not None else self.per
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Self:
+        if self.rise is None and self.fall is None:
+            raise ValueError("a rate needs `rise`, `fall` or both")
+        for name, span in (("per", self.per), ("window", self.window_ms)):
+            if not MINUTE_MS <= span <= DAY_MS:
+                raise ValueError(f"`{name}` is between 1m and 24h")
+        return self
+
+
+class Absent(_Part):
+    """No good sample of an expected point for `after`, while its device answers."""
+
+    after: Duration = Field(gt=0)
+    severity: Severity
+
+
+class Select(_Part):
+    """Which points are judged; everything left out selects all. `subject` is a shell-like pattern (`phase/*`).
+
+    In `zones` the word `unplaced` means a device with no zone. Every label given must be equal on the device.
+    """
+
+    kinds: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    labels: Mapping[str, str] = Field(default_factory=dict)
+    subject: str = "*"
+
+
+def _state_words(value: Any) -> Any:
+    """Bring `{in: [...], severity: s}`, a list of those, or `word: severity` to the last shape."""
+    if isinstance(value, Mapping) and "in" in value:
+        value = [value]
+    if not isinstance(value, list):
+        return value
+    words: dict[str, Any] = {}
+    for match in value:
+        if not isinstance(match, Mapping) or set(match) != {"in", "severity"} or not isinstance(match["in"], list):
+            raise ValueError("a state match is `{in: [words], severity: ...}` or `word: severity` lines")
+        for word in match["in"]:
+            if isinstance(word, bool):
+                raise ValueError(  # noqa: TRY004 - pydantic reports a ValueError, a TypeError would escape it
+                    'YAML reads on, off, yes and no as true or false: write the state in quotes, "off"'
+                )
+            if word in words:
+                raise ValueError(f"the state {word!r} is given two severities")
+            words[word] = match["severity"]
+    return words
+
+
+class Rule(_Part):
+    """One rule of a file. `gap` is how long a value holds without a newer one (see `rules.engine`)."""
+
+    id: str
+    title: Title
+    metric: str
+    where: Where = Where.EDGE
+    select: Select = Select()
+    thresholds_set: str | None = None
+    levels: Levels | None = None
+    state: Annotated[Mapping[str, Severity], BeforeValidator(_state_words)] | None = None
+    rate: Rate | None = None
+    absent: Absent | None = None
+    for_: Duration = Field(default=0, alias="for")
+    clear_for: Duration = 0
+    deadband: float = Field(default=0.0, ge=0)
+    gap: Duration = Field(default=DEFAULT_GAP_MS, gt=0)
+    source: str | None = Field(default=None, min_length=3)
+    enabled: bool = True
+
+    @field_validator("id")
+    @classmethod
+    def _is_slug(cls, value: str) -> str:
+        if not is_slug(value):
+            raise ValueError("an id is 1 to 63 of a-z 0-9 _ -, a letter or digit at both ends")
+        return value
+
+    @field_validator("metric")
+    @classmethod
+    def _is_registered(cls, value: str) -> str:
+        try:
+            register_entry(value)
+        except UnknownMetricError as exc:
+            raise ValueError(str(exc)) from exc
+        return value
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        given = [name for name in ("levels", "state", "rate", "absent") if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) if given else "none"
+            raise ValueError(f"a rule has exactly one of levels, state, rate, absent; found {found}")
+        entry = register_entry(self.metric)
+        if self.levels is not None:
+            self._check_levels(self.levels, entry)
+        elif self.state is not None:
+            self._check_state(self.state, entry)
+        elif self.rate is not None and entry.states is not None:
+            raise ValueError(f"{self.metric} is a state: it has no rate")
+        elif self.absent is not None and (self.for_ or self.clear_for or self.deadband):
+            raise ValueError("an absent rule has only `after`: no for, clear_for or deadband")
+        self._check_source()
+        return self
+
+    def _check_levels(self, levels: Levels, entry: Metric) -> None:
+        if entry.states is not None:
+            raise ValueError(f"{self.metric} is a state ({', '.join(entry.states.words)}): use `state`, not `levels`")
+        for names, sign in ((HIGH_LEVELS, 1), (LOW_LEVELS, -1)):
+            side = levels.side(names)
+            if [name for name, _ in side] != list(names[: len(side)]):
+                raise ValueError(f"{side[-1][0]} needs {names[len(side) - 1]}: levels of a side start at {names[0]}")
+            for (mild, milder), (strong, stronger) in pairwise(side):
+                if sign * (stronger.limit - milder.limit) <= 0:
+                    beyond = "above" if sign > 0 else "below"
+                    raise ValueError(f"{strong} ({stronger.limit:g}) must lie {beyond} {mild} ({milder.limit:g})")
+                if milder.severity.worse_than(stronger.severity):
+                    raise ValueError(f"{strong} is milder ({stronger.severity}) than {mild} ({milder.severity})")
+        thresholds = self.thresholds
+        if not thresholds:
+            raise ValueError("levels needs at least one of " + ", ".join((*HIGH_LEVELS, *LOW_LEVELS)))
+        for level in thresholds:
+            low, high = entry.minimum, entry.maximum
+            if (low is not None and level.limit < low) or (high is not None and level.limit > high):
+                raise ValueError(
+                    f"{level.id} limit {level.limit:g} is outside what {self.metric} can be: {_span(entry)}"
+                )
+            if level.sign * (level.clear - level.limit) > 0:
+                raise ValueError(f"{level.id} clears at {level.clear:g}, which is beyond its limit {level.limit:g}")
+        highs = [level for level in thresholds if level.sign > 0]
+        lows = [level for level in thresholds if level.sign < 0]
+        if highs and lows:
+            if min(level.clear for level in highs) < lows[0].limit:
+                raise ValueError("a high level clears only below the lo limit: it would never be normal in between")
+            if max(level.clear for level in lows) > highs[0].limit:
+                raise ValueError("a low level clears only above the hi limit: it would never be normal in between")
+
+    def _check_state(self, words: Mapping[str, Severity], entry: Metric) -> None:
+        if entry.states is None:
+            raise ValueError(f"{self.metric} is a number in {entry.unit}: use `levels`, not `state`")
+        if not words:
+            raise ValueError("state needs at least one word")
+        if self.deadband:
+            raise ValueError("a state has no deadband")
+        for word in words:
+            if word not in entry.states.words:
+                near = difflib.get_close_matches(str(word), entry.states.words, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise ValueError(f"{word!r} is no state of {self.metric}: {', '.join(entry.states.words)}{hint}")
+        if not set(entry.states.words) - set(words) - {UNKNOWN}:
+            raise ValueError("every state alarms: none is left that could clear it")
+
+    def _check_source(self) -> None:
+        if self.source is not None:
+            return
+        levels = [] if self.levels is None else self.levels.side(HIGH_LEVELS) + self.levels.side(LOW_LEVELS)
+        if not levels:
+            raise ValueError("`source` is missing: name the standard and clause, or `editable default`")
+        for name, level in levels:
+            if level.source is None:
+                raise ValueError(f"`source` is missing for {name}: name it on the rule or on the level")
+
+    @cached_property
+    def thresholds(self) -> tuple[Threshold, ...]:
+        """The numeric levels, high side then low side, mildest first; a rate's limits are per `per`."""
+        found: list[Threshold] = []
+        if self.levels is not None:
+            for names, sign in ((HIGH_LEVELS, 1), (LOW_LEVELS, -1)):
+                for rank, (name, level) in enumerate(self.levels.side(names)):
+                    clear = level.clear if level.clear is not None else level.limit - sign * self.deadband
+                    for_ms = level.for_ if level.for_ is not None else self.for_
+                    found.append(Threshold(name, sign, rank, level.limit, clear, for_ms, level.severity))
+        elif self.rate is not None:
+            for limit, sign in ((self.rate.rise, 1), (self.rate.fall, -1)):
+                if limit is not None:
+                    clear = sign * max(0.0, limit - self.deadband)
+                    found.append(Threshold(RATE_LEVEL, sign, 0, sign * limit, clear, self.for_, self.rate.severity))
+        return tuple(found)
+
+    @property
+    def gap_ms(self) -> int:
+        return self.gap
+
+    @cached_property
+    def revision(self) -> str:
+        """16 hex digits naming how this rule judges; see the module's words on what is in it."""
+        content = {
+            "metric": self.metric,
+            "levels": [msgspec.to_builtins(level) for level in self.thresholds],
+            "rate": None if self.rate is None else [self.rate.per, self.rate.window_ms],
+            "state": None if self.state is None else {word: str(severity) for word, severity in self.state.items()},
+            "absent": None if self.absent is None else [self.absent.after, str(self.absent.severity)],
+            "for": self.for_ if self.state is not None else None,
+            "clear_for": self.clear_for,
+            "gap": self.gap,
+        }
+        body = msgspec.json.encode(content, order="deterministic")
+        return hashlib.blake2b(body, digest_size=8).hexdigest()
+
+    @property
+    def sources(self) -> str:
+        """The rule's source, then those of its levels, for people."""
+        texts = [] if self.source is None else [self.source]
+        if self.levels is not None:
+            for name, level in self.levels.side(HIGH_LEVELS) + self.levels.side(LOW_LEVELS):
+                if level.source is not None:
+                    texts.append(f"{name} {level.limit:g}: {level.source}")
+        return "; ".join(texts)
+
+    def summary(self) -> str:
+        """The condition in one short line, e.g. `hi > 27 minor after 2m`."""
+        if self.state is not None:
+            return ", ".join(f"{word} {severity}" for word, severity in self.state.items()) + _after(self.for_)
+        if self.absent is not None:
+            return f"no data for {write_duration(self.absent.after)} {self.absent.severity}"
+        per = "" if self.rate is None else f" per {write_duration(self.rate.per)}"
+        return ", ".join(
+            f"{level.id} {'>' if level.sign > 0 else '<'} {level.limit:g}{per} {level.severity}{_after(level.for_ms)}"
+            for level in self.thresholds
+        )
+
+
+def _after(for_ms: int) -> str:
+    return f" after {write_duration(for_ms)}" if for_ms else ""
+
+
+def _span(entry: Metric) -> str:
+    low = -math.inf if entry.minimum is None else entry.minimum
+    high = math.inf if entry.maximum is None else entry.maximum
+    return f"{low:g} to {high:g} {entry.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """Rules by id, in file order. Built by `rules.files`, which refuses two of one id."""
+
+    rules: tuple[Rule, ...] = ()
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(self.rules)
+
+    def __len__(self) -> int:
+        return len(self.rules)
+
+    def get(self, rule_id: str) -> Rule | None:
+        return next((rule for rule in self.rules if rule.id == rule_id), None)
+
+    @property
+    def thresholds_sets(self) -> frozenset[str]:
+        """The names a room may choose."""
+        return frozenset(rule.thresholds_set for rule in self.rules if rule.thresholds_set is not None)
+
+    def overlaid(self, site: "RuleSet") -> "RuleSet":
+        """These rules with a site's own: one of the same id replaces, a new one is added. `enabled: false` removes."""
+        own = {rule.id: rule for rule in site.rules}
+        known = {rule.id for rule in self.rules}
+        kept = tuple(own.get(rule.id, rule) for rule in self.rules)
+        return RuleSet(kept + tuple(rule for rule in site.rules if rule.id not in known))

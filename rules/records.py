@@ -1,0 +1,108 @@
+"""What a snapshot of the engine holds: plain records, written as JSON with a version.
+
+Arrays instead of objects: a snapshot is written with every alarm and once a minute, for every judged point of a site.
+"""
+
+import msgspec
+
+from facility.severity import Severity
+from rules.model import Side
+
+SNAPSHOT_VERSION = 1
+
+
+class SnapshotError(ValueError):
+    """A snapshot that cannot be taken up; the message says why and what happens without it."""
+
+
+class OccurrenceRecord(msgspec.Struct, array_like=True, kw_only=True):
+    """An active occurrence and the last it said."""
+
+    id: str
+    revision: int
+    level: str
+    severity: Severity
+    limit: float | str | None
+    side: Side
+
+    def copy(self) -> "OccurrenceRecord":
+        return OccurrenceRecord(
+            id=self.id,
+            revision=self.revision,
+            level=self.level,
+            severity=self.severity,
+            limit=self.limit,
+            side=self.side,
+        )
+
+
+class JudgeRecord(msgspec.Struct, array_like=True, kw_only=True, omit_defaults=True):
+    """The state of one rule on one point. latches: (name, on, since ms); ring: (ms, value) of a rate's window."""
+
+    rule: str
+    revision: str
+    device: str
+    metric: str
+    subject: str
+    seen: int | None = None
+    value: float | str | None = None
+    held: bool = False
+    carried: bool = False
+    silent: bool = False
+    expected: bool = False
+    occurrence: OccurrenceRecord | None = None
+    latches: list[tuple[str, bool, int | None]] = []
+    ring: list[tuple[int, float]] = []
+
+
+class PointRecord(msgspec.Struct, array_like=True, kw_only=True):
+    """The newest sample time of a judged point, of any quality."""
+
+    device: str
+    metric: str
+    subject: str
+    last: int
+
+
+class Snapshot(msgspec.Struct, kw_only=True):
+    """Everything the engine remembers. now: the newest time it had seen, milliseconds UTC."""
+
+    version: int
+    origin: str
+    now: int
+    points: list[PointRecord]
+    judges: list[JudgeRecord]
+    lost: list[str] = []
+
+
+class _Version(msgspec.Struct):
+    version: int
+
+
+def decode(body: bytes, *, origin: str) -> Snapshot:
+    """The snapshot, checked; SnapshotError when it is damaged, of another version or of another origin."""
+    try:
+        version = msgspec.json.decode(body, type=_Version).version
+        if version != SNAPSHOT_VERSION:
+            raise SnapshotError(
+                f"rule snapshot is of version {version}, this program reads {SNAPSHOT_VERSION}: "
+                "alarms are judged anew and the centre ends what is no longer held"
+            )
+        snapshot = msgspec.json.decode(body, type=Snapshot)
+    except msgspec.DecodeError as exc:
+        raise SnapshotError(f"rule snapshot is damaged ({exc}): alarms are judged anew") from exc
+    if snapshot.origin != origin:
+        raise SnapshotError(f"rule snapshot belongs to {snapshot.origin!r}, not to {origin!r}: it is not taken up")
+    return snapshot
+
+
+def rebase(record: JudgeRecord, *, down: int, now: int) -> None:
+    """Bring a record to the time it is taken up at: see `rules.engine.Engine.restore`."""
+    if down == 0:
+        return
+    record.held = False
+    counts_absence = not record.latches  # only an absent judge has none
+    if record.seen is not None:
+        record.seen = min(record.seen + max(down, 0), now) if counts_absence else min(record.seen, now)
+    record.latches = [(name, on, None if since is None else min(since, now)) for name, on, since in record.latches]
+    record.ring = [(when, value) for when, value in record.ring if when <= now]

@@ -1,0 +1,99 @@
+"""State words: alarmed words with their severity, calm words that clear, and those that say nothing."""
+
+from collections.abc import Iterable, Mapping
+
+from facility.alarms import AlarmEvent
+from facility.ids import NewId
+from facility.severity import Severity
+from rules.judges import NEVER, Judge, Latch, Reason, Target
+from rules.model import STATE_LEVEL, Rule, Side
+from rules.records import JudgeRecord, OccurrenceRecord
+
+
+class StateJudge(Judge):
+    """A state word with a severity.
+
+    `unknown` and words outside the metric's state set neither raise nor clear, unless the rule names them.
+    """
+
+    __slots__ = ("calm", "latch", "words")
+    raise_reason = Reason.STATE_MATCHED
+
+    def __init__(
+        self, rule: Rule, *, calm: Iterable[str], words: Mapping[str, Severity],
+        origin: str, device: str, subject: str, gap_ms: int, new_id: NewId,
+    ) -> None:  # fmt: skip
+        super().__init__(rule, origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id)
+        self.words = dict(words)
+        self.calm = frozenset(calm)
+        self.latch = Latch(rule.for_, rule.clear_for)
+
+    def sample(self, at: int, value: float | str) -> list[AlarmEvent] | None:
+        latch = self.latch
+        if value in self.calm:
+            if not latch.on and latch.since is None:
+                self.seen = at
+                self.value = value
+                return None
+        elif value not in self.words:
+            events = self.run(at)
+            self.due = NEVER
+            return events
+        events = self.run(at)
+        broken = self.seen is not None and at - self.seen > self.gap
+        self.seen = at
+        self.value = value
+        latch.feel(at, (value in self.calm) if latch.on else (value in self.words), broken)
+        events += self._flip(at)
+        if value in self.words:
+            self.carried = False
+        return events
+
+    def run(self, before: int) -> list[AlarmEvent]:
+        events: list[AlarmEvent] = []
+        while self.due < before:
+            events += self._flip(self.due)
+        return events
+
+    def _flip(self, at: int) -> list[AlarmEvent]:
+        latch = self.latch
+        if latch.flips_at <= at:
+            latch.set(not latch.on)
+        events: list[AlarmEvent] = []
+        if not latch.on:
+            events = self._become(None, at)
+        elif isinstance(self.value, str) and self.value in self.words:
+            events = self._become(Target(STATE_LEVEL, self.words[self.value], self.value, Side.STATE), at)
+        self._schedule()
+        return events
+
+    def _schedule(self) -> None:
+        flips = self.latch.flips_at
+        self.due = flips if self.seen is not None and flips <= self.seen + self.gap else NEVER
+
+    def _difference(self, occurrence: OccurrenceRecord, target: Target) -> Reason | None:
+        reason = super()._difference(occurrence, target)
+        return Reason.STATE_CHANGED if reason is Reason.LIMITS_CHANGED else reason
+
+    def save(self) -> JudgeRecord:
+        record = super().save()
+        record.latches = [(STATE_LEVEL, self.latch.on, self.latch.since)]
+        return record
+
+    def load(self, record: JudgeRecord) -> None:
+        super().load(record)
+        for _, self.latch.on, self.latch.since in record.latches:
+            self._schedule()
+        if not record.held:
+            self.due = NEVER
+
+    def carry(self, record: JudgeRecord) -> bool:
+        if record.occurrence is None:
+            return True
+        if record.occurrence.side != Side.STATE:
+            return False
+        self.occurrence = record.occurrence.copy()
+        self.value = record.value
+        self.carried = True
+        self.latch.set(True)
+        return True
