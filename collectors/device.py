@@ -1,0 +1,216 @@
+"""One device as the agent polls it: its client, converter and breaker; problems become readings, not exceptions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol as Interface
+
+from collectors.convert import Converter, PointInfo
+from collectors.errors import CollectError
+from collectors.exchange import (
+    ModbusAnswer,
+    ModbusNeeds,
+    PollOutcome,
+    PollProblem,
+    SnmpAnswer,
+    SnmpNeeds,
+)
+from collectors.modbus.client import ModbusLinks
+from collectors.modbus.collect import ModbusCollector
+from collectors.modbus.target import ModbusTarget
+from collectors.plan import needed_cells
+from collectors.schedule import Breaker
+from collectors.snmp.client import SnmpClient
+from collectors.snmp.collect import SnmpCollector
+from collectors.snmp.target import SnmpTarget
+from facility.clock import Clock, now_ms
+from facility.profile import Profile, Protocol
+from facility.reading import QualityReason, Reading
+
+__all__ = [
+    "COMMUNICATION",
+    "DevicePoller",
+    "ModbusLinks",
+    "ModbusTarget",
+    "PolledDevice",
+    "SnmpTarget",
+    "open_device",
+]
+
+COMMUNICATION = "device.communication"
+
+_REASONS: Mapping[PollProblem, QualityReason] = {
+    PollProblem.TIMEOUT: QualityReason.TIMEOUT,
+    PollProblem.BAD_REPLY: QualityReason.EXCEPTION,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PolledDevice:
+    """A device of the site's configuration. interval_s: between polls; deadline_s: what one poll may take at most."""
+
+    id: str
+    profile: Profile
+    target: SnmpTarget | ModbusTarget
+    interval_s: float
+    deadline_s: float
+
+
+class Speaker(Interface):
+    """What a poller asks of a protocol: bring one answer, say what would be asked, let go."""
+
+    @property
+    def sent(self) -> int: ...
+
+    async def collect(self, *, deadline: float, trusted: bool) -> SnmpAnswer | ModbusAnswer: ...
+
+    def plan(self) -> list[str]: ...
+
+    async def close(self) -> None: ...
+
+
+class DevicePoller:
+    """Polls one device. `poll` is for one caller at a time; everything learnt about the device lives as long as this.
+
+    bus: the queue it belongs to, "snmp:HOST" or "modbus:HOST:PORT".
+    """
+
+    def __init__(self, device: PolledDevice, *, bus: str, speaker: Speaker, converter: Converter, clock: Clock) -> None:
+        self.device = device
+        self.bus = bus
+        self._speaker = speaker
+        self._converter = converter
+        self._clock = clock
+        self._breaker = Breaker(device.id, round(device.interval_s * 1000))
+        self._lost = False
+        self._last_at = 0
+
+    @property
+    def healthy(self) -> bool:
+        """It answered last time (or was never asked): it goes before the suspects of its bus."""
+        return self._breaker.healthy
+
+    def points(self) -> list[PointInfo]:
+        """The points known so far, for the catalog."""
+        return self._converter.points()
+
+    def plan(self) -> list[str]:
+        """The requests of the next poll, for people."""
+        return self._speaker.plan()
+
+    async def poll(self) -> PollOutcome:
+        """Ask once, within the device's deadline, and say what came. Raises for no weather, only for our own faults."""
+        started_ms = now_ms(self._clock)
+        started = self._clock.monotonic()
+        sent = self._speaker.sent
+        if not self._breaker.allows(round(started * 1000)):
+            return self._outcome(started_ms, 0.0, 0, [], PollProblem.BACKING_OFF, "left alone until its next probe")
+        try:
+            answer = await self._speaker.collect(
+                deadline=started + self.device.deadline_s, trusted=self._breaker.healthy
+            )
+        except CollectError as exc:
+            self._breaker.failed(round(self._clock.monotonic() * 1000))
+            # Said once, at the turn: the points go bad, and stay so until one of them is read again.
+            bad = [] if self._lost else self._all_bad(_REASONS.get(exc.problem, QualityReason.UNREACHABLE))
+            self._lost = True
+            return self._outcome(
+                started_ms, self._clock.monotonic() - started, self._speaker.sent - sent, bad, exc.problem, str(exc)
+            )
+        self._breaker.answered()
+        self._lost = False
+        readings = self._converter.convert(answer, taken_at=self._taken_at())
+        return self._outcome(started_ms, self._clock.monotonic() - started, self._speaker.sent - sent, readings)
+
+    async def close(self) -> None:
+        await self._speaker.close()
+
+    def _outcome(
+        self,
+        started_ms: int,
+        seconds: float,
+        requests: int,
+        readings: list[Reading],
+        problem: PollProblem | None = None,
+        detail: str = "",
+    ) -> PollOutcome:
+        word = "ok" if problem is None else "lost"
+        at = self._last_at if readings else self._taken_at()
+        spoken = Reading(self.device.id, COMMUNICATION, "", word, at)
+        return PollOutcome(self.device.id, started_ms, seconds, requests, (spoken, *readings), problem, detail)
+
+    def _taken_at(self) -> int:
+        """Now, and later than the device's last readings: a point's times strictly increase."""
+        self._last_at = max(now_ms(self._clock), self._last_at + 1)
+        return self._last_at
+
+    def _all_bad(self, reason: QualityReason) -> list[Reading]:
+        """Every point that is known so far, bad for this reason."""
+        needs = self._converter.needs()
+        answer: SnmpAnswer | ModbusAnswer
+        if isinstance(needs, SnmpNeeds):
+            answer = SnmpAnswer(failed=dict.fromkeys((*needs.gets, *needs.walks), reason))
+        else:
+            answer = ModbusAnswer(failed=dict.fromkeys(needed_cells(needs.spans), reason))
+        return self._converter.convert(answer, taken_at=self._taken_at())
+
+
+class _SnmpSpeaker:
+    def __init__(self, needs: SnmpNeeds, client: SnmpClient, collector: SnmpCollector) -> None:
+        self._needs = needs
+        self._client = client
+        self._collector = collector
+
+    @property
+    def sent(self) -> int:
+        return self._client.sent
+
+    async def collect(self, *, deadline: float, trusted: bool) -> SnmpAnswer:
+        return await self._collector.collect(self._needs, deadline=deadline, trusted=trusted)
+
+    def plan(self) -> list[str]:
+        return self._collector.plan(self._needs)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+class _ModbusSpeaker:
+    def __init__(self, needs: ModbusNeeds, collector: ModbusCollector) -> None:
+        self._needs = needs
+        self._collector = collector
+
+    @property
+    def sent(self) -> int:
+        return self._collector.sent
+
+    async def collect(self, *, deadline: float, trusted: bool) -> ModbusAnswer:
+        return await self._collector.collect(self._needs, deadline=deadline, trusted=trusted)
+
+    def plan(self) -> list[str]:
+        return self._collector.plan(self._needs)
+
+    async def close(self) -> None:
+        """The connection is the gateway's, shared with its other units; ModbusLinks closes it."""
+
+
+def open_device(device: PolledDevice, *, clock: Clock, modbus_links: ModbusLinks) -> DevicePoller:
+    """The poller of a device; nothing is sent yet. ValueError where target and profile speak different protocols."""
+    target = device.target
+    wanted = Protocol.SNMP if isinstance(target, SnmpTarget) else Protocol.MODBUS
+    if device.profile.protocol is not wanted:
+        raise ValueError(f"{device.id}: {device.profile.id} speaks {device.profile.protocol}, its target is {wanted}")
+    if isinstance(target, SnmpTarget):
+        converter = Converter(device.profile, device=device.id)
+        needs = converter.needs()
+        assert isinstance(needs, SnmpNeeds)
+        client = SnmpClient(target, clock=clock)
+        speaker: Speaker = _SnmpSpeaker(needs, client, SnmpCollector(target, client, clock=clock))
+        bus = f"snmp:{target.host}"
+    else:
+        converter = Converter(device.profile, device=device.id, address_offset=target.address_offset)
+        needs = converter.needs()
+        assert isinstance(needs, ModbusNeeds)
+        link = modbus_links.link(target.host, target.port)
+        speaker = _ModbusSpeaker(needs, ModbusCollector(target, link, clock=clock))
+        bus = f"modbus:{target.host}:{target.port}"
+    return DevicePoller(device, bus=bus, speaker=speaker, converter=converter, clock=clock)

@@ -1,0 +1,63 @@
+"""What can go wrong between us and a device, in two kinds: the weather's and ours.
+
+    CollectError                    carries `retry` and the PollProblem an operator sees
+    ├── DeviceUnreachable           no answer, refused, no route           retry
+    ├── DeviceBusy                  it answered "not now"                  retry
+    ├── BadReply                    it answered something that is no answer to what was asked   retry
+    ├── PointMissing                it answered that there is no such point                     no retry
+    ├── ProfileMismatch             it is not the device the profile describes                  no retry, a human
+    └── BadCredentials              it does not accept who we are                               no retry, a human
+
+Exceptions of gufo-snmp and pymodbus are translated into these in `collectors/snmp/client.py` and
+`collectors/modbus/client.py` and nowhere else, always `raise ... from exc`.
+"""
+
+from collectors.exchange import PollProblem
+from facility.reading import QualityReason
+
+
+class CollectError(Exception):
+    """A device brought nothing for a request. `retry`: asking again may help; the message says what was asked."""
+
+    retry = True
+    problem = PollProblem.BAD_REPLY
+    reason = QualityReason.EXCEPTION
+
+
+class DeviceUnreachable(CollectError):
+    """No answer at all: silent, refused, or no way to it."""
+
+    def __init__(self, message: str, *, problem: PollProblem = PollProblem.TIMEOUT) -> None:
+        super().__init__(message)
+        self.problem = problem
+        self.reason = QualityReason.TIMEOUT if problem is PollProblem.TIMEOUT else QualityReason.UNREACHABLE
+
+
+class DeviceBusy(CollectError):
+    """It is there and cannot answer now (Modbus exceptions 05, 06 and 07, gateway path 0A)."""
+
+
+class BadReply(CollectError):
+    """An answer that is none: garbage, another request's, another length, another function."""
+
+
+class PointMissing(CollectError):
+    """It is there and says it has no such object or register (noSuchObject, Modbus exceptions 01, 02 and 03)."""
+
+    retry = False
+    reason = QualityReason.NO_SUCH_OBJECT
+
+
+class ProfileMismatch(CollectError):
+    """Not the device the profile was written for."""
+
+    retry = False
+    problem = PollProblem.PROFILE_MISMATCH
+
+
+class BadCredentials(CollectError):
+    """Authenticated requests are turned down, also after a fresh look at the agent's engine."""
+
+    retry = False
+    problem = PollProblem.BAD_CREDENTIALS
+    reason = QualityReason.UNREACHABLE

@@ -1,0 +1,1 @@
+"""SNMP: one session per device, one request in flight, batches that find their own size."""
