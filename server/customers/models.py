@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from server.db.base import Base, PrimaryId
-from server.kit.scope import CustomerScoped, SiteScoped
+from server.kit.scope import ANY_SITE, CustomerScoped, SiteScoped
 from server.kit.versioned import Versioned
 
 
@@ -16,7 +16,7 @@ class Customer(Versioned, Base):
 
     __tablename__ = "customers"
     scope_customer: ClassVar[str] = "id"
-    scope_site: ClassVar[str | None] = None
+    scope_site: ClassVar[str] = ANY_SITE
 
     id: Mapped[PrimaryId]
     code: Mapped[str] = mapped_column(sa.String(63), unique=True)

@@ -9,6 +9,9 @@ from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 from server.db.types import ID_LENGTH
 from server.kit.principal import SYSTEM, Permission, Principal
 
+# As a model's `scope_site`: the row is of the customer as a whole, and callers limited to some sites see it too.
+ANY_SITE = "*"
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -71,10 +74,10 @@ def _column(model: type[Any], name: str) -> InstrumentedAttribute[str]:
 def scoped(query: Q, model: type[Any], scope: Scope) -> Q:
     """`query` narrowed to the rows of `model` (a mapped class with `scope_customer`, `scope_site`) visible in `scope`.
 
-    A model without a site column is invisible to a caller limited to sites.
+    A model without a site column is invisible to a caller limited to sites, unless it says ANY_SITE.
     """
     for allowed, name in ((scope.customers, model.scope_customer), (scope.sites, model.scope_site)):
-        if allowed is None:
+        if allowed is None or name == ANY_SITE:
             continue
         query = query.where(_column(model, name).in_(sorted(allowed)) if name is not None else sa.false())
     return query

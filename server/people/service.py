@@ -109,6 +109,7 @@ async def create_token(
     """A new token and its secret, which is shown once. It can never do more than its owner."""
     if body.roles is not None and not set(body.roles) <= {Role(role) for role in owner.roles}:
         raise Forbidden("a token cannot have a role that its owner has not", code="role")
+    _check_limits([], body.customers if owner.customers is None else owner.customers, body.sites)
     secret = new_token()
     values = body.model_dump(exclude={"days"}, mode="json")
     token = ApiToken(

@@ -1,0 +1,122 @@
+"""What the scope test needs to know of each endpoint. A domain adds its lines here when it adds an endpoint.
+
+PATH: a path parameter -> the id of something at a place. BODIES: a change -> a well-formed body that names things of
+that place. QUERIES: a GET with required parameters -> values that name things of the place. GLOBAL: what concerns the
+whole installation or oneself, with the statuses a limited caller may get and why.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from facility.clock import to_ms
+from facility.ids import new_id
+from server.kit.attachments import attach
+from server.kit.principal import Role
+from server.kit.scope import Scope
+from tests.server.factories import Place, World, make_user
+
+Example = Callable[[World, Place], Awaitable[str]]
+BodyExample = Callable[[World, Place], Awaitable[dict[str, object]]]
+
+
+async def _customer(world: World, place: Place) -> str:
+    return place.customer.id
+
+
+async def _site(world: World, place: Place) -> str:
+    return place.site.id
+
+
+async def _room(world: World, place: Place) -> str:
+    return place.room.id
+
+
+async def _contact(world: World, place: Place) -> str:
+    return place.contact.id
+
+
+async def _attachment(world: World, place: Place) -> str:
+    async def content() -> object:
+        yield b"a photo of the room"
+
+    stored = await world.server.kit.attachments.save(content())  # type: ignore[arg-type]
+    async with world.server.db.write() as session:
+        row = attach(
+            session,
+            stored,
+            entity="room",
+            entity_id=place.room.id,
+            customer_id=place.customer.id,
+            site_id=place.site.id,
+            filename="room.jpg",
+            media_type="image/jpeg",
+            now=world.clock.now(),
+            actor=Scope.system().principal,
+        )
+    return row.id
+
+
+async def _user(world: World, place: Place) -> str:
+    return (await make_user(world.server, Role.NOC, customers=[place.customer.id])).id
+
+
+async def _token(world: World, place: Place) -> str:
+    return new_id(to_ms(world.clock.now()))
+
+
+PATH: Mapping[str, Example] = {
+    "customer_id": _customer,
+    "site_id": _site,
+    "room_id": _room,
+    "contact_id": _contact,
+    "attachment_id": _attachment,
+    "user_id": _user,
+    "token_id": _token,
+}
+
+
+def _fixed(**values: object) -> BodyExample:
+    async def body(world: World, place: Place) -> dict[str, object]:
+        return values
+
+    return body
+
+
+async def _new_site(world: World, place: Place) -> dict[str, object]:
+    return {"customer": place.customer.id, "code": "planted", "name": "Planted"}
+
+
+async def _new_room(world: World, place: Place) -> dict[str, object]:
+    return {"site": place.site.id, "code": "planted", "name": "Planted"}
+
+
+async def _new_contact(world: World, place: Place) -> dict[str, object]:
+    return {"customer": place.customer.id, "site": place.site.id, "name": "Planted"}
+
+
+BODIES: Mapping[str, BodyExample] = {
+    "PATCH /api/v1/customers/{customer_id}": _fixed(name="Taken over"),
+    "POST /api/v1/sites": _new_site,
+    "PATCH /api/v1/sites/{site_id}": _fixed(name="Taken over"),
+    "POST /api/v1/rooms": _new_room,
+    "PATCH /api/v1/rooms/{room_id}": _fixed(name="Taken over"),
+    "POST /api/v1/contacts": _new_contact,
+    "PATCH /api/v1/contacts/{contact_id}": _fixed(name="Taken over"),
+}
+
+QUERIES: Mapping[str, BodyExample] = {}
+
+# operation -> (statuses allowed to a caller limited to another place, why)
+GLOBAL: Mapping[str, tuple[set[int], str]] = {
+    "POST /api/v1/session": ({422, 401}, "signing in"),
+    "DELETE /api/v1/session": ({400}, "a token has no session"),
+    "GET /api/v1/me": ({200}, "oneself"),
+    "GET /api/v1/me/profile": ({200}, "oneself"),
+    "PATCH /api/v1/me/profile": ({200, 412, 422}, "oneself"),
+    "GET /api/v1/tokens": ({200}, "one's own tokens"),
+    "POST /api/v1/tokens": ({400, 422}, "one's own tokens, made by a session only"),
+    "POST /api/v1/customers": ({403, 422}, "only who sees all customers adds one"),
+    "GET /api/v1/users": ({403}, "people belong to the installation"),
+    "POST /api/v1/users": ({403, 422}, "people belong to the installation"),
+    "GET /api/v1/users/{user_id}": ({403}, "people belong to the installation"),
+    "PATCH /api/v1/users/{user_id}": ({403, 422}, "people belong to the installation"),
+}
