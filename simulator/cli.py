@@ -36,13 +36,13 @@ def run(
 
 
 async def _run(console: Console, *, http_port: int, speed: float, seed: int) -> None:
+    # Before anything is printed: whoever reads the table may end the program at once.
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with RoomServer(http_port=http_port, speed=speed, seed=seed) as room:
         console.print(_table(room))
         console.print(f"Control API {room.url}   faults: coldaisle drill list --simulator {room.url}")
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
         await stop.wait()
 
 

@@ -6,7 +6,7 @@ The names are a contract with scripts; never rename one.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -183,9 +183,15 @@ def find(name: str) -> Fault:
         return _BY_NAME[FaultName(name)]
     except ValueError:
         names = [fault.name.value for fault in CATALOGUE]
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise UnknownFault(f"there is no fault {name!r}.{hint} Known faults: {', '.join(names)}.") from None
+        raise UnknownFault(
+            f"there is no fault {name!r}.{_hint(name, names)} Known faults: {', '.join(names)}."
+        ) from None
+
+
+def _hint(typed: str, names: Sequence[str]) -> str:
+    beginning = [name for name in names if typed and name.startswith(typed)]
+    near = beginning or difflib.get_close_matches(typed, names, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def choose_device(fault: Fault, device: str | None, known: Iterable[str]) -> str | None:
@@ -195,9 +201,7 @@ def choose_device(fault: Fault, device: str | None, known: Iterable[str]) -> str
     allowed = tuple(known) if fault.devices is None else fault.devices
     if device not in allowed:
         may = f"It may strike: {', '.join(allowed)}." if allowed else "It takes no device."
-        near = difflib.get_close_matches(device, allowed, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise WrongDevice(f"fault {fault.name.value!r} cannot strike device {device!r}.{hint} {may}")
+        raise WrongDevice(f"fault {fault.name.value!r} cannot strike device {device!r}.{_hint(device, allowed)} {may}")
     return device
 
 

@@ -68,7 +68,7 @@ class Plant:
             alive=lambda: not self._silent(device.id),
         )
         await agent.open()
-        self._open.callback(agent.close)
+        self._open.push_async_callback(agent.close)
         return agent.port
 
     async def _open_modbus(self, members: list[Device]) -> int:

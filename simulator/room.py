@@ -29,6 +29,8 @@ CRAC_CAPACITY_KW = 27.0  # N+1: two units carry the load, one does not
 CRAC_AIRFLOW = (1.65, 1.9)  # kg/s each at normal and at full fan speed
 # Share of each unit's air per zone: crac-1 stands at aisle A, crac-3 at aisle B, crac-2 between.
 CRAC_SHARE = {"crac-1": (0.85, 0.15), "crac-2": (0.5, 0.5), "crac-3": (0.15, 0.85)}
+WALL_LOSS = 0.1  # kW/K from the hot side to the building around it, which keeps OUTSIDE_C
+OUTSIDE_C = 24.0
 SUPPLY_SETPOINT_C = 22.0
 RH_SETPOINT = 50.0
 COLD_TARGET_C = 22.6
@@ -201,7 +203,7 @@ class Room:
         daily = 1.0 + 0.05 * math.sin(2.0 * math.pi * self.elapsed / 86400.0)
         # Servers throttle and then trip on hot inlet air, which bounds the worst case.
         hottest = max(self.cold.values())
-        throttle = max(0.3, min(1.0, 1.0 - 0.07 * (hottest - 38.0)))
+        throttle = max(0.05, min(1.0, 1.0 - 0.07 * (hottest - 38.0)))
         self.heat_kw = 0.0
         for ups in self.upses.values():
             ups.load_kw = 0.0 if ups.exhausted else IT_LOAD_KW * ups.share * daily * throttle
@@ -245,7 +247,8 @@ class Room:
             flow = supplied[zone] + recirculated[zone]
             mixed = (heat_in[zone] + recirculated[zone] * self.hot) / flow
             self.cold[zone] = _approach(self.cold[zone], mixed, dt, ZONE_HEAT_CAPACITY / (CP_AIR * flow))
-        exhaust = sum(before.values()) / 2.0 + self.heat_kw / (CP_AIR * 2.0 * demand)
+        kept = self.heat_kw - WALL_LOSS * (self.hot - OUTSIDE_C)
+        exhaust = sum(before.values()) / 2.0 + kept / (CP_AIR * 2.0 * demand)
         self.hot = _approach(self.hot, exhaust, dt, HOT_HEAT_CAPACITY / (CP_AIR * 2.0 * demand))
         self.hot_spot = _approach(self.hot_spot, 8.0 if broken.hot_aisle else 0.0, dt, 3.0)
         for crac in self.cracs.values():
