@@ -158,10 +158,16 @@ class _CompiledSource:
         reason = view.failed.get(column)
         if reason is not None and reason is not QualityReason.NO_SUCH_OBJECT:  # an empty table is a good answer
             return _Found(reason, column, None)
-        rows = {text_of(raw): suffix for suffix, raw in view.columns.get(column, ())}
+        where = self.source.where
+        rows = [
+            (suffix, text_of(raw))
+            for suffix, raw in view.columns.get(column, ())
+            if where is None or view.holds(where, row_of(suffix))
+        ]
         for wanted, word in self.source.contains.items():
-            if wanted in rows:
-                return _Found(word, f"{column}.{rows[wanted]}", wanted)
+            for suffix, text in rows:
+                if text == wanted or text.startswith(wanted + "."):
+                    return _Found(word, f"{column}.{suffix}", text)
         return _Found(self.source.otherwise or UNKNOWN, column, None)
 
 

@@ -283,6 +283,10 @@ _ALL: tuple[Metric, ...] = (
     # Power distribution
     _number("power.voltage", _Q.VOLTAGE, "Voltage", "电压", **_MAINS_V),
     _number("power.current", _Q.CURRENT, "Current", "电流", **_AMPS),
+    _number("power.current.available", _Q.CURRENT, "Current left before alarm", "告警前可用电流", **_AMPS),
+    _number("power.current.neutral", _Q.CURRENT, "Neutral current", "中性线电流", **_AMPS),
+    _number("power.current.ground", _Q.CURRENT, "Ground current", "接地电流", **_AMPS),
+    _number("power.voltage.line", _Q.VOLTAGE, "Line voltage", "线电压", **_MAINS_V),
     _number("power.frequency", _Q.FREQUENCY, "Frequency", "频率", **_HZ),
     _number("power.active", _Q.POWER, "Active power", "有功功率", display=Unit.KILOWATT, decimals=2),
     _number("power.apparent", _Q.APPARENT_POWER, "Apparent power", "视在功率", display=Unit.KILOVOLTAMPERE, decimals=2),

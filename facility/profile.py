@@ -215,7 +215,8 @@ class Source(Place):
     sentinels: raw values that mean "not available": a bad reading. absent: raw values that mean "this unit has no
     such sensor": no reading at all. doubtful: believed only when no later source has anything better.
     bits: bit number to state of an integer, first set bit wins, else `otherwise`; flags: the same for characters
-    counted from 1 of a text of `0` and `1`; contains: the same for values found anywhere in a column.
+    counted from 1 of a text of `0` and `1`; contains: the same for values found anywhere in a column (an object
+    identifier stands for all below it), in rows where `where` holds.
     """
 
     type: NumberType = NumberType.U16
@@ -237,6 +238,7 @@ class Source(Place):
     bits: dict[Annotated[int, Field(ge=0, le=63)], Word] = Field(default_factory=dict)
     flags: dict[Annotated[int, Field(ge=1, le=64)], Word] = Field(default_factory=dict)
     contains: RawMap = Field(default_factory=dict)
+    where: Condition | None = None
     otherwise: Word | None = None
 
     @model_validator(mode="after")
@@ -250,6 +252,8 @@ class Source(Place):
             raise ValueError("otherwise belongs to bits, flags or contains; an unlisted state is `unknown` by itself")
         if self.contains and self.column is None:
             raise ValueError("contains looks through a column")
+        if self.where is not None and not self.contains:
+            raise ValueError("where belongs to contains")
         if self.unit is not None and self.unit_from is not None:
             raise ValueError("say unit or unit_from, not both")
         if self.pattern is not None and re.compile(self.pattern).groups < 1:
@@ -274,6 +278,8 @@ class Source(Place):
             yield self.unit_from
         if self.sentinel_when is not None:
             yield self.sentinel_when.when
+        if self.where is not None:
+            yield self.where
 
 
 class Point(_Model):
@@ -336,7 +342,8 @@ class Point(_Model):
             raise ValueError("rows counts the rows of a table: the point needs a column, rows one object")
         if "{name}" in self.subject and self.name is None:
             raise ValueError("subject uses {name}: say where the name is read")
-        if not self.is_table and any(place.column for place in self.places() if not isinstance(place, Source)):
+        beside = [*self.when, *(other for source in self.sources if not source.contains for other in source.places())]
+        if not self.is_table and any(place.column for place in beside):
             raise ValueError("only a point read from a column can refer to another column")
         if self.range is not None and self.range[0] >= self.range[1]:
             raise ValueError("range is [lowest, highest]")
