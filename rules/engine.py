@@ -330,10 +330,8 @@ class Engine:
         gap_ms = facts.gap_ms(rule)
         origin, new_id, device = self._origin, self._new_id, facts.id
         if rule.state is not None:
-            states = register_entry(rule.metric).states
-            calm = () if states is None else [w for w in states.words[1:] if w not in rule.state]
             return StateJudge(
-                rule, calm=calm, words=rule.state,
+                rule, words=rule.state,
                 origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id,
             )  # fmt: skip
         if rule.absent is not None:

@@ -178,7 +178,11 @@ def _state_words(value: Any) -> Any:
 
 
 class Rule(_Part):
-    """One rule of a file. `gap` is how long a value holds without a newer one (see `rules.engine`)."""
+    """One rule of a file.
+
+    gap: how long a value holds without a newer one (see `rules.engine`). keep: states that neither raise nor clear a
+    state rule, besides `unknown`: a UPS that went from battery to no output at all has not recovered.
+    """
 
     id: str
     title: Title
@@ -188,6 +192,7 @@ class Rule(_Part):
     thresholds_set: str | None = None
     levels: Levels | None = None
     state: Annotated[Mapping[str, Severity], BeforeValidator(_state_words)] | None = None
+    keep: tuple[str, ...] = ()
     rate: Rate | None = None
     absent: Absent | None = None
     for_: Duration = Field(default=0, alias="for")
@@ -228,6 +233,8 @@ class Rule(_Part):
             raise ValueError(f"{self.metric} is a state: it has no rate")
         elif self.absent is not None and (self.for_ or self.clear_for or self.deadband):
             raise ValueError("an absent rule has only `after`: no for, clear_for or deadband")
+        if self.keep and self.state is None:
+            raise ValueError("`keep` belongs to a state rule")
         self._check_source()
         return self
 
@@ -270,13 +277,15 @@ class Rule(_Part):
             raise ValueError("state needs at least one word")
         if self.deadband:
             raise ValueError("a state has no deadband")
-        for word in words:
+        for word in (*words, *self.keep):
             if word not in entry.states.words:
                 near = difflib.get_close_matches(str(word), entry.states.words, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise ValueError(f"{word!r} is no state of {self.metric}: {', '.join(entry.states.words)}{hint}")
-        if not set(entry.states.words) - set(words) - {UNKNOWN}:
-            raise ValueError("every state alarms: none is left that could clear it")
+        if both := set(words) & set(self.keep):
+            raise ValueError(f"{', '.join(sorted(both))} cannot both alarm and be kept")
+        if not self.calm_states:
+            raise ValueError("every state alarms or is kept: none is left that could clear it")
 
     def _check_source(self) -> None:
         if self.source is not None:
@@ -305,9 +314,13 @@ class Rule(_Part):
                     found.append(Threshold(RATE_LEVEL, sign, 0, sign * limit, clear, self.for_, self.rate.severity))
         return tuple(found)
 
-    @property
-    def gap_ms(self) -> int:
-        return self.gap
+    @cached_property
+    def calm_states(self) -> frozenset[str]:
+        """The words that clear a state rule."""
+        states = register_entry(self.metric).states
+        if states is None or self.state is None:
+            return frozenset()
+        return frozenset(states.words) - set(self.state) - set(self.keep) - {UNKNOWN}
 
     @cached_property
     def revision(self) -> str:
@@ -317,6 +330,7 @@ class Rule(_Part):
             "levels": [msgspec.to_builtins(level) for level in self.thresholds],
             "rate": None if self.rate is None else [self.rate.per, self.rate.window_ms],
             "state": None if self.state is None else {word: str(severity) for word, severity in self.state.items()},
+            "keep": sorted(self.keep),
             "absent": None if self.absent is None else [self.absent.after, str(self.absent.severity)],
             "for": self.for_ if self.state is not None else None,
             "clear_for": self.clear_for,

@@ -1,6 +1,6 @@
 """State words: alarmed words with their severity, calm words that clear, and those that say nothing."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from facility.alarms import AlarmEvent
 from facility.ids import NewId
@@ -13,19 +13,20 @@ from rules.records import JudgeRecord, OccurrenceRecord
 class StateJudge(Judge):
     """A state word with a severity.
 
-    `unknown` and words outside the metric's state set neither raise nor clear, unless the rule names them.
+    Words the rule keeps, `unknown` unless the rule names it, and words outside the metric's set neither raise nor
+    clear.
     """
 
     __slots__ = ("calm", "latch", "words")
     raise_reason = Reason.STATE_MATCHED
 
     def __init__(
-        self, rule: Rule, *, calm: Iterable[str], words: Mapping[str, Severity],
+        self, rule: Rule, *, words: Mapping[str, Severity],
         origin: str, device: str, subject: str, gap_ms: int, new_id: NewId,
     ) -> None:  # fmt: skip
         super().__init__(rule, origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id)
         self.words = dict(words)
-        self.calm = frozenset(calm)
+        self.calm = rule.calm_states
         self.latch = Latch(rule.for_, rule.clear_for)
 
     def sample(self, at: int, value: float | str) -> list[AlarmEvent] | None:
