@@ -19,7 +19,9 @@ from facility.units import Unit, quantity_of
 
 # Sub-identifiers are 32-bit and an object identifier has at most 128 of them (RFC 2578 section 3.5).
 _OID = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,9})){1,127}")
-_SUBJECT = re.compile(r"([a-z][a-z0-9_-]*/)?([A-Za-z0-9_.-]|\{(index|i[1-9]|name)\})+")
+_SUBJECT = re.compile(
+    r"([a-z][a-z0-9_-]*/)?(([A-Za-z0-9_.-]|\{(index|i[1-9]|name)\})+)(/([A-Za-z0-9_.-]|\{(index|i[1-9]|name)\})+)?"
+)
 
 
 def _numeric_oid(text: str) -> str:
