@@ -91,6 +91,10 @@ class ModbusLink:
         finally:
             self._waiting = None
         self._silences = 0
+        if answer.transaction_id != client.ctx.request_transaction_id:
+            # The library lets 0 pass for any request; whose answer that is cannot be known.
+            self._drop()
+            raise BadReply(f"{target}: {block}: answered with transaction id {answer.transaction_id}, not its own")
         if answer.isError():
             raise _refusal(answer.exception_code, block, target)
         cells = [int(bit) for bit in answer.bits] if block.table in (Table.COIL, Table.DISCRETE) else answer.registers

@@ -224,8 +224,10 @@ class SnmpClient:
         if self._session is None:
             session = await self._open()
             if v3:
-                await session.refresh()
-                self._met = True
+                try:
+                    await session.refresh()
+                finally:
+                    self._met = bool(session.get_engine_id())
             self._session = session
         elif v3 and self._clock.monotonic() - self._used_at > RESYNC_S:
             await self._session.refresh()
