@@ -27,6 +27,7 @@ class SubCommand:
 SUB_COMMANDS: dict[str, SubCommand] = {
     "demo": SubCommand("coldaisle.demo.cli", "demo", "Run a simulated machine room, a broker, an agent and a server."),
     "drill": SubCommand("coldaisle.drill", "demo", "Cause a fault in the simulated room."),
+    "simulator": SubCommand("simulator.cli", "demo", "A simulated machine room of its own, for drills and tests."),
     "agent": SubCommand("agent.cli", "agent", "The edge program: poll devices, judge alarms, keep and send."),
     "profile": SubCommand("collectors.profile_cli", "agent", "Device profiles: list, show, validate, replay a walk."),
     "rules": SubCommand("rules.cli", "", "Alarm rules: check and test them."),
@@ -43,19 +44,21 @@ def main() -> None:
 def build(arguments: Sequence[str]) -> typer.Typer:
     """The command with the sub-command that `arguments` name loaded, the others listed only."""
     wanted = next((word for word in arguments if not word.startswith("-")), None)
-    app = typer.Typer(no_args_is_help=True, help="Watches data-centre machine rooms and looks after them.")
-    app.callback()(_options)
+    app = typer.Typer(help="Watches data-centre machine rooms and looks after them.")
+    app.callback(invoke_without_command=True)(_options)
     for name, entry in SUB_COMMANDS.items():
         app.add_typer(_load(name, entry) if name == wanted else typer.Typer(), name=name, help=entry.help)
     return app
 
 
 def _options(
-    show_version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if show_version:
         typer.echo(version("coldaisle"))
-        raise typer.Exit
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def _load(name: str, entry: SubCommand) -> typer.Typer:
