@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
-
-import uvicorn
 
 from simulator import faults
 from simulator.control import control_api
@@ -20,25 +15,17 @@ from simulator.inventory import Device
 from simulator.plant import Plant
 from simulator.relay import Relay
 from simulator.room import Room
+from simulator.serving import serve
 
 TICK_S = 1.0
 # A stalled process (a debugger, a suspended laptop) must not make the room jump by hours.
 MAX_TICK_S = 30.0
 SITE_DARK_AFTER_S = 5.0
-START_TIMEOUT_S = 10.0
 
 
 def _wall_clock() -> str:
     # The simulator shares no module with the product, its clock included: this is its only look at the wall.
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")  # noqa: TID251
-
-
-class _Server(uvicorn.Server):
-    """uvicorn inside somebody else's event loop: signals stay the caller's business."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class RoomServer:
@@ -109,33 +96,8 @@ class RoomServer:
         await self._serve_http()
 
     async def _serve_http(self) -> None:
-        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind(("127.0.0.1", self._http_port))
-        except OSError as error:
-            bound.close()
-            raise OSError(
-                error.errno, f"port {self._http_port} for the room's control API is taken; choose another"
-            ) from error
-        self.url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-        config = uvicorn.Config(
-            control_api(self), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
-        )
-        server = _Server(config)
-        task = asyncio.create_task(server.serve(sockets=[bound]), name="room-http")
-
-        async def stop() -> None:
-            server.should_exit = True
-            await task
-
-        self._open.push_async_callback(stop)
-        async with asyncio.timeout(START_TIMEOUT_S):
-            while not server.started:
-                if task.done():
-                    task.result()
-                    raise RuntimeError("the room's control API ended while starting")
-                await asyncio.sleep(0.01)
+        serving = serve(control_api(self), port=self._http_port, name="the room's control API")
+        self.url = await self._open.enter_async_context(serving)
 
     async def _physics(self) -> None:
         while True:

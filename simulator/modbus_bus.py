@@ -48,12 +48,12 @@ def _device(unit_id: int, unit: Unit) -> SimDevice:
         address: int,
         count: int,
         registers: list[int],
-        written: list[int] | list[bool] | None,
+        _written: list[int] | list[bool] | None,
     ) -> ExcCodes | None:
         # Nothing in the room takes orders, and only the two register tables exist.
-        if written is not None or function not in _READS:
+        if function not in _READS:
             return ExcCodes.ILLEGAL_FUNCTION
-        live = unit.holding if function == 3 else unit.input
+        live = unit.holding if _READS[function] == "holding" else unit.input
         for wanted in range(address, address + count):
             registers[wanted - start] = live[wanted]()
         return None

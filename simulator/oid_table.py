@@ -65,7 +65,7 @@ class OidTable:
         """Add one instance. A plain value is constant; a callable is asked at each request."""
         key = parse_oid(oid)
         if key in self._entries:
-            raise ValueError(f"object {oid} is there already")
+            raise ValueError(f"object {oid.lstrip('.')} is there already")
         getter = value if callable(value) else _constant(value)
         self._entries[key] = (syntax, getter)
         self._objects.add(key[:-1])
