@@ -1,0 +1,411 @@
+"""The composition root: every part made once, in order, and taken down in reverse.
+
+`build` takes every outside thing as a keyword, so a test or the demo runs the true agent in its own process.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from http import HTTPStatus
+
+from agent import VERSION
+from agent.exposition import CONTENT_TYPE, Exposition
+from agent.figures import Figures
+from agent.guard import ClockGuard
+from agent.http import HttpServer, Page
+from agent.journal import Journal, Offload, Store, ThreadOffload
+from agent.knowledge import SETTLE_S, Watcher, catalog_of, points_of
+from agent.live import LiveTable
+from agent.pipeline import Pipeline
+from agent.poller import Poller
+from agent.service import ServiceManager
+from agent.site import Site
+from agent.uplink import Broker, Uplink
+from collectors.device import DevicePoller, ModbusLinks, open_device
+from facility.clock import Clock, SystemClock, now_ms
+from facility.config import ConfigErrors
+from facility.ids import NewId, new_id
+from facility.items import AlarmItem, EventItem, EventKind, HealthItem
+from facility.wire import Kind
+from rules.engine import Engine
+from rules.records import SnapshotError
+
+log = logging.getLogger(__name__)
+
+HEALTH_S = 60.0
+SNAPSHOT_S = 600.0
+CLOCK_LOOK_S = 10.0
+# The same notice goes to the journal again after this; meanwhile it is only counted.
+NOTICE_AGAIN_S = 600.0
+_MAX_NOTICES = 100
+
+ReadSite = Callable[[], Site]
+
+
+def build(
+    site: Site,
+    *,
+    clock: Clock,
+    reread: ReadSite | None = None,
+    offload: Offload | None = None,
+    ids: NewId = new_id,
+    service: ServiceManager | None = None,
+) -> "Agent":
+    """An agent for a site. reread: reads the site anew on reload; without it there is none."""
+    return Agent(
+        site,
+        clock=clock,
+        reread=reread,
+        offload=offload or ThreadOffload("journal"),
+        ids=ids,
+        service=service or ServiceManager({}),
+    )
+
+
+class Agent:
+    """The running edge program. `async with` makes its parts, `run` works until cancelled."""
+
+    def __init__(
+        self,
+        site: Site,
+        *,
+        clock: Clock,
+        reread: ReadSite | None,
+        offload: Offload,
+        ids: NewId,
+        service: ServiceManager,
+    ) -> None:
+        self.site = site
+        self.figures = Figures()
+        self._clock = clock
+        self._reread = reread
+        self._offload = offload
+        self._ids = ids
+        self._service = service
+        self._guard = ClockGuard()
+        self._live = LiveTable()
+        self._watcher = Watcher()
+        self._stack = AsyncExitStack()
+        self._started = clock.monotonic()
+        self._notices: dict[tuple[str, str], float] = {}
+        self._pollers: dict[str, DevicePoller] = {}
+        config = site.loaded.config
+        self.journal = Journal(
+            Store(
+                site.loaded.folder / config.journal.path,
+                max_bytes=config.journal.max_bytes,
+                max_age_ms=config.journal.max_age,
+            ),
+            clock=clock,
+            offload=offload,
+            new_id=ids,
+            group_commit_s=config.journal.group_commit / 1000,
+        )
+        self.engine = Engine(site.rules, site.facts({}), origin=config.agent, new_id=ids, started_ms=now_ms(clock))
+        self._links = ModbusLinks(clock=clock)
+        self._pipeline = Pipeline(
+            guard=self._guard,
+            live=self._live,
+            engine=self.engine,
+            journal=self.journal,
+            figures=self.figures,
+            clock=clock,
+            seen=self._watcher.seen,
+        )
+        self._poller = Poller(clock=clock, take=self._pipeline.take, figures=self.figures)
+        self._http = HttpServer(
+            config.http.host,
+            config.http.port,
+            {"/metrics": self._metrics, "/healthz": self._healthy, "/readyz": self._ready},
+        )
+        self.uplink: Uplink | None = None
+        self._exposition: Exposition | None = None
+        self._reload_asked = asyncio.Event()
+
+    # --- life ------------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> "Agent":
+        stack = self._stack
+        stack.callback(self._offload.close)
+        self.journal.notice = self.notice
+        report = await self.journal.open()
+        stack.push_async_callback(self.journal.close)
+        stack.push_async_callback(self._links.close)
+        stack.push_async_callback(self._close_pollers)
+        self._open_pollers(self.site)
+        self._restore(report.rule_state)
+        self.journal.rules = self.engine.snapshot
+        self._event(EventKind.AGENT_STARTED, {"version": VERSION, "config_digest": self.site.loaded.digest})
+        stack.callback(self._event, EventKind.AGENT_STOPPED, {"version": VERSION})
+        self._publish_catalog()
+        self.uplink = self._make_uplink()
+        self._exposition = Exposition(
+            self.site,
+            version=VERSION,
+            live=self._live,
+            figures=self.figures,
+            guard=self._guard,
+            journal=self.journal,
+            engine=self.engine,
+            uplink=self.uplink,
+            clock=self._clock,
+        )
+        await self._http.start()
+        stack.push_async_callback(self._http.close)
+        log.info("agent started", extra={"devices": len(self.site.devices), "metrics": self.metrics_url})
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._service.notify("STOPPING=1")
+        await self._stack.aclose()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for name, task in (
+                ("journal", self.journal.run),
+                ("poller", self._poller.run),
+                ("rules", self._advance),
+                ("catalog", self._watch_points),
+                ("health", self._report_health),
+                ("clock", self._watch_clock),
+                ("reload", self._reload),
+                ("watchdog", self._pet_watchdog),
+            ):
+                group.create_task(task(), name=name)
+            if self.uplink is not None:
+                group.create_task(self.uplink.run(), name="uplink")
+                group.create_task(self._snapshots(), name="snapshots")
+            self._service.notify("READY=1")
+
+    def reload(self) -> None:
+        """Ask for the configuration to be read again; for a signal handler."""
+        self._reload_asked.set()
+
+    @property
+    def metrics_url(self) -> str:
+        host = f"[{self._http.host}]" if ":" in self._http.host else self._http.host
+        return f"http://{host}:{self._http.port}/metrics"
+
+    # --- what the uplink and the journal report --------------------------------------------------------------------
+
+    def connected(self) -> None:
+        """The uplink has a session: what is active is said anew."""
+        self._snapshot()
+
+    def notice(self, what: str, detail: dict[str, str]) -> None:
+        """Something an operator should hear, as an event of the agent; the same word at most each ten minutes."""
+        now = self._clock.monotonic()
+        key = (what, detail.get("reason", ""))
+        if now - self._notices.get(key, -NOTICE_AGAIN_S) < NOTICE_AGAIN_S:
+            return
+        if len(self._notices) >= _MAX_NOTICES:
+            self._notices.clear()
+        self._notices[key] = now
+        self._event(EventKind.JOURNAL, {"what": what, **detail})
+
+    def _event(self, kind: EventKind, detail: dict[str, str]) -> None:
+        at = now_ms(self._clock)
+        self.journal.append(Kind.EVENTS, [EventItem(self._ids(at), at, kind, "", detail)], at=at)
+
+    # --- parts -----------------------------------------------------------------------------------------------------
+
+    def _make_uplink(self) -> Uplink | None:
+        loaded, config = self.site.loaded, self.site.loaded.config
+        if config.uplink is None:
+            log.warning("no uplink is configured: alarms and history stay on this machine")
+            return None
+        tls: ssl.SSLContext | None = None
+        if config.uplink.tls:
+            ca_file = config.uplink.ca_file
+            tls = ssl.create_default_context(cafile=str(loaded.folder / ca_file) if ca_file else None)
+            if config.uplink.cert_file is not None and config.uplink.key_file is not None:
+                tls.load_cert_chain(loaded.folder / config.uplink.cert_file, loaded.folder / config.uplink.key_file)
+        return Uplink(
+            Broker(
+                config.uplink.host,
+                config.uplink.port,
+                config.uplink.username,
+                loaded.secret("uplink.password"),
+                tls,
+                config.uplink.keepalive // 1000,
+            ),
+            site=config.site,
+            agent=config.agent,
+            version=VERSION,
+            journal=self.journal,
+            figures=self.figures,
+            reports=self,
+            clock=self._clock,
+            backlog_rate=config.uplink.backlog_rate,
+        )
+
+    def _open_pollers(self, site: Site) -> list[DevicePoller]:
+        """Pollers for a site's devices: unchanged ones are kept with what they learnt. Returns those that are done."""
+        before, self._pollers = self._pollers, {}
+        for device in site.devices:
+            old = before.get(device.id)
+            if old is not None and old.device == device.polled:
+                self._pollers[device.id] = before.pop(device.id)
+            else:
+                self._pollers[device.id] = open_device(device.polled, clock=self._clock, modbus_links=self._links)
+        self._poller.configure(
+            self._pollers, {device.id: round(device.polled.interval_s * 1000) for device in site.devices}
+        )
+        self._live.configure({device.id: device.polled.interval_s for device in site.devices})
+        return list(before.values())
+
+    async def _close_pollers(self) -> None:
+        for poller in self._pollers.values():
+            await poller.close()
+
+    def _restore(self, state: bytes | None) -> None:
+        points = points_of(self._pollers)
+        now = now_ms(self._clock)
+        self._pipeline.journal_alarms(self.engine.reload(self.site.rules, self.site.facts(points), now_ms=now))
+        self._watcher.knows(points)
+        if state is None:
+            return
+        try:
+            self._pipeline.journal_alarms(self.engine.restore(state, now_ms=now))
+        except SnapshotError as exc:
+            log.error("the saved rule state cannot be taken up", extra={"cause": str(exc)})
+            self.notice("rule_state_lost", {"cause": str(exc)})
+
+    def _publish_catalog(self) -> None:
+        catalog = catalog_of(self.site, self._pollers, self.engine)
+        names = catalog.digest()
+        if names != self.journal.catalog:
+            self.journal.append_catalog(catalog, names, at=now_ms(self._clock))
+
+    def _snapshot(self) -> None:
+        at = now_ms(self._clock)
+        self.journal.append(Kind.ALARMS, [AlarmItem(snapshot=tuple(self.engine.active()), at=at)], at=at)
+
+    # --- tasks -----------------------------------------------------------------------------------------------------
+
+    async def _advance(self) -> None:
+        while True:
+            await self._clock.sleep(1.0)
+            self._pipeline.advance()
+
+    async def _watch_points(self) -> None:
+        """Publish what became known, once nothing new came for a moment."""
+        seen = 0
+        while True:
+            await self._clock.sleep(SETTLE_S)
+            if self._watcher.new and self._watcher.new == seen:
+                self._learn_points()
+            seen = self._watcher.new
+
+    def _learn_points(self) -> None:
+        points = points_of(self._pollers)
+        self._watcher.knows(points)
+        now = now_ms(self._clock)
+        self._pipeline.journal_alarms(self.engine.reload(self.site.rules, self.site.facts(points), now_ms=now))
+        self._publish_catalog()
+
+    async def _report_health(self) -> None:
+        while True:
+            at = now_ms(self._clock)
+            self.journal.append(Kind.HEALTH, [self._health(at)], at=at)
+            await self._clock.sleep(HEALTH_S)
+
+    def _health(self, at: int) -> HealthItem:
+        stats = self.journal.stats()
+        oldest = stats.oldest_unsent_ms
+        return HealthItem(
+            at=at,
+            version=VERSION,
+            config_digest=self.site.loaded.digest,
+            uptime_s=self._clock.monotonic() - self._started,
+            unsent_blocks=sum(stats.unsent_blocks.values()),
+            unsent_bytes=stats.unsent_bytes,
+            oldest_unsent_s=0.0 if oldest is None else max(0.0, (at - oldest) / 1000),
+            journal_bytes=stats.used_bytes,
+            devices=len(self.site.devices),
+            devices_lost=self._live.lost,
+            readings=stats.readings,
+            missed_slots=self.figures.missed_slots,
+            drops=dict(stats.drops),
+            rejected=dict(self.figures.rejected),
+        )
+
+    async def _snapshots(self) -> None:
+        while True:
+            await self._clock.sleep(SNAPSHOT_S)
+            if self.uplink is not None and self.uplink.connected:
+                self._snapshot()
+
+    async def _watch_clock(self) -> None:
+        while True:
+            await self._clock.sleep(CLOCK_LOOK_S)
+            step = self._clock.resync() if isinstance(self._clock, SystemClock) else 0
+            if step:
+                log.warning("the clock was set", extra={"step_ms": step})
+                self._event(EventKind.CLOCK_STEP, {"step_ms": str(step)})
+                self._pipeline.stepped(step)
+
+    async def _pet_watchdog(self) -> None:
+        while self._service.watchdog_s:
+            self._service.notify("WATCHDOG=1")
+            await self._clock.sleep(self._service.watchdog_s)
+
+    async def _reload(self) -> None:
+        while True:
+            await self._reload_asked.wait()
+            self._reload_asked.clear()
+            await self._reload_once()
+
+    async def _reload_once(self) -> None:
+        if self._reread is None:
+            return
+        try:
+            site = await asyncio.to_thread(self._reread)
+        except ConfigErrors as exc:
+            self.figures.reloads["refused"] += 1
+            log.error("the new configuration is not taken; the last good one stays", extra={"problems": str(exc)})
+            self._event(EventKind.CONFIG_REFUSED, {"problems": str(exc)[:1000]})
+            return
+        if site == self.site:
+            self.figures.reloads["unchanged"] += 1
+            log.info("the configuration is unchanged; nothing is done")
+            return
+        await self._change_to(site)
+
+    async def _change_to(self, site: Site) -> None:
+        """Take up another site: devices and rules at once. What only a restart changes is said."""
+        fixed = ("site", "agent", "journal", "uplink", "http")
+        old, new = self.site.loaded.config, site.loaded.config
+        restart = [name for name in fixed if getattr(old, name) != getattr(new, name)]
+        self.site = site
+        done = self._open_pollers(site)
+        for poller in done:
+            await poller.close()
+        if self._exposition is not None:
+            self._exposition.site = site
+        self._learn_points()
+        self.figures.reloads["changed"] += 1
+        detail = {"config_digest": site.loaded.digest, "needs_restart": ", ".join(restart)}
+        log.info("the configuration was reloaded", extra=detail)
+        self._event(EventKind.CONFIG_RELOADED, detail)
+
+    # --- pages -----------------------------------------------------------------------------------------------------
+
+    def _metrics(self) -> Page:
+        text = self._exposition.text() if self._exposition is not None else b""
+        return Page(text, content_type=CONTENT_TYPE)
+
+    def _healthy(self) -> Page:
+        return Page(b"ok\n")
+
+    def _ready(self) -> Page:
+        """Ready when the journal is durable; without the centre an agent still does its work."""
+        stats = self.journal.stats()
+        if stats.degraded:
+            return Page(f"journal: {stats.degraded}\n".encode(), HTTPStatus.SERVICE_UNAVAILABLE)
+        if self.uplink is None:
+            return Page(b"ok, no uplink configured\n")
+        return Page(b"ok\n" if self.uplink.connected else b"ok, not connected to the centre\n")

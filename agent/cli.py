@@ -1,0 +1,93 @@
+"""`coldaisle agent`: run the edge program, check its configuration, ask a device, look into the journal."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from agent.app import build
+from agent.logs import configure
+from agent.service import ServiceManager
+from agent.site import Site, read_site
+from facility.clock import SystemClock
+from facility.config import ConfigErrors
+
+app = typer.Typer(no_args_is_help=True, help="The edge program: poll devices, judge alarms, keep and send.")
+
+log = logging.getLogger(__name__)
+
+CONFIG = Path("/etc/coldaisle/agent.yaml")
+# sysexits.h EX_CONFIG: systemd's RestartPreventExitStatus knows it by this number.
+BAD_CONFIG = 78
+CANNOT_START = 1
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The agent's configuration file.")]
+
+
+@app.command()
+def run(
+    config: Config = CONFIG,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log repeated failures and details too.")] = False,
+) -> None:
+    """Poll, judge, keep and send until stopped (SIGTERM); SIGHUP reads the configuration again."""
+    configure(logging.DEBUG if verbose else logging.INFO)
+    site = _read(config)
+    for warning in site.loaded.warnings:
+        log.warning("configuration", extra={"warning": str(warning)})
+    try:
+        asyncio.run(_run(config, site), debug=False)
+    except* OSError as group:
+        for exc in group.exceptions:
+            Console(stderr=True).print(f"the agent cannot start: {exc}", style="red", highlight=False)
+        raise typer.Exit(CANNOT_START) from group
+
+
+async def _run(config: Path, site: Site) -> None:
+    clock = SystemClock(asyncio.sleep)
+    agent = build(site, clock=clock, reread=lambda: read_site(config), service=ServiceManager(os.environ))
+    loop = asyncio.get_running_loop()
+    async with agent:
+        running = asyncio.create_task(agent.run(), name="agent")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, running.cancel)
+        loop.add_signal_handler(signal.SIGHUP, agent.reload)
+        try:
+            await running
+        except asyncio.CancelledError:
+            log.info("agent stops")
+
+
+@app.command()
+def check(config: Config = CONFIG) -> None:
+    """Read the configuration, the profiles and the rules it names; print every problem at once."""
+    site = _read(config)
+    console = Console(highlight=False)
+    for warning in site.loaded.warnings:
+        console.print(f"warning: {warning}", style="yellow", markup=False)
+    settings = site.loaded.config
+    active = sum(1 for rule in site.rules if rule.enabled)
+    console.print(
+        f"{config}: good. Site {settings.site}, agent {settings.agent}: {len(site.devices)} devices, {active} rules.",
+        markup=False,
+    )
+
+
+def _read(config: Path) -> Site:
+    try:
+        return read_site(config)
+    except ConfigErrors as exc:
+        _refuse(exc)
+
+
+def _refuse(errors: ConfigErrors) -> NoReturn:
+    for problem in errors.problems:
+        print(problem, file=sys.stderr)
+    count = len(errors.problems)
+    print(f"{count} problem{'' if count == 1 else 's'} found; nothing was started.", file=sys.stderr)
+    raise typer.Exit(BAD_CONFIG)

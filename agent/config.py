@@ -1,0 +1,189 @@
+"""The agent's configuration, `version: 1`: one YAML file, validated whole, secrets by reference.
+
+`agent.loading.load_config` reads it and answers with every problem at once. The models say what may be written;
+cross-references (a device's credentials, room and profile) are checked there too.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from agent.values import Interval, SecretRef, duration, size
+from facility.ids import is_slug
+
+
+def _slug(text: str) -> str:
+    if not is_slug(text):
+        raise ValueError(f"{text!r} is no id: 1 to 63 of a-z 0-9 _ -, with a letter or digit at both ends")
+    return text
+
+
+Slug = Annotated[str, AfterValidator(_slug)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Model(BaseModel):
+    # Not hidden in errors by pydantic itself: `facility.config` shows a scalar input, and secrets are never scalars.
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Name(_Model):
+    """A name for people, in one or both languages."""
+
+    en: str = ""
+    zh: str = ""
+
+
+class Credentials(_Model):
+    """Who the agent is to SNMP devices: a community for v2c, or a v3 user with optional authentication and privacy."""
+
+    snmp: Literal["v2c", "v3"]
+    community: SecretRef | None = None
+    user: str | None = None
+    auth: Literal["md5", "sha1", "sha224", "sha256", "sha384", "sha512"] | None = None
+    auth_password: SecretRef | None = None
+    priv: Literal["des", "aes128", "aes192", "aes256"] | None = None
+    priv_password: SecretRef | None = None
+    key_expansion: Literal["blumenthal", "reeder"] = "blumenthal"
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Credentials":
+        if self.snmp == "v2c":
+            if self.community is None:
+                raise ValueError("SNMP v2c needs a community, like community: {env: RACK_COMMUNITY}")
+            if self.user or self.auth or self.auth_password or self.priv or self.priv_password:
+                raise ValueError("user, auth and priv belong to snmp: v3")
+            return self
+        if self.community is not None:
+            raise ValueError("a community belongs to snmp: v2c")
+        if not self.user:
+            raise ValueError("SNMP v3 needs a user")
+        if (self.auth is None) != (self.auth_password is None):
+            raise ValueError("auth and auth_password go together")
+        if (self.priv is None) != (self.priv_password is None):
+            raise ValueError("priv and priv_password go together")
+        if self.priv is not None and self.auth is None:
+            raise ValueError("priv without auth does not exist in SNMP v3")
+        return self
+
+
+class Room(_Model):
+    """A room; `class` names the set of environment thresholds it is judged by."""
+
+    id: Slug
+    name: Name = Name()
+    room_class: str = Field(default="", alias="class")
+
+
+class Device(_Model):
+    """One device. id: given once, never reused, survives everything else here; labels are free words rules may ask for.
+
+    port: the protocol's own when left out; unit: Modbus unit; interval: the profile's when left out; deadline: what one
+    poll may take in all. kind: the profile's when left out.
+    """
+
+    id: Slug
+    name: Name = Name()
+    profile: str
+    address: str = Field(min_length=1, max_length=253)
+    port: Port | None = None
+    unit: Annotated[int, Field(ge=0, le=255)] = 1
+    credentials: str | None = None
+    interval: Interval | None = None
+    deadline: Annotated[int, duration("100ms", "5m")] | None = None
+    kind: str | None = None
+    room: str | None = None
+    zone: str = ""
+    rack: str = ""
+    labels: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _deadline_in_interval(self) -> "Device":
+        if self.deadline is not None and self.interval is not None and self.deadline > self.interval:
+            raise ValueError("deadline is longer than the interval: every second poll would be missed")
+        return self
+
+
+class Profiles(_Model):
+    folders: tuple[Path, ...] = ()
+
+
+class Rules(_Model):
+    """files: rule files and folders laid over the library (one of the same id replaces); disable: ids switched off."""
+
+    files: tuple[Path, ...] = ()
+    disable: tuple[str, ...] = ()
+
+
+class Journal(_Model):
+    """path: the SQLite file; max_bytes and max_age bound it; group_commit bounds what a power cut may cost."""
+
+    path: Path = Path("journal.db")
+    max_bytes: Annotated[int, size("4MiB", "1024GiB")] = 1 << 30
+    max_age: Annotated[int, duration("1h", "3650d")] = 7 * 86_400_000
+    group_commit: Annotated[int, duration("50ms", "1s")] = 1000
+
+
+def _broker(text: str) -> str:
+    scheme, mark, rest = text.partition("://")
+    host, _, port = rest.rpartition(":") if ":" in rest else (rest, "", "")
+    if scheme not in ("mqtt", "mqtts") or not mark or not host or (port and not port.isdigit()) or "@" in rest:
+        raise ValueError(f"{text!r} is no broker address; write mqtt://host:1883 or mqtts://host:8883")
+    return text
+
+
+class Uplink(_Model):
+    """The way to the centre. backlog_rate: blocks a second that an old backlog may add to live traffic."""
+
+    broker: Annotated[str, AfterValidator(_broker)]
+    username: str | None = None
+    password: SecretRef | None = None
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    keepalive: Annotated[int, duration("5s", "10m")] = 30_000
+    backlog_rate: Annotated[float, Field(gt=0, le=1000)] = 20.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Uplink":
+        if self.password is not None and self.username is None:
+            raise ValueError("password without username")
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together")
+        return self
+
+    @property
+    def tls(self) -> bool:
+        return self.broker.startswith("mqtts://")
+
+    @property
+    def host(self) -> str:
+        rest = self.broker.partition("://")[2]
+        return (rest.rpartition(":")[0] if ":" in rest else rest).strip("[]")
+
+    @property
+    def port(self) -> int:
+        port = self.broker.partition("://")[2].rpartition(":")[2]
+        return int(port) if port.isdigit() else 8883 if self.tls else 1883
+
+
+class Http(_Model):
+    """Where /metrics, /healthz and /readyz answer; port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 9470
+
+
+class AgentConfig(_Model):
+    version: Literal[1]
+    site: Slug
+    agent: Slug
+    credentials: dict[str, Credentials] = Field(default_factory=dict)
+    rooms: tuple[Room, ...] = ()
+    devices: tuple[Device, ...] = ()
+    profiles: Profiles = Profiles()
+    rules: Rules = Rules()
+    journal: Journal = Journal()
+    uplink: Uplink | None = None
+    http: Http = Http()

@@ -1,0 +1,45 @@
+"""Counts of the agent's own work, kept by its parts and shown by `/metrics` and health blocks."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from collectors.exchange import PollOutcome
+from facility.alarms import AlarmEvent
+
+# Upper bounds of the poll-time histogram in seconds: from a loopback answer to a device that takes its whole deadline.
+POLL_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+@dataclass(slots=True)
+class Figures:
+    """Plain counters since the start; labels are bounded by enums and by the number of devices."""
+
+    polls: Counter[str] = field(default_factory=Counter)  # by result: ok or a PollProblem
+    poll_buckets: Counter[float] = field(default_factory=Counter)
+    poll_seconds: float = 0.0
+    requests: int = 0
+    missed_slots: int = 0
+    bus_faults: int = 0
+    alarm_events: Counter[str] = field(default_factory=Counter)  # by kind
+    sent: Counter[str] = field(default_factory=Counter)  # blocks by kind, every sending counted
+    resent: int = 0
+    answers: Counter[str] = field(default_factory=Counter)  # by verdict
+    rejected: Counter[str] = field(default_factory=Counter)  # blocks and items, by RejectReason
+    connections: int = 0
+    reloads: Counter[str] = field(default_factory=Counter)  # by result
+
+    def polled(self, outcome: PollOutcome) -> None:
+        self.polls["ok" if outcome.problem is None else str(outcome.problem)] += 1
+        self.requests += outcome.requests
+        self.poll_seconds += outcome.seconds
+        for bound in POLL_BUCKETS:
+            if outcome.seconds <= bound:
+                self.poll_buckets[bound] += 1
+                break
+        else:
+            self.poll_buckets[float("inf")] += 1
+
+    def judged(self, events: Sequence[AlarmEvent]) -> None:
+        for event in events:
+            self.alarm_events[event.kind] += 1

@@ -1,0 +1,47 @@
+"""The journal: an append-only row of blocks in one SQLite file, outbox and local history in one.
+
+Invariants. Later code leans on them; each has a test of its name in `tests/agent/test_journal_invariants.py`.
+
+- published_only_after_commit: a block is offered for sending only after a commit with `synchronous=FULL`. The one
+  exception: while the disk refuses, blocks live in bounded memory and are offered from there.
+- loss_bound_is_one_group_commit: a kill or power cut loses at most what was taken since the last group commit
+  (`group_commit`, at most 1 s); alarms and events are committed at once.
+- a_new_stream_per_open: every opening is a new stream; a (stream, seq) never names two contents, and blocks keep the
+  stream they were born with, also over a restart.
+- event_and_rule_state_are_one_transaction: the rule state that already knows an alarm event is saved with it or not
+  at all.
+- bounded_by_bytes: blocks beyond `max_bytes` are evicted, oldest first within a class.
+- bounded_by_age: what is older than `max_age` goes; unsent alarms stay.
+- alarms_are_never_evicted_before_readings: in any eviction, readings go first and alarms last.
+- every_evicted_reading_is_counted: by reason, in the transaction that evicts it.
+- deleted_only_when_answered_or_evicted: an unsent block leaves the outbox by an answer of the centre or by a counted
+  eviction, never by being handed to the broker.
+- a_full_disk_degrades_to_bounded_memory_and_heals: taking goes on, memory is capped, what is beyond is counted, and
+  the first commit that succeeds writes what is held.
+- a_corrupt_file_is_quarantined_and_the_rest_replayed: the file is renamed aside, every block that can still be read
+  and fits its digest is taken over, the rest is counted.
+- a_corrupt_block_is_kept_and_counted_never_sent: a body that no longer fits its digest is set aside by itself.
+- order_is_kept_within_a_kind: unsent blocks of a kind are offered in the order they were born.
+"""
+
+from agent.journal.block import BlockState, Key, Sealed, Stored
+from agent.journal.eviction import DropReason
+from agent.journal.journal import Journal, JournalStats
+from agent.journal.offload import InlineOffload, Offload, ThreadOffload
+from agent.journal.recovery import OpenReport
+from agent.journal.store import Store
+
+__all__ = [
+    "BlockState",
+    "DropReason",
+    "InlineOffload",
+    "Journal",
+    "JournalStats",
+    "Key",
+    "Offload",
+    "OpenReport",
+    "Sealed",
+    "Store",
+    "Stored",
+    "ThreadOffload",
+]

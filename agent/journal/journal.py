@@ -1,0 +1,449 @@
+"""The journal as the agent's other parts see it: take readings and items, commit in groups, offer what is unsent.
+
+Taking never waits and never fails; the disk is touched by `commit` alone, on the offload. One task runs `run`.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from agent.journal.block import BlockState, Draft, Key, Sealed, Stored, seal_draft
+from agent.journal.eviction import DropReason
+from agent.journal.memory import Waiting
+from agent.journal.offload import Offload
+from agent.journal.recovery import OpenReport, open_or_recover
+from agent.journal.sql import Evicted, Mark, StoreCorrupt, StoreFull
+from agent.journal.store import Store
+from facility.clock import Clock, now_ms
+from facility.ids import NewId
+from facility.reading import Reading
+from facility.wire import Kind, digest
+
+log = logging.getLogger(__name__)
+
+# A minute of 500 values a second is 30,000; three of them wait in memory for a disk that stalls.
+MAX_TAKEN = 100_000
+# Beyond this many a block is sealed and committed before its time: about 150 KiB unpacked.
+COMMIT_AT = 5_000
+MEMORY_BYTES = 16 * 1024 * 1024
+# Answers that wait for the disk. One forgotten beyond it costs a block sent twice.
+MAX_ANSWERED = 100_000
+# A disk that refused is asked again this often.
+RETRY_S = 5.0
+# Pending timers are saved this often even when no alarm is.
+RULES_EVERY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class JournalStats:
+    """Figures for health, metrics and `coldaisle agent journal`. drops: since this opening, readings and items."""
+
+    stream: str
+    degraded: str
+    unsent_blocks: Mapping[Kind, int]
+    unsent_bytes: int
+    oldest_unsent_ms: int | None
+    used_bytes: int
+    memory_bytes: int
+    readings: int
+    blocks: int
+    drops: Mapping[str, int]
+
+
+Notice = Callable[[str, dict[str, str]], None]
+RuleSource = Callable[[], bytes]
+
+
+@dataclass(slots=True)
+class _Figures:
+    readings: int = 0
+    blocks: int = 0
+    used: int = 0
+    oldest: int | None = None
+    unsent: dict[Kind, int] = field(default_factory=dict)
+    unsent_bytes: int = 0
+    drops: dict[str, int] = field(default_factory=dict)
+
+
+class Journal:
+    """See the package's docstring for what it promises.
+
+    notice: told of what an operator should hear (degraded, healed, quarantined, evicted), with details as text.
+    rules: gives the rule engine's state; asked in the same step in which alarm events are taken to be committed.
+    catalog: digest of the catalog that readings and alarms speak of from now on; set by whoever appends catalogs.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock,
+        offload: Offload,
+        new_id: NewId,
+        group_commit_s: float = 1.0,
+        memory_bytes: int = MEMORY_BYTES,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._offload = offload
+        self._group_commit_s = group_commit_s
+        self.stream = new_id(now_ms(clock))
+        self.catalog = ""
+        self.last_position = 0
+        self.notice: Notice = _silent
+        self.rules: RuleSource | None = None
+        self.changed = asyncio.Event()
+        self._seq = 0
+        self._readings: deque[Reading] = deque()
+        self._drafts: list[Draft] = []
+        self._rule_state: bytes | None = None
+        self._rules_due = False
+        self._rules_at = 0.0
+        self._waiting = Waiting(memory_bytes)
+        self._answered: dict[Key, Mark] = {}
+        self._drops: dict[str, int] = {}
+        self._degraded = ""
+        self._retry_at = 0.0
+        self._figures = _Figures()
+        self._lock = asyncio.Lock()
+        self._wake = asyncio.Event()
+
+    # --- life ------------------------------------------------------------------------------------------------------
+
+    async def open(self) -> OpenReport:
+        """Open the file; a disk that refuses leaves the journal working from memory."""
+        try:
+            report = await self._offload.run(open_or_recover, self._store, now_ms=now_ms(self._clock))
+        except StoreFull as exc:
+            self._degrade(str(exc))
+            return OpenReport(cause=str(exc))
+        if report.quarantined is not None:
+            self._count(DropReason.CORRUPT, report.lost)
+            self._say_recovered(report)
+        self.last_position = await self._offload.run(self._store.last_position)
+        await self._look()
+        return report
+
+    async def run(self) -> None:
+        """Commit in groups until cancelled: alarms, events and catalogs at once, readings each group-commit."""
+        while True:
+            due = self._clock.monotonic() + self._group_commit_s
+            while (left := due - self._clock.monotonic()) > 0:
+                try:
+                    async with asyncio.timeout(left):
+                        await self._wake.wait()
+                except TimeoutError:
+                    break
+                self._wake.clear()
+                await self.commit(readings=len(self._readings) >= COMMIT_AT)
+            await self.commit()
+
+    async def close(self) -> None:
+        """Commit what is held and close the file."""
+        await self.commit()
+        await self._offload.run(self._store.close)
+
+    # --- taking ----------------------------------------------------------------------------------------------------
+
+    def take(self, readings: Sequence[Reading]) -> None:
+        """Readings for the next group commit."""
+        self._readings.extend(readings)
+        self._figures.readings += len(readings)
+        over = len(self._readings) - MAX_TAKEN
+        for _ in range(over):
+            self._readings.popleft()
+        if over > 0:
+            self._count(DropReason.MEMORY_FULL, over)
+        if len(self._readings) >= COMMIT_AT:
+            self._wake.set()
+
+    def append(self, kind: Kind, items: Sequence[Any], *, at: int) -> None:
+        """Items of a kind other than readings, at `at` ms UTC; committed at once, alarms with the rule state."""
+        if not items:
+            return
+        spoken = self.catalog if kind is Kind.ALARMS else ""
+        last = self._drafts[-1] if self._drafts else None
+        if last is not None and last.kind is kind and last.catalog == spoken and kind is not Kind.CATALOG:
+            self._drafts[-1] = replace(last, items=[*last.items, *items], last_at=max(last.last_at, at))
+        else:
+            self._drafts.append(Draft(kind, list(items), at, at, spoken))
+        self._rules_due |= kind is Kind.ALARMS
+        self._wake.set()
+
+    def append_catalog(self, catalog: Any, names: str, *, at: int) -> None:
+        """A catalog whose digest is `names`; what is taken from now on speaks of it."""
+        # What was taken before speaks of the catalog before: it is drafted under that one.
+        self._draft_readings()
+        self._drafts.append(Draft(Kind.CATALOG, [catalog], at, at, "", names))
+        self.catalog = names
+        self._wake.set()
+
+    # --- committing ------------------------------------------------------------------------------------------------
+
+    async def commit(self, *, readings: bool = True) -> None:
+        """Seal and store what is due. Returns when it is durable, or held in memory because the disk refuses."""
+        async with self._lock:
+            if readings:
+                self._draft_readings()
+            drafts, self._drafts = self._drafts, []
+            self._ask_rules(readings)
+            if drafts:
+                await self._seal(drafts)
+            if self._degraded and self._clock.monotonic() < self._retry_at:
+                self._bound_memory()
+            elif len(self._waiting) or self._answered or self._rule_state is not None or self._drops or self._degraded:
+                await self._write()
+            else:
+                return
+        self.changed.set()
+
+    def _ask_rules(self, readings: bool) -> None:
+        """Take the rule state in the same step as the drafts, so neither knows of an event the other does not."""
+        now = self._clock.monotonic()
+        if self.rules is not None and (self._rules_due or (readings and now >= self._rules_at)):
+            self._rule_state = self.rules()
+            self._rules_due = False
+            self._rules_at = now + RULES_EVERY_S
+
+    def _draft_readings(self) -> None:
+        if self._readings:
+            taken = list(self._readings)
+            self._readings.clear()
+            self._drafts.append(Draft(Kind.READINGS, taken, taken[0].taken_at, taken[-1].taken_at, self.catalog))
+
+    async def _seal(self, drafts: list[Draft]) -> None:
+        sealing = asyncio.ensure_future(self._offload.run(_seal, drafts, self.stream, self._seq, now_ms(self._clock)))
+        try:
+            blocks, self._seq, oversize = await asyncio.shield(sealing)
+        except asyncio.CancelledError:
+            blocks, self._seq, oversize = await sealing
+            self._waiting.add(blocks)
+            raise
+        self._waiting.add(blocks)
+        self._figures.blocks += len(blocks)
+        if oversize:
+            self._count(DropReason.OVERSIZE, oversize)
+
+    async def _write(self) -> None:
+        blocks, marks, state, drops = self._waiting.all(), dict(self._answered), self._rule_state, dict(self._drops)
+        try:
+            if self._degraded:
+                await self._reopen()
+            evicted = await self._offload.run(
+                self._store.commit, blocks, list(marks.values()), rule_state=state, drops=drops,
+                now_ms=now_ms(self._clock),
+            )  # fmt: skip
+        except StoreFull as exc:
+            self._degrade(str(exc))
+            self._bound_memory()
+            return
+        except StoreCorrupt as exc:
+            await self._recover(str(exc))
+            return
+        self._waiting.remove(block.key for block in blocks)
+        for key, mark in marks.items():
+            if self._answered.get(key) is mark:
+                del self._answered[key]
+        if self._rule_state is state:
+            self._rule_state = None
+        for reason, count in drops.items():
+            self._drops[reason] -= count
+            if not self._drops[reason]:
+                del self._drops[reason]
+        self._tell_evicted(evicted)
+        if self._degraded:
+            self._healed()
+        self.last_position = await self._offload.run(self._store.last_position)
+        await self._look()
+
+    async def _reopen(self) -> None:
+        report = await self._offload.run(open_or_recover, self._store, now_ms=now_ms(self._clock))
+        if report.quarantined is not None:
+            self._count(DropReason.CORRUPT, report.lost)
+            self._say_recovered(report)
+
+    async def _recover(self, cause: str) -> None:
+        log.error("journal is corrupt; it is set aside and replayed", extra={"cause": cause})
+        try:
+            await self._offload.run(self._store.close)
+            await self._reopen()
+        except (StoreFull, StoreCorrupt) as exc:
+            self._degrade(str(exc))
+            self._bound_memory()
+            return
+        # What is waiting is written by the next commit, which comes within one group commit.
+        self._wake.set()
+
+    def _bound_memory(self) -> None:
+        self._tell_evicted(self._waiting.bound(self._answered), in_memory=True)
+
+    def _degrade(self, cause: str) -> None:
+        self._retry_at = self._clock.monotonic() + RETRY_S
+        if not self._degraded:
+            log.error("journal cannot write; working from bounded memory", extra={"cause": cause})
+            self.notice("degraded", {"cause": cause})
+        self._degraded = cause
+
+    def _healed(self) -> None:
+        log.info("journal writes again")
+        cause, self._degraded = self._degraded, ""
+        self.notice("healed", {"cause": cause})
+
+    def _say_recovered(self, report: OpenReport) -> None:
+        detail = {
+            "cause": report.cause,
+            "kept_as": report.quarantined.name if report.quarantined else "",
+            "salvaged_blocks": str(report.salvaged),
+            "lost_blocks": str(report.lost),
+        }
+        log.error("journal file was corrupt; set aside and replayed", extra=detail)
+        self.notice("quarantined", detail)
+
+    def _tell_evicted(self, evicted: Evicted, *, in_memory: bool = False) -> None:
+        for (reason, kind), count in evicted.count.items():
+            # Those of the file are already in its own counters, by the transaction that evicted them.
+            self._count(DropReason(reason), count, persist=in_memory)
+            self.notice("evicted", {"reason": reason, "kind": kind, "count": str(count)})
+
+    def count(self, reason: DropReason, count: int) -> None:
+        """Count what was lost before it reached the journal."""
+        self._count(reason, count)
+
+    def _count(self, reason: DropReason, count: int, *, persist: bool = True) -> None:
+        if count:
+            self._figures.drops[reason] = self._figures.drops.get(reason, 0) + count
+            if persist:
+                self._drops[reason] = self._drops.get(reason, 0) + count
+
+    # --- the outbox ------------------------------------------------------------------------------------------------
+
+    async def unsent(self, kind: Kind, *, above: int = 0, upto: int | None = None, limit: int) -> list[Stored]:
+        """The oldest unsent blocks of a kind between two positions, at most `limit`; while degraded, memory's too."""
+        found: list[Stored] = []
+        try:
+            # Answered blocks not yet marked on the disk stand in the way of at most their own number.
+            rows = await self._offload.run(
+                self._store.unsent_of, kind, above=above, upto=upto, limit=limit + min(len(self._answered), 1000)
+            )
+        except StoreFull:
+            rows = []
+        except StoreCorrupt as exc:
+            await self._recover(str(exc))
+            rows = []
+        for row in rows:
+            if row.block.intact():
+                found.append(row)
+            else:
+                self.settle(row.block.key, BlockState.CORRUPT, DropReason.CORRUPT)
+                self._count(DropReason.CORRUPT, row.block.count)
+                self.notice("corrupt_block", {"kind": kind, "count": str(row.block.count)})
+        if self._degraded and upto is None:
+            found += self._waiting.of(kind)
+        return [each for each in found if each.block.key not in self._answered][:limit]
+
+    async def get(self, key: Key) -> Stored | None:
+        """A block by its name, to be sent again."""
+        held = [block for block in self._waiting.all() if block.key == key]
+        if held:
+            return Stored(held[0], 0)
+        try:
+            return await self._offload.run(self._store.get, key)
+        except (StoreFull, StoreCorrupt):
+            return None
+
+    def settle(self, key: Key, state: BlockState, reason: str = "") -> None:
+        """The centre has answered: the block leaves the outbox with the next commit, and is offered no more."""
+        self._answered[key] = Mark(key, state, reason)
+        if len(self._answered) > MAX_ANSWERED:
+            self._answered.pop(next(iter(self._answered)))
+
+    async def resequence(self, key: Key, *, catalog: str | None = None) -> Key | None:
+        """A new (stream, seq) for a block, and another catalog if given; None when it is not there any more."""
+        async with self._lock:
+            held = await self.get(key)
+            if held is None:
+                return None
+            self._seq += 1
+            spoken = held.block.catalog if catalog is None else catalog
+            block = replace(
+                held.block,
+                key=Key(self.stream, self._seq),
+                catalog=spoken,
+                digest=digest(held.block.kind, spoken, held.block.body),
+            )
+            if key in self._waiting:
+                self._waiting.remove([key])
+                self._waiting.add([block])
+                return block.key
+            try:
+                await self._offload.run(self._store.replace, key, block)
+            except (StoreFull, StoreCorrupt) as exc:
+                log.warning("a block could not be given a new number now", extra={"cause": str(exc)})
+                return None
+        self.changed.set()
+        return block.key
+
+    async def offer_catalog(self, names: str, *, at: int) -> bool:
+        """Put a copy of the catalog of this digest into the outbox again; False when the journal has it no more."""
+        try:
+            block = await self._offload.run(self._store.catalog, names)
+        except (StoreFull, StoreCorrupt):
+            block = None
+        if block is None:
+            return False
+        async with self._lock:
+            self._seq += 1
+            self._waiting.add([replace(block, key=Key(self.stream, self._seq), born_at=at)])
+        self._wake.set()
+        return True
+
+    # --- figures ---------------------------------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        try:
+            self._figures.used = await self._offload.run(self._store.used_bytes)
+            self._figures.oldest = await self._offload.run(self._store.oldest_unsent_at)
+        except (StoreFull, StoreCorrupt) as exc:
+            log.debug("journal figures not read", extra={"cause": str(exc)})
+        self._figures.unsent = dict(self._store.unsent.blocks)
+        self._figures.unsent_bytes = sum(self._store.unsent.size.values())
+
+    def stats(self) -> JournalStats:
+        figures = self._figures
+        return JournalStats(
+            stream=self.stream,
+            degraded=self._degraded,
+            unsent_blocks=dict(figures.unsent),
+            unsent_bytes=figures.unsent_bytes,
+            oldest_unsent_ms=figures.oldest,
+            used_bytes=figures.used,
+            memory_bytes=self._waiting.size,
+            readings=figures.readings,
+            blocks=figures.blocks,
+            drops=dict(figures.drops),
+        )
+
+
+def _seal(drafts: list[Draft], stream: str, seq: int, at: int) -> tuple[list[Sealed], int, int]:
+    """Blocks of the drafts, the last number given, and items no block can hold."""
+    last = seq
+
+    def number() -> int:
+        nonlocal last
+        last += 1
+        return last
+
+    blocks: list[Sealed] = []
+    oversize = 0
+    for draft in drafts:
+        more, lost = seal_draft(draft, stream=stream, number=number, now_ms=at)
+        blocks += more
+        oversize += lost
+    return blocks, last, oversize
+
+
+def _silent(what: str, detail: dict[str, str]) -> None:
+    """Nobody listens yet."""

@@ -1,0 +1,218 @@
+"""The statements of the journal's file, each small, all inside the caller's transaction."""
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.journal.block import BlockState, Key, Sealed, Stored
+from agent.journal.eviction import Class, DropReason
+from facility.wire import Kind
+
+SCHEMA_VERSION = 1
+# Blocks evicted by one statement.
+_BATCH = 64
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS blocks (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    stream TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    first_at INTEGER NOT NULL,
+    last_at INTEGER NOT NULL,
+    born_at INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    codec TEXT NOT NULL DEFAULT 'zlib',
+    catalog TEXT NOT NULL,
+    names TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    state INTEGER NOT NULL DEFAULT 0,
+    reason TEXT NOT NULL DEFAULT '',
+    body BLOB NOT NULL,
+    UNIQUE (stream, seq)
+);
+CREATE INDEX IF NOT EXISTS blocks_by_state ON blocks (kind, state, position);
+CREATE INDEX IF NOT EXISTS blocks_by_time ON blocks (kind, last_at);
+CREATE TABLE IF NOT EXISTS rule_state (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    at INTEGER NOT NULL,
+    state BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS drops (
+    reason TEXT PRIMARY KEY,
+    count INTEGER NOT NULL
+);
+"""
+COLUMNS = "position, stream, seq, kind, first_at, last_at, born_at, count, catalog, names, digest, body"
+
+
+class StoreFull(Exception):
+    """The disk takes no more, or fails: nothing of the transaction was kept, everything before it was."""
+
+
+class StoreCorrupt(Exception):
+    """The file is no database any more, or a page of it is broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What became of a block."""
+
+    key: Key
+    state: BlockState
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Counts:
+    """Blocks of the outbox; kept beside the file so that asking costs nothing."""
+
+    blocks: dict[Kind, int] = field(default_factory=dict)
+    size: dict[Kind, int] = field(default_factory=dict)
+
+    def add(self, kind: Kind, blocks: int, size: int) -> None:
+        self.blocks[kind] = self.blocks.get(kind, 0) + blocks
+        self.size[kind] = self.size.get(kind, 0) + size
+
+
+@dataclass(slots=True)
+class Evicted:
+    """Readings (items, of other kinds) that went without having been delivered, by reason and kind."""
+
+    count: dict[tuple[str, Kind], int] = field(default_factory=dict)
+
+    def add(self, reason: str, kind: Kind, count: int) -> None:
+        self.count[reason, kind] = self.count.get((reason, kind), 0) + count
+
+
+def insert(db: sqlite3.Connection, blocks: Iterable[Sealed], counts: Counts) -> None:
+    for block in blocks:
+        # A commit whose caller was cancelled is made again with the same blocks.
+        added = db.execute(
+            "INSERT INTO blocks (stream, seq, kind, first_at, last_at, born_at, count, size, catalog, names, digest,"
+            " body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (stream, seq) DO NOTHING",
+            (
+                block.key.stream,
+                block.key.seq,
+                block.kind,
+                block.first_at,
+                block.last_at,
+                block.born_at,
+                block.count,
+                block.size,
+                block.catalog,
+                block.names,
+                block.digest,
+                block.body,
+            ),
+        )
+        if added.rowcount:
+            counts.add(block.kind, 1, block.size)
+
+
+def mark(db: sqlite3.Connection, marks: Iterable[Mark], counts: Counts) -> None:
+    for each in marks:
+        rows = db.execute(
+            "UPDATE blocks SET state = ?, reason = ? WHERE stream = ? AND seq = ? AND state = 0 RETURNING kind, size",
+            (each.state, each.reason, each.key.stream, each.key.seq),
+        ).fetchall()
+        for kind, size in rows:
+            counts.add(Kind(kind), -1, -int(size))
+
+
+def evict(
+    db: sqlite3.Connection,
+    each: Class,
+    state: BlockState,
+    counts: Counts,
+    evicted: Evicted,
+    *,
+    reason: DropReason,
+    before: int | None = None,
+) -> bool:
+    """Delete the oldest blocks of a class (only those that ended before `before`, if given); False: there was none."""
+    rows = db.execute(
+        "DELETE FROM blocks WHERE position IN (SELECT position FROM blocks WHERE kind = ? AND state = ? "
+        "ORDER BY position LIMIT ?) AND last_at < ? RETURNING count, size",
+        (each.kind, state, _BATCH, (1 << 62) if before is None else before),
+    ).fetchall()
+    for count, size in rows:
+        if state is BlockState.UNSENT:
+            counts.add(each.kind, -1, -int(size))
+            evicted.add(reason, each.kind, int(count))
+    return bool(rows)
+
+
+def prune_catalogs(db: sqlite3.Connection) -> None:
+    """Forget delivered catalogs that no unsent block speaks of; the newest always stays."""
+    db.execute(
+        "DELETE FROM blocks WHERE kind = ? AND state != 0"
+        " AND names NOT IN (SELECT DISTINCT catalog FROM blocks WHERE state = 0)"
+        " AND position < (SELECT max(position) FROM blocks WHERE kind = ?)",
+        (Kind.CATALOG, Kind.CATALOG),
+    )
+
+
+def count_drops(db: sqlite3.Connection, drops: Mapping[str, int]) -> None:
+    for reason, count in drops.items():
+        db.execute(
+            "INSERT INTO drops VALUES (?, ?) ON CONFLICT (reason) DO UPDATE SET count = count + excluded.count",
+            (reason, count),
+        )
+
+
+def count_unsent(db: sqlite3.Connection) -> Counts:
+    counts = Counts()
+    for kind, blocks, size in db.execute("SELECT kind, count(*), sum(size) FROM blocks WHERE state = 0 GROUP BY kind"):
+        counts.add(Kind(kind), int(blocks), int(size))
+    return counts
+
+
+def used(db: sqlite3.Connection) -> int:
+    """Bytes of the pages that hold something."""
+    pages, free, size = (
+        int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size
+
+
+def stored(row: tuple[Any, ...]) -> Stored:
+    position, stream, seq, kind, first_at, last_at, born_at, count, catalog, names, digest, body = row
+    block = Sealed(
+        key=Key(stream, seq),
+        kind=Kind(kind),
+        first_at=first_at,
+        last_at=last_at,
+        born_at=born_at,
+        count=count,
+        catalog=catalog,
+        names=names,
+        digest=digest,
+        body=bytes(body),
+    )
+    return Stored(block, position)
+
+
+def roll_back(db: sqlite3.Connection) -> None:
+    """End a failed transaction; SQLite has often rolled back by itself after a full disk."""
+    if db.in_transaction:
+        try:
+            db.execute("ROLLBACK")
+        except sqlite3.Error:
+            # The file is gone or broken; the error that brought us here says so already.
+            return
+
+
+# The file itself is broken; everything else (full, read-only, I/O error, locked) may pass.
+_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def judged(exc: sqlite3.Error) -> StoreFull | StoreCorrupt:
+    """What an error of SQLite means for the journal."""
+    code = getattr(exc, "sqlite_errorcode", None)
+    # The low byte is the primary code of an extended one.
+    if (code is not None and code & 0xFF in _CORRUPT) or (code is None and type(exc) is sqlite3.DatabaseError):
+        return StoreCorrupt(str(exc))
+    return StoreFull(str(exc))

@@ -1,0 +1,228 @@
+"""The SQLite file under the journal. Every call blocks and is made by one thread at a time.
+
+One connection, WAL, `synchronous=FULL`. A commit is one transaction of new blocks, answers, rule state, counters and
+evictions. `StoreFull` means "try again later", `StoreCorrupt` means "this file is done for".
+"""
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agent.journal.block import Key, Sealed, Stored
+from agent.journal.eviction import AGED, ORDER, TARGET, DropReason
+from agent.journal.sql import (
+    COLUMNS,
+    SCHEMA,
+    SCHEMA_VERSION,
+    Counts,
+    Evicted,
+    Mark,
+    StoreCorrupt,
+    StoreFull,
+    count_drops,
+    count_unsent,
+    evict,
+    insert,
+    judged,
+    mark,
+    prune_catalogs,
+    roll_back,
+    stored,
+    used,
+)
+from facility.wire import Kind
+
+# quick_check reads the whole file: 256 MiB took about a second; a larger file is judged by what reading it brings.
+CHECKED_AT_OPEN = 256 * 1024 * 1024
+# How long a reader beside us (`coldaisle agent history`) may hold a lock before it counts as a fault.
+_BUSY_S = 5.0
+# Looking for what is too old costs a few queries; ages are hours to years.
+_AGE_EVERY_MS = 10_000
+
+
+class Store:
+    """One journal file. max_bytes bounds its used pages, max_age_ms what stands in them."""
+
+    def __init__(self, path: Path, *, max_bytes: int, max_age_ms: int) -> None:
+        self.path = path
+        self.max_bytes = max_bytes
+        self.max_age_ms = max_age_ms
+        self.unsent = Counts()
+        self._db: sqlite3.Connection | None = None
+        self._aged_at = 0
+
+    # --- opening ---------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open or create the file. StoreCorrupt when it cannot be trusted, StoreFull when it cannot be written."""
+        self.close()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            db = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+        except (OSError, sqlite3.OperationalError) as exc:
+            raise StoreFull(f"{self.path} cannot be opened: {exc}") from exc
+        try:
+            self._prepare(db)
+            self.unsent = count_unsent(db)
+        except sqlite3.Error as exc:
+            db.close()
+            raise judged(exc) from exc
+        except StoreCorrupt:
+            db.close()
+            raise
+        self._db = db
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes effect in a new file only
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        # The WAL returns to this size after a checkpoint; without it one large transaction leaves it large for ever.
+        db.execute("PRAGMA journal_size_limit = 8388608")
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        if version not in (0, SCHEMA_VERSION):
+            raise StoreCorrupt(f"made by another version of the journal: {version}, this one is {SCHEMA_VERSION}")
+        if self.path.stat().st_size <= CHECKED_AT_OPEN:
+            verdict = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+            if verdict != "ok":
+                raise StoreCorrupt(verdict)
+        db.executescript(SCHEMA)
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def rule_state(self) -> bytes | None:
+        row = self._ask("SELECT state FROM rule_state")
+        return bytes(row[0][0]) if row else None
+
+    def drops(self) -> dict[str, int]:
+        """Everything ever lost by this file, by reason."""
+        return {str(reason): int(count) for reason, count in self._ask("SELECT reason, count FROM drops")}
+
+    # --- writing ---------------------------------------------------------------------------------------------------
+
+    def commit(
+        self,
+        blocks: Iterable[Sealed],
+        marks: Iterable[Mark] = (),
+        *,
+        rule_state: bytes | None = None,
+        drops: Mapping[str, int] | None = None,
+        now_ms: int,
+    ) -> Evicted:
+        """One durable transaction; when this returns, a power cut takes none of it. Says what had to go for it."""
+        db = self._open_db()
+        counts, evicted = Counts(), Evicted()
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            insert(db, blocks, counts)
+            mark(db, marks, counts)
+            if Kind.CATALOG in counts.blocks:
+                prune_catalogs(db)
+            if rule_state is not None:
+                db.execute("INSERT OR REPLACE INTO rule_state VALUES (1, ?, ?)", (now_ms, rule_state))
+            self._evict_aged(db, now_ms, counts, evicted)
+            self._evict_over(db, counts, evicted)
+            lost = dict(drops or {})
+            for (reason, _), count in evicted.count.items():
+                lost[reason] = lost.get(reason, 0) + count
+            count_drops(db, lost)
+            db.execute("COMMIT")
+        except sqlite3.Error as exc:
+            roll_back(db)
+            raise judged(exc) from exc
+        for kind in counts.blocks:
+            self.unsent.add(kind, counts.blocks[kind], counts.size[kind])
+        return evicted
+
+    def replace(self, old: Key, new: Sealed) -> None:
+        """Give a block another name (and catalog): one transaction, its place in the order is kept."""
+        db = self._open_db()
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            db.execute(
+                "UPDATE blocks SET stream = ?, seq = ?, catalog = ?, digest = ? WHERE stream = ? AND seq = ?",
+                (new.key.stream, new.key.seq, new.catalog, new.digest, old.stream, old.seq),
+            )
+            db.execute("COMMIT")
+        except sqlite3.Error as exc:
+            roll_back(db)
+            raise judged(exc) from exc
+
+    def _evict_aged(self, db: sqlite3.Connection, now_ms: int, counts: Counts, evicted: Evicted) -> None:
+        if abs(now_ms - self._aged_at) < _AGE_EVERY_MS:
+            return
+        self._aged_at = now_ms
+        for each in AGED:
+            for state in each.states:
+                # Bounded per commit: after a step of the clock a whole history is due at once.
+                evict(db, each, state, counts, evicted, reason=DropReason.TOO_OLD, before=now_ms - self.max_age_ms)
+
+    def _evict_over(self, db: sqlite3.Connection, counts: Counts, evicted: Evicted) -> None:
+        if used(db) <= self.max_bytes:
+            return
+        target = int(self.max_bytes * TARGET)
+        for each in ORDER:
+            for state in each.states:
+                while used(db) > target and evict(db, each, state, counts, evicted, reason=DropReason.JOURNAL_FULL):
+                    pass
+
+    # --- the outbox ------------------------------------------------------------------------------------------------
+
+    def unsent_of(self, kind: Kind, *, above: int = 0, upto: int | None = None, limit: int) -> list[Stored]:
+        """The oldest unsent blocks of a kind whose position is above `above` and at most `upto`."""
+        rows = self._ask(
+            f"SELECT {COLUMNS} FROM blocks WHERE kind = ? AND state = 0 AND position > ? AND position <= ? "
+            "ORDER BY position LIMIT ?",
+            (kind, above, (1 << 62) if upto is None else upto, limit),
+        )
+        return [stored(row) for row in rows]
+
+    def get(self, key: Key) -> Stored | None:
+        rows = self._ask(f"SELECT {COLUMNS} FROM blocks WHERE stream = ? AND seq = ?", (key.stream, key.seq))
+        return stored(rows[0]) if rows else None
+
+    def catalog(self, names: str) -> Sealed | None:
+        """The newest block that carries the catalog of this digest."""
+        rows = self._ask(
+            f"SELECT {COLUMNS} FROM blocks WHERE kind = ? AND names = ? ORDER BY position DESC LIMIT 1",
+            (Kind.CATALOG, names),
+        )
+        return stored(rows[0]).block if rows else None
+
+    def last_position(self) -> int:
+        return int(self._ask("SELECT coalesce(max(position), 0) FROM blocks")[0][0])
+
+    def oldest_unsent_at(self) -> int | None:
+        """When the oldest block of the outbox was born, in ms UTC."""
+        ages = [
+            row[0]
+            for kind in Kind
+            for row in self._ask(
+                "SELECT born_at FROM blocks WHERE kind = ? AND state = 0 ORDER BY position LIMIT 1", (kind,)
+            )
+        ]
+        return min(ages, default=None)
+
+    def used_bytes(self) -> int:
+        db = self._open_db()
+        try:
+            return used(db)
+        except sqlite3.Error as exc:
+            raise judged(exc) from exc
+
+    # --- plumbing --------------------------------------------------------------------------------------------------
+
+    def _open_db(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise StoreFull(f"{self.path} is not open")
+        return self._db
+
+    def _ask(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._open_db().execute(sql, values).fetchall()
+        except sqlite3.Error as exc:
+            raise judged(exc) from exc

@@ -1,0 +1,94 @@
+"""What the agent knows it has: the catalog for the centre and the facts for the rules, from the devices' own points.
+
+Some points are known only after a device was walked. A new one changes both; to keep a starting site from writing a
+catalog for each of its devices, a change is published once nothing new came for a moment.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from agent import VERSION
+from agent.site import Site, SiteDevice
+from collectors.convert import PointInfo
+from facility.catalog import Catalog, CatalogDevice, CatalogPoint
+from facility.metrics import metric
+from facility.reading import PointKey, Reading
+from rules.engine import Engine
+
+# The first polls of a site come within one interval; a catalog every two seconds meanwhile is enough.
+SETTLE_S = 2.0
+
+
+class KnowsPoints(Protocol):
+    """What is asked of a device's poller."""
+
+    def points(self) -> list[PointInfo]: ...
+
+
+def points_of(pollers: Mapping[str, KnowsPoints]) -> dict[str, list[PointKey]]:
+    """The points known so far, by device."""
+    return {
+        device: [PointKey(device, point.metric, point.subject) for point in poller.points()]
+        for device, poller in pollers.items()
+    }
+
+
+def catalog_of(site: Site, pollers: Mapping[str, KnowsPoints], engine: Engine) -> Catalog:
+    """The catalog of a site as it is known now."""
+    return Catalog(
+        agent_version=VERSION,
+        config_digest=site.loaded.digest,
+        devices=tuple(_device(device, pollers[device.id].points(), engine) for device in site.devices),
+        rules=tuple(engine.describe()),
+    )
+
+
+def _device(device: SiteDevice, points: Sequence[PointInfo], engine: Engine) -> CatalogDevice:
+    config, profile, polled = device.config, device.profile, device.polled
+    return CatalogDevice(
+        id=config.id,
+        kind=device.kind,
+        name_en=config.name.en,
+        name_zh=config.name.zh,
+        profile=profile.id,
+        profile_revision=profile.revision,
+        protocol=profile.protocol,
+        address=str(polled.target),
+        vendor=profile.vendor,
+        model=profile.model,
+        room=config.room or "",
+        zone=config.zone,
+        rack=config.rack,
+        interval_s=polled.interval_s,
+        points=tuple(
+            CatalogPoint(
+                metric=point.metric,
+                subject=point.subject,
+                unit=metric(point.metric).unit,
+                label_en=point.en,
+                label_zh=point.zh,
+                interval_s=polled.interval_s,
+            )
+            for point in points
+        ),
+        rules=engine.rules_for(config.id),
+    )
+
+
+class Watcher:
+    """Notices readings of points that nobody knew."""
+
+    def __init__(self) -> None:
+        self._known: set[tuple[str, str, str]] = set()
+        self.new = 0
+
+    def knows(self, points: Mapping[str, Sequence[PointKey]]) -> None:
+        self._known = {(key.device, key.metric, key.subject) for keys in points.values() for key in keys}
+        self.new = 0
+
+    def seen(self, readings: Sequence[Reading]) -> None:
+        for reading in readings:
+            key = (reading.device, reading.metric, reading.subject)
+            if key not in self._known:
+                self._known.add(key)
+                self.new += 1

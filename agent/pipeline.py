@@ -1,0 +1,76 @@
+"""The row every poll walks through: judge quality, remember for metrics, evaluate rules, journal.
+
+Conversion is behind it already: an outcome carries readings in base units with their quality. Nothing here waits.
+"""
+
+from collections.abc import Callable, Sequence
+
+from agent.figures import Figures
+from agent.guard import ClockGuard
+from agent.journal import DropReason, Journal
+from agent.live import LiveTable
+from collectors.exchange import PollOutcome
+from facility.alarms import AlarmEvent
+from facility.clock import Clock, now_ms
+from facility.items import EARLIEST_MS, AlarmItem
+from facility.reading import Reading
+from facility.wire import Kind
+from rules.engine import Engine
+
+Seen = Callable[[Sequence[Reading]], None]
+
+
+class Pipeline:
+    """seen: told of the readings that passed, before they are judged (the catalog learns new points from it)."""
+
+    def __init__(
+        self,
+        *,
+        guard: ClockGuard,
+        live: LiveTable,
+        engine: Engine,
+        journal: Journal,
+        figures: Figures,
+        clock: Clock,
+        seen: Seen,
+    ) -> None:
+        self._guard = guard
+        self._live = live
+        self._engine = engine
+        self._journal = journal
+        self._figures = figures
+        self._clock = clock
+        self._seen = seen
+
+    def take(self, outcome: PollOutcome) -> None:
+        """One poll, all the way."""
+        self._figures.polled(outcome)
+        readings = self._judged(outcome.readings)
+        self._live.keep(outcome, readings)
+        self._seen(readings)
+        events = self._engine.samples(readings)
+        self._journal.take(readings)
+        self.journal_alarms(events)
+
+    def advance(self) -> None:
+        """Let the rules' timers act; call about each second. A clock that cannot be right moves none."""
+        now = now_ms(self._clock)
+        if now >= EARLIEST_MS:
+            self.journal_alarms(self._engine.advance(now))
+
+    def stepped(self, step_ms: int) -> None:
+        """The clock was set: what the guard had held goes on its way, to history but not to the rules."""
+        # A reading of uncertain time judges nothing: the engine takes good ones only, and time has moved on.
+        self._journal.take(self._guard.stepped(step_ms, now_ms(self._clock)))
+
+    def journal_alarms(self, events: Sequence[AlarmEvent]) -> None:
+        """Events into the journal; it saves them with the rule state in one transaction."""
+        if events:
+            self._journal.append(Kind.ALARMS, [AlarmItem(event=event) for event in events], at=events[-1].at)
+            self._figures.judged(events)
+
+    def _judged(self, readings: Sequence[Reading]) -> list[Reading]:
+        dropped = self._guard.dropped
+        passed = self._guard.judge(readings, now_ms(self._clock))
+        self._journal.count(DropReason.CLOCK, self._guard.dropped - dropped)
+        return passed

@@ -1,0 +1,89 @@
+"""When devices are asked: one tick a second, every device that is due goes out with its bus.
+
+A bus (a serial line, a Modbus gateway, an SNMP host) is one queue of its own, so a dead device delays nobody behind
+another bus. A slot that could not be kept is skipped and counted, never queued.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from agent.figures import Figures
+from collectors.bus import Bus
+from collectors.exchange import PollOutcome
+from collectors.schedule import TICK_MS, due, missed_slots
+from facility.clock import Clock, now_ms
+
+log = logging.getLogger(__name__)
+
+TakeOutcome = Callable[[PollOutcome], None]
+
+
+class BusPoller(Protocol):
+    """What the poller asks of a device."""
+
+    @property
+    def bus(self) -> str: ...
+
+    @property
+    def healthy(self) -> bool: ...
+
+    async def poll(self) -> PollOutcome: ...
+
+
+class Poller:
+    """Runs the buses. `configure` may be called while `run` runs: what is being asked is finished first."""
+
+    def __init__(self, *, clock: Clock, take: TakeOutcome, figures: Figures) -> None:
+        self._clock = clock
+        self._take = take
+        self._figures = figures
+        self._buses: dict[str, Bus] = {}
+        self._members: dict[str, dict[str, int]] = {}
+
+    def configure(self, pollers: Mapping[str, BusPoller], intervals_ms: Mapping[str, int]) -> None:
+        """The devices to be polled, by id, with their intervals."""
+        grouped: dict[str, dict[str, BusPoller]] = {}
+        for device, poller in pollers.items():
+            grouped.setdefault(poller.bus, {})[device] = poller
+        self._buses = {key: Bus(key, members) for key, members in grouped.items()}
+        self._members = {key: {device: intervals_ms[device] for device in members} for key, members in grouped.items()}
+
+    async def run(self) -> None:
+        """Tick until cancelled. A fault in the handling of one bus is logged and counted; the others go on."""
+        # Ticks are counted by the monotonic clock from the wall time of the start: a stepped clock moves no device.
+        first, began = now_ms(self._clock) // TICK_MS, self._clock.monotonic()
+        last = first - 1
+        async with asyncio.TaskGroup() as group:
+            while True:
+                tick = first + int((self._clock.monotonic() - began) * 1000) // TICK_MS
+                if tick > last:
+                    self._count_missed(last, tick)
+                    self._start_due(group, tick)
+                    last = tick
+                upcoming = began + (last + 1 - first) * TICK_MS / 1000
+                await self._clock.sleep(max(upcoming - self._clock.monotonic(), 0.001))
+
+    def _start_due(self, group: asyncio.TaskGroup, tick: int) -> None:
+        for key, bus in self._buses.items():
+            asked = [device for device, interval in self._members[key].items() if due(device, interval, tick)]
+            if asked:
+                group.create_task(self._run_bus(bus, asked), name=f"bus {key}")
+
+    async def _run_bus(self, bus: Bus, asked: list[str]) -> None:
+        before = sum(bus.missed.values())
+        try:
+            await bus.run(asked, self._take)
+        except Exception:
+            self._figures.bus_faults += 1
+            log.exception("polling a bus failed", extra={"bus": bus.key})
+        self._figures.missed_slots += sum(bus.missed.values()) - before
+
+    def _count_missed(self, last: int, tick: int) -> None:
+        if tick - last > 1:
+            self._figures.missed_slots += sum(
+                missed_slots(device, interval, after=last, until=tick)
+                for members in self._members.values()
+                for device, interval in members.items()
+            )

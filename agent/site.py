@@ -1,0 +1,177 @@
+"""A site ready to be watched: configuration, profiles and rules read together, checked against each other.
+
+`read_site` is what `check`, start and reload have in common, so a configuration that passes the check also starts.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.config import Credentials, Device
+from agent.loading import Loaded, extra_folders, load_config
+from collectors.device import ModbusTarget, PolledDevice, SnmpTarget
+from collectors.library import Library
+from facility.config import ConfigErrors, ConfigProblem, did_you_mean, read_yaml
+from facility.profile import Profile, Protocol
+from facility.reading import PointKey
+from rules.facts import DeviceFacts
+from rules.files import library as rule_library
+from rules.files import load_rules
+from rules.model import DEFAULT_THRESHOLDS_SET, RuleSet
+
+# One answer may take this share of a poll's deadline, so that one retry fits in; never over 2 s, where people wait.
+_ANSWER_SHARE = 0.4
+_ANSWER_MAX_S = 2.0
+# A poll may take this share of its interval when the site says nothing, at most 10 s: a slow device must not eat its
+# bus (the profiles' slowest devices need 2 s an answer).
+_DEADLINE_SHARE = 0.8
+_DEADLINE_MAX_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class SiteDevice:
+    """A device of the configuration with everything that follows from its profile."""
+
+    config: Device
+    profile: Profile
+    polled: PolledDevice
+
+    @property
+    def id(self) -> str:
+        return self.config.id
+
+    @property
+    def kind(self) -> str:
+        return self.config.kind or self.profile.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Equal sites are watched equally: a reload compares them and does nothing when nothing changed."""
+
+    loaded: Loaded
+    devices: tuple[SiteDevice, ...]
+    rules: RuleSet
+
+    def room_class(self, room: str | None) -> str:
+        return next((each.room_class for each in self.loaded.config.rooms if each.id == room), "")
+
+    def facts(self, points: Mapping[str, Sequence[PointKey]]) -> list[DeviceFacts]:
+        """What the rule engine is told; `points` are those known so far, by device."""
+        return [
+            DeviceFacts(
+                id=device.id,
+                kind=device.kind,
+                zone=device.config.zone,
+                room=device.config.room or "",
+                room_class=self.room_class(device.config.room),
+                labels=device.config.labels,
+                points=tuple(points.get(device.id, ())),
+                interval_s=device.polled.interval_s,
+            )
+            for device in self.devices
+        ]
+
+
+def read_site(path: Path, *, environ: Mapping[str, str] | None = None, shown: str | None = None) -> Site:
+    """The site a configuration file describes. ConfigErrors with every problem of every file at once."""
+    name = shown or str(path)
+    problems: list[ConfigProblem] = []
+    profiles: Library | None = None
+    try:
+        profiles = Library.load(extra_folders(path, shown=shown))
+    except ConfigErrors as exc:
+        problems += exc.problems
+    loaded: Loaded | None = None
+    try:
+        known = None if profiles is None else [profile.id for profile in profiles.all()]
+        loaded = load_config(path, profiles=known, environ=environ, shown=shown)
+    except ConfigErrors as exc:
+        problems += [problem for problem in exc.problems if problem not in problems]
+    if loaded is None or profiles is None:
+        raise ConfigErrors(problems)
+    rules = _rules(loaded, path, name, problems)
+    devices = _devices(loaded, profiles, path, name, problems)
+    if problems:
+        raise ConfigErrors(sorted(problems, key=lambda problem: (problem.file != name, problem.line)))
+    return Site(loaded, tuple(devices), rules)
+
+
+def _rules(loaded: Loaded, path: Path, name: str, problems: list[ConfigProblem]) -> RuleSet:
+    config = loaded.config
+    rules = rule_library()
+    if config.rules.files:
+        try:
+            rules = rules.overlaid(load_rules([loaded.folder / each for each in config.rules.files]))
+        except ConfigErrors as exc:
+            problems += exc.problems
+    document = read_yaml(path, shown=name)
+    ids = [rule.id for rule in rules]
+    for i, each in enumerate(config.rules.disable):
+        if each not in ids:
+            problems.append(
+                document.problem(("rules", "disable", i), f"there is no rule {each!r}{did_you_mean(each, ids)}")
+            )
+    classes = sorted(rules.thresholds_sets | {DEFAULT_THRESHOLDS_SET})
+    for i, room in enumerate(config.rooms):
+        if room.room_class and room.room_class not in classes:
+            problems.append(
+                document.problem(
+                    ("rooms", i, "class"),
+                    f"there is no thresholds set {room.room_class!r}{did_you_mean(room.room_class, classes)}",
+                )
+            )
+    off = set(config.rules.disable)
+    return RuleSet(tuple(rule.model_copy(update={"enabled": False}) if rule.id in off else rule for rule in rules))
+
+
+def _devices(
+    loaded: Loaded, profiles: Library, path: Path, name: str, problems: list[ConfigProblem]
+) -> list[SiteDevice]:
+    document = read_yaml(path, shown=name)
+    devices = []
+    for i, config in enumerate(loaded.config.devices):
+        profile = profiles.get(config.profile)
+        interval_s = profile.interval if config.interval is None else config.interval / 1000
+        deadline_s = (
+            min(interval_s * _DEADLINE_SHARE, _DEADLINE_MAX_S) if config.deadline is None else config.deadline / 1000
+        )
+        try:
+            target = _target(config, profile, loaded, min(deadline_s * _ANSWER_SHARE, _ANSWER_MAX_S))
+        except ValueError as exc:
+            problems.append(document.problem(("devices", i), str(exc)))
+            continue
+        polled = PolledDevice(config.id, profile, target, interval_s, deadline_s)
+        devices.append(SiteDevice(config, profile, polled))
+    return devices
+
+
+def _target(config: Device, profile: Profile, loaded: Loaded, answer_s: float) -> SnmpTarget | ModbusTarget:
+    """ValueError says what the profile's protocol needs and the device does not give."""
+    if profile.protocol is Protocol.MODBUS:
+        if config.credentials is not None:
+            raise ValueError(f"{profile.id} speaks Modbus, which knows no credentials")
+        return ModbusTarget(config.address, config.port or 502, config.unit, answer_s)
+    if config.credentials is None:
+        raise ValueError(f"{profile.id} speaks SNMP: name its credentials")
+    name = config.credentials
+    return snmp_target(config.address, config.port or 161, name, loaded.config.credentials[name], loaded, answer_s)
+
+
+def snmp_target(
+    host: str, port: int, name: str, credentials: Credentials, loaded: Loaded, answer_s: float
+) -> SnmpTarget:
+    """The SNMP target of an address for named credentials; ValueError where their parts do not fit together."""
+    return SnmpTarget(
+        host=host,
+        port=port,
+        version=credentials.snmp,
+        community=loaded.secret(f"credentials.{name}.community"),
+        user=credentials.user,
+        auth=credentials.auth,
+        auth_key=loaded.secret(f"credentials.{name}.auth_password"),
+        priv=credentials.priv,
+        priv_key=loaded.secret(f"credentials.{name}.priv_password"),
+        key_expansion=credentials.key_expansion,
+        timeout_s=answer_s,
+    )

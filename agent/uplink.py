@@ -1,0 +1,346 @@
+"""The way to the centre over MQTT. The journal is the only queue: the session is clean and no PUBACK is trusted.
+
+A block stays in the outbox until the centre answers for it. A lost connection forgets what was in flight, so it is
+offered and sent again; the centre knows it by (stream, seq, digest).
+"""
+
+import asyncio
+import logging
+import random
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import aiomqtt
+
+from agent.figures import Figures
+from agent.journal import BlockState, Journal, Key, Sealed
+from agent.outbox_policy import (
+    WINDOW,
+    Act,
+    Bucket,
+    Decision,
+    Flying,
+    LiveMark,
+    decide,
+    due_again,
+    may_send,
+    plan,
+    reconnect_after,
+    resend_after,
+)
+from facility.clock import Clock, now_ms
+from facility.wire import (
+    ANSWERS,
+    CONTROL,
+    STATUS,
+    VERSION,
+    AgentState,
+    Answer,
+    Answers,
+    Control,
+    Status,
+    Topic,
+    WireError,
+    block_topic,
+    dump,
+    load,
+)
+
+log = logging.getLogger(__name__)
+
+# A broker that does not acknowledge within this has lost us; aiomqtt's own default is the same.
+PUBLISH_S = 10.0
+# The loop looks at least this often, for overdue answers and for the live mark.
+LOOK_S = 1.0
+# The same catalog is not offered again sooner: 32 blocks may ask for it in one breath.
+CATALOG_AGAIN_S = 5.0
+_MAX_INCOMING = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the broker is and who we are to it. tls: None for plain TCP."""
+
+    host: str
+    port: int
+    username: str | None = None
+    password: str | None = None
+    tls: ssl.SSLContext | None = None
+    keepalive_s: int = 30
+
+
+class Reports(Protocol):
+    """What the uplink tells the agent."""
+
+    def connected(self) -> None: ...
+
+    def notice(self, what: str, detail: dict[str, str]) -> None: ...
+
+
+class Uplink:
+    """Runs for ever: connects, publishes status, sends the outbox, handles answers, reconnects."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        site: str,
+        agent: str,
+        version: str,
+        journal: Journal,
+        figures: Figures,
+        reports: Reports,
+        clock: Clock,
+        backlog_rate: float,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._broker = broker
+        self._site = site
+        self._agent = agent
+        self._version = version
+        self._journal = journal
+        self._figures = figures
+        self._reports = reports
+        self._clock = clock
+        self._chance = chance
+        self._flying: dict[Key, Flying] = {}
+        self._bucket = Bucket(backlog_rate, clock.monotonic())
+        self._mark = LiveMark(journal.last_position)
+        self._catalogs_offered: dict[str, float] = {}
+        self.connected = False
+        self.control: Control | None = None
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._flying)
+
+    async def run(self) -> None:
+        """Keep a session until cancelled; on cancelling, say offline if the broker still listens."""
+        failures = 0
+        while True:
+            try:
+                await self._session()
+            except* (aiomqtt.MqttError, OSError, TimeoutError) as group:
+                cause = "; ".join(str(exc) or type(exc).__name__ for exc in _leaves(group))
+            else:
+                cause = "the broker closed the connection"
+            if self.connected:
+                log.warning("connection to the broker lost", extra={"cause": cause})
+                failures = 0
+            else:
+                log.log(
+                    logging.WARNING if failures == 0 else logging.DEBUG,
+                    "no connection to the broker",
+                    extra={"cause": cause},
+                )
+            self.connected = False
+            self._flying.clear()
+            await self._clock.sleep(reconnect_after(failures, self._chance()))
+            failures += 1
+
+    # --- one session -----------------------------------------------------------------------------------------------
+
+    async def _session(self) -> None:
+        since = now_ms(self._clock)
+        status = str(Topic(self._site, self._agent, STATUS))
+        offline = dump(Status(VERSION, AgentState.OFFLINE, self._version, since))
+        client = aiomqtt.Client(
+            self._broker.host,
+            self._broker.port,
+            identifier=f"coldaisle-{self._site}-{self._agent}",
+            username=self._broker.username,
+            password=self._broker.password,
+            tls_context=self._broker.tls,
+            clean_session=True,
+            keepalive=self._broker.keepalive_s,
+            timeout=PUBLISH_S,
+            max_queued_incoming_messages=_MAX_INCOMING,
+            will=aiomqtt.Will(status, offline, qos=1, retain=True),
+        )
+        # Up to a window of publishes wait for their PUBACK at once; aiomqtt warns from the eleventh on.
+        client.pending_calls_threshold = 2 * WINDOW
+        async with client:
+            await client.subscribe(str(Topic(self._site, self._agent, ANSWERS)), qos=1)
+            await client.subscribe(str(Topic(self._site, self._agent, CONTROL)), qos=1)
+            await client.publish(status, dump(Status(VERSION, AgentState.ONLINE, self._version, since)), 1, True)
+            self.connected = True
+            self._figures.connections += 1
+            log.info("connected to the broker", extra={"host": self._broker.host, "port": self._broker.port})
+            self._reports.connected()
+            try:
+                async with asyncio.TaskGroup() as group:
+                    receiving = group.create_task(self._receive(client), name="uplink receive")
+                    sending = group.create_task(self._send(client), name="uplink send")
+                    # A clean end of the messages is the end of the session, too.
+                    receiving.add_done_callback(lambda _: sending.cancel())
+            except asyncio.CancelledError:
+                await self._say_goodbye(client, status, offline)
+                raise
+
+    async def _say_goodbye(self, client: aiomqtt.Client, status: str, offline: bytes) -> None:
+        """A clean disconnect sends no last will, so it is said here; a broker that is gone needs no goodbye."""
+        try:
+            await client.publish(status, offline, 1, True, timeout=2.0)
+        except aiomqtt.MqttError as exc:
+            log.debug("status offline not delivered", extra={"cause": str(exc)})
+
+    async def _receive(self, client: aiomqtt.Client) -> None:
+        answers = str(Topic(self._site, self._agent, ANSWERS))
+        async for message in client.messages:
+            payload = message.payload
+            try:
+                if str(message.topic) == answers:
+                    for answer in load(payload, Answers).answers:
+                        await self._answered(answer)
+                    self._journal.changed.set()
+                elif payload:
+                    self.control = load(payload, Control)
+            except WireError as exc:
+                self._figures.answers["unreadable"] += 1
+                log.warning("a message of the centre is not understood", extra={"cause": str(exc)})
+
+    # --- sending ---------------------------------------------------------------------------------------------------
+
+    async def _send(self, client: aiomqtt.Client) -> None:
+        while True:
+            self._journal.changed.clear()
+            blocks = [*await self._overdue(), *await self._next()]
+            if blocks:
+                async with asyncio.TaskGroup() as group:
+                    for block in blocks:
+                        group.create_task(self._publish(client, block), name=f"publish {block.key.seq}")
+                continue
+            await self._wait()
+
+    async def _wait(self) -> None:
+        """Until something changes in the journal, an answer is overdue, or the backlog may go on."""
+        now = self._clock.monotonic()
+        wait = min((each.next_at - now for each in self._flying.values()), default=LOOK_S)
+        if self._bucket.available(now) == 0:
+            wait = min(wait, self._bucket.next_in)
+        try:
+            # Never shorter than 20 ms: a window full of overdue blocks must not spin.
+            async with asyncio.timeout(min(max(wait, 0.02), LOOK_S)):
+                await self._journal.changed.wait()
+        except TimeoutError:
+            return
+
+    async def _overdue(self) -> list[Sealed]:
+        now = self._clock.monotonic()
+        blocks = []
+        for each in due_again(self._flying.values(), now):
+            stored = await self._journal.get(each.key)
+            if stored is None:
+                # Evicted while it flew: counted there.
+                self._flying.pop(each.key, None)
+                continue
+            each.tries += 1
+            each.next_at = now + resend_after(each.tries)
+            self._figures.resent += 1
+            blocks.append(stored.block)
+        return blocks
+
+    async def _next(self) -> list[Sealed]:
+        now = self._clock.monotonic()
+        live_from = self._mark.note(now, self._journal.last_position)
+        blocks = []
+        for fetch in plan(self._flying.values(), live_from=live_from, tokens=self._bucket.available(now)):
+            if not may_send(self._flying.values(), fetch.kind):
+                continue
+            found = await self._journal.unsent(fetch.kind, above=fetch.above, upto=fetch.upto, limit=fetch.limit)
+            for stored in found:
+                block = stored.block
+                if block.key in self._flying:
+                    continue
+                if not may_send(self._flying.values(), block.kind):
+                    break
+                if fetch.backlog:
+                    if self._bucket.available(now) == 0:
+                        break
+                    self._bucket.spend()
+                self._flying[block.key] = Flying(block.key, block.kind, block.catalog, 1, now + resend_after(1))
+                blocks.append(block)
+        return blocks
+
+    async def _publish(self, client: aiomqtt.Client, block: Sealed) -> None:
+        await client.publish(
+            str(block_topic(self._site, self._agent, block.kind)), block.payload(), 1, timeout=PUBLISH_S
+        )
+        self._figures.sent[block.kind] += 1
+
+    # --- answers ---------------------------------------------------------------------------------------------------
+
+    async def _answered(self, answer: Answer) -> None:
+        key = Key(answer.stream, answer.seq)
+        flying = self._flying.get(key)
+        self._figures.answers[answer.verdict] += 1
+        decision = decide(answer, flying)
+        match decision.act:
+            case Act.FORGET:
+                self._flying.pop(key, None)
+                self._journal.settle(key, BlockState.COMMITTED)
+                self._count_rejected_items(answer)
+            case Act.QUARANTINE:
+                self._flying.pop(key, None)
+                self._journal.settle(key, BlockState.REJECTED, answer.reason)
+                self._figures.rejected[answer.reason] += 1
+                self._tell("block_rejected", answer, flying)
+            case Act.RENUMBER:
+                self._flying.pop(key, None)
+                if await self._journal.resequence(key) is not None:
+                    self._tell("block_renumbered", answer, flying)
+            case Act.WAIT | Act.SEND_CATALOG:
+                await self._put_off(decision, flying)
+            case Act.IGNORE:
+                log.debug("an answer about a block that is not in flight", extra={"seq": answer.seq})
+
+    async def _put_off(self, decision: Decision, flying: Flying | None) -> None:
+        if flying is None:
+            return
+        flying.next_at = self._clock.monotonic() + decision.wait_s
+        if decision.act is Act.SEND_CATALOG:
+            await self._offer_catalog(flying)
+
+    async def _offer_catalog(self, flying: Flying) -> None:
+        now = self._clock.monotonic()
+        self._catalogs_offered = {
+            names: at for names, at in self._catalogs_offered.items() if now - at < CATALOG_AGAIN_S
+        }
+        if flying.catalog in self._catalogs_offered:
+            return
+        at = now_ms(self._clock)
+        if await self._journal.offer_catalog(flying.catalog, at=at):
+            self._catalogs_offered[flying.catalog] = now
+            return
+        # That catalog went with an evicted or corrupt file: the block is made to speak of the present one.
+        self._flying.pop(flying.key, None)
+        await self._journal.resequence(flying.key, catalog=self._journal.catalog)
+
+    def _count_rejected_items(self, answer: Answer) -> None:
+        for item in answer.rejected:
+            self._figures.rejected[item.reason] += 1
+        if answer.rejected:
+            first = answer.rejected[0]
+            detail = {"items": str(len(answer.rejected)), "first": f"{first.path}: {first.reason} {first.detail}"}
+            log.warning("the centre refused items of a block", extra=detail)
+            self._reports.notice("items_rejected", detail)
+
+    def _tell(self, what: str, answer: Answer, flying: Flying | None) -> None:
+        detail = {
+            "stream": answer.stream,
+            "seq": str(answer.seq),
+            "kind": str(flying.kind) if flying else "",
+            "reason": answer.reason,
+            "detail": answer.detail,
+        }
+        log.error("the centre does not take a block", extra={"what": what, **detail})
+        self._reports.notice(what, detail)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for exc in group.exceptions:
+        found += _leaves(exc) if isinstance(exc, BaseExceptionGroup) else [exc]
+    return found
