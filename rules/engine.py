@@ -29,6 +29,7 @@ from facility.catalog import CatalogRule
 from facility.ids import NewId
 from facility.metrics import metric as register_entry
 from facility.reading import Quality, Reading
+from facility.severity import Severity
 from rules import describe as describing
 from rules.absent import AbsentJudge
 from rules.facts import DeviceFacts, applies
@@ -202,6 +203,10 @@ class Engine:
             if judge.occurrence is not None
         ]
         return sorted(held, key=attrgetter("device", "rule", "subject"))
+
+    def severities(self) -> Counter[Severity]:
+        """How many occurrences of each severity it holds active."""
+        return Counter(judge.occurrence.severity for judge in self._judges.values() if judge.occurrence is not None)
 
     def describe(self) -> list[CatalogRule]:
         """The rules that apply to at least one of its devices, for the catalog."""
