@@ -5,6 +5,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
@@ -52,9 +53,8 @@ async def gateway(units: Mapping[int, Unit]) -> AsyncIterator[int]:
     server = ModbusTcpServer(devices, address=("127.0.0.1", 0), trace_packet=trace)
     await server.serve_forever(background=True)
     try:
-        transport = server.transport
-        assert transport is not None
-        yield transport.sockets[0].getsockname()[1]
+        listening: Any = server.transport
+        yield listening.sockets[0].getsockname()[1]
     finally:
         await server.shutdown()  # type: ignore[no-untyped-call]
 

@@ -1,0 +1,188 @@
+"""One look at a live device, for a person: what it is, what would be asked of it, and what it says now."""
+
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from collectors.convert import Converter, Sourced
+from collectors.errors import CollectError
+from collectors.exchange import ModbusAnswer, ModbusNeeds, PollProblem, SnmpAnswer, SnmpNeeds
+from collectors.identify import Identification, fact_needs, identify, identity_needs, name_plate
+from collectors.library import Library
+from collectors.modbus.client import ModbusLinks
+from collectors.modbus.collect import ModbusCollector
+from collectors.modbus.target import ModbusTarget
+from collectors.snmp.client import SnmpClient
+from collectors.snmp.collect import SnmpCollector
+from collectors.snmp.target import SnmpTarget
+from facility.clock import Clock, now_ms
+from facility.profile import Profile, Protocol
+
+# The device name the readings of a probe carry: it is in no configuration yet.
+PROBED = "probed"
+# A person waits for it; the slowest cards of the recordings need some seconds for all that identification asks.
+DEADLINE_S = 20.0
+# What an agent answers to that was never set up. Tried only where the caller gave no credentials.
+DEFAULT_COMMUNITY = "public"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReport:
+    """What was found out. `problem` and `detail` say why there is no more.
+
+    profile: the one the readings were made with, recognised or given; candidates: all that fit, best first;
+    device: vendor, model, serial, firmware, name as far as known; plan: the requests of one poll; readings: with
+    where each was read and what stood there; unanswered: what the profile asks for and the device did not give, by
+    reason; requests: how many went out in all; seconds: how long one poll took.
+    """
+
+    target: str
+    profile: Profile | None = None
+    fallback: bool = False
+    candidates: tuple[str, ...] = ()
+    device: dict[str, str] = field(default_factory=dict)
+    plan: tuple[str, ...] = ()
+    readings: tuple[Sourced, ...] = ()
+    unanswered: dict[str, str] = field(default_factory=dict)
+    requests: int = 0
+    seconds: float = 0.0
+    problem: PollProblem | None = None
+    detail: str = ""
+
+
+def parse_address(text: str, *, timeout_s: float = 2.0) -> SnmpTarget | ModbusTarget:
+    """`HOST[:PORT]` or `snmp://[COMMUNITY@]HOST[:PORT]` (v2c), `modbus://HOST[:PORT][/UNIT]`.
+
+    ValueError says what is wrong. SNMPv3 has too many secrets for an address: build its target from a configuration.
+    """
+    parts = urlsplit(text if "://" in text else f"snmp://{text}")
+    if not parts.hostname:
+        raise ValueError(f"{text!r} names no host; write HOST, HOST:PORT or modbus://HOST:PORT/UNIT")
+    if parts.scheme == "snmp" and not parts.path.strip("/"):
+        community = unquote(parts.username) if parts.username else DEFAULT_COMMUNITY
+        return SnmpTarget(parts.hostname, port=parts.port or 161, community=community, timeout_s=timeout_s)
+    if parts.scheme == "modbus":
+        unit = parts.path.strip("/") or "1"
+        if not unit.isdecimal():
+            raise ValueError(f"{unit!r} is no Modbus unit; it is a number of 0 to 255")
+        return ModbusTarget(parts.hostname, port=parts.port or 502, unit=int(unit), timeout_s=timeout_s)
+    raise ValueError(f"{text!r}: write snmp://HOST[:PORT] or modbus://HOST[:PORT]/UNIT")
+
+
+async def probe(
+    address: str | SnmpTarget | ModbusTarget,
+    *,
+    library: Library,
+    clock: Clock,
+    profile_id: str | None = None,
+    deadline_s: float = DEADLINE_S,
+) -> ProbeReport:
+    """Ask a device who it is and read it once; what it does not answer is in the report, never raised.
+
+    ValueError for an address that is none and for a profile that does not fit it (a Modbus device cannot say what it
+    is: name its profile); UnknownProfileError for a profile that is not there.
+    """
+    target = parse_address(address) if isinstance(address, str) else address
+    chosen = None if profile_id is None else library.get(profile_id)
+    speaks = Protocol.SNMP if isinstance(target, SnmpTarget) else Protocol.MODBUS
+    if chosen is not None and chosen.protocol is not speaks:
+        raise ValueError(f"{chosen.id} speaks {chosen.protocol}, the address is {speaks}")
+    deadline = clock.monotonic() + deadline_s
+    if isinstance(target, SnmpTarget):
+        return await _probe_snmp(target, library, chosen, clock, deadline)
+    if chosen is None:
+        known = ", ".join(each.id for each in library.all() if each.protocol is Protocol.MODBUS)
+        raise ValueError(f"a Modbus device cannot say what it is: name its profile ({known})")
+    return await _probe_modbus(target, chosen, clock, deadline)
+
+
+async def _probe_snmp(
+    target: SnmpTarget, library: Library, chosen: Profile | None, clock: Clock, deadline: float
+) -> ProbeReport:
+    client = SnmpClient(target, clock=clock)
+    asker = SnmpCollector(target, client, clock=clock)
+    found = Identification(None)
+    try:
+        identity = await asker.collect(identity_needs(library), deadline=deadline)
+        found = identify(library, identity)
+        profile = chosen or found.best
+        if profile is None:
+            return ProbeReport(
+                str(target),
+                device=dict(found.device),
+                requests=client.sent,
+                problem=PollProblem.PROFILE_MISMATCH,
+                detail="it answers, and no profile recognises it; name one to read it all the same",
+            )
+        facts = await asker.collect(fact_needs(profile), deadline=deadline)
+        plate = name_plate(profile, SnmpAnswer({**identity.values, **facts.values}))
+        converter = Converter(profile, device=PROBED)
+        needs = converter.needs()
+        if not isinstance(needs, SnmpNeeds):
+            raise TypeError(f"{profile.id} speaks no SNMP")
+        # A fresh memory: what identification found missing is asked again, as a first poll would.
+        reader = SnmpCollector(target, client, clock=clock)
+        plan = tuple(reader.plan(needs))
+        began = clock.monotonic()
+        answer = await reader.collect(needs, deadline=deadline)
+        return ProbeReport(
+            str(target),
+            profile=profile,
+            fallback=chosen is None and found.fallback,
+            candidates=found.candidates,
+            device=plate,
+            plan=plan,
+            readings=tuple(converter.convert_sourced(answer, taken_at=now_ms(clock))),
+            unanswered={oid: reason.value for oid, reason in sorted(answer.failed.items())},
+            requests=client.sent,
+            seconds=clock.monotonic() - began,
+        )
+    except CollectError as exc:
+        return _lost(target, exc, client.sent, found)
+    finally:
+        await client.close()
+
+
+async def _probe_modbus(target: ModbusTarget, profile: Profile, clock: Clock, deadline: float) -> ProbeReport:
+    links = ModbusLinks(clock=clock)
+    reader = ModbusCollector(target, links.link(target.host, target.port), clock=clock)
+    converter = Converter(profile, device=PROBED, address_offset=target.address_offset)
+    needs = converter.needs()
+    if not isinstance(needs, ModbusNeeds):
+        raise TypeError(f"{profile.id} speaks no Modbus")
+    plan = tuple(reader.plan(needs))
+    began = clock.monotonic()
+    try:
+        answer: ModbusAnswer = await reader.collect(needs, deadline=deadline)
+    except CollectError as exc:
+        return _lost(target, exc, reader.sent, Identification(profile), plan)
+    finally:
+        await links.close()
+    return ProbeReport(
+        str(target),
+        profile=profile,
+        device={"vendor": profile.vendor, "model": profile.model},
+        plan=plan,
+        readings=tuple(converter.convert_sourced(answer, taken_at=now_ms(clock))),
+        unanswered={f"{table}:{at}": reason.value for (table, at), reason in sorted(answer.failed.items())},
+        requests=reader.sent,
+        seconds=clock.monotonic() - began,
+    )
+
+
+def _lost(
+    target: SnmpTarget | ModbusTarget,
+    exc: CollectError,
+    requests: int,
+    found: Identification,
+    plan: tuple[str, ...] = (),
+) -> ProbeReport:
+    return ProbeReport(
+        str(target),
+        profile=found.best,
+        candidates=found.candidates,
+        device=dict(found.device),
+        plan=plan,
+        requests=requests,
+        problem=exc.problem,
+        detail=str(exc),
+    )

@@ -1,0 +1,104 @@
+"""`coldaisle agent probe` against real peers: who it is, what would be asked, what it says."""
+
+import pytest
+
+from collectors.device import ModbusTarget, SnmpTarget
+from collectors.exchange import PollProblem
+from collectors.library import Library
+from collectors.probe import parse_address, probe
+from facility.profile import Profile
+from tests.collectors.speaking.awkward_agent import silent_socket
+from tests.collectors.speaking.gateway import Unit, gateway
+from tests.collectors.speaking.profiles import CHARGE, LOAD, RUNTIME, VOLTAGE, probes, system_clock, ups
+from tests.support.peers import free_port
+from tests.support.snmpd import Snmpd
+
+VENDOR = "1.3.6.1.4.1.99999"
+
+
+def recognised() -> Profile:
+    shape = ups().model_dump(by_alias=True, exclude_unset=True)
+    shape["identify"] = {
+        "any": {"sys_object_id": VENDOR},
+        "device": {"serial": [{"oid": f"{VENDOR}.1.0"}], "model": [{"oid": f"{VENDOR}.2.0"}]},
+    }
+    return Profile.model_validate(shape)
+
+
+@pytest.mark.peer("snmpd")
+async def test_a_known_device_is_recognised_and_read_with_its_sources(snmpd: Snmpd) -> None:
+    snmpd.serve(
+        [
+            ("1.3.6.1.2.1.1.2.0", "object_id", f".{VENDOR}.7"),
+            (f"{VENDOR}.1.0", "octet_str", "SN-4711"),
+            (CHARGE, "integer", 88),
+            (f"{LOAD}.1", "integer", 42),
+        ]
+    )
+    report = await probe(f"{snmpd.host}:{snmpd.port}", library=Library([recognised()]), clock=system_clock())
+    assert report.problem is None
+    assert report.profile is not None
+    assert report.profile.id == "bench/device"
+    assert report.candidates == ("bench/device",)
+    assert report.device["serial"] == "SN-4711"
+    assert report.plan == (f"GET 3 objects: {CHARGE}, {RUNTIME}, {VOLTAGE}", f"GETBULK x10 below {LOAD}")
+    assert [(each.reading.metric, each.reading.value, each.source, each.raw) for each in report.readings] == [
+        ("ups.battery.charge", 88.0, CHARGE, "88"),
+        ("ups.output.load", 42.0, f"{LOAD}.1", "42"),
+    ]
+    assert report.unanswered == {RUNTIME: "no_such_object", VOLTAGE: "no_such_object"}
+
+
+@pytest.mark.peer("snmpd")
+async def test_an_unknown_device_is_said_to_be_unknown_and_read_with_a_named_profile(snmpd: Snmpd) -> None:
+    snmpd.serve([(CHARGE, "integer", 88)])
+    library, address = Library([recognised()]), f"snmp://public@{snmpd.host}:{snmpd.port}"
+    unknown = await probe(address, library=library, clock=system_clock())
+    assert unknown.problem is PollProblem.PROFILE_MISMATCH
+    assert "no profile recognises it" in unknown.detail
+    assert unknown.device["model"].startswith("Linux")
+    named = await probe(address, library=library, clock=system_clock(), profile_id="bench/device")
+    assert [each.reading.value for each in named.readings] == [88.0]
+
+
+async def test_a_modbus_unit_is_read_with_a_named_profile() -> None:
+    async with gateway({3: Unit()}) as port:
+        library = Library([probes([20, 21, 60])])
+        report = await probe(
+            f"modbus://127.0.0.1:{port}/3", library=library, clock=system_clock(), profile_id="bench/device"
+        )
+    assert [(each.source, each.raw) for each in report.readings] == [
+        ("holding:20", "20"),
+        ("holding:21", "21"),
+        ("holding:60", "60"),
+    ]
+    assert report.plan == ("unit 3: FC03 holding:20-21", "unit 3: FC03 holding:60")
+    assert report.requests == 2
+
+
+async def test_what_does_not_answer_is_in_the_report() -> None:
+    library = Library([recognised()])
+    refused = await probe(f"127.0.0.1:{free_port('udp')}", library=library, clock=system_clock())
+    assert refused.problem is PollProblem.REFUSED
+    async with silent_socket() as port:
+        target = SnmpTarget("127.0.0.1", port=port, community="public", timeout_s=0.1)
+        silent = await probe(target, library=library, clock=system_clock())
+    assert silent.problem is PollProblem.TIMEOUT
+    assert silent.readings == ()
+
+
+async def test_a_modbus_device_without_a_profile_is_asked_nothing_and_the_choice_is_named() -> None:
+    with pytest.raises(ValueError, match=r"name its profile \(bench/device\)"):
+        await probe("modbus://127.0.0.1", library=Library([probes([1])]), clock=system_clock())
+    with pytest.raises(ValueError, match="speaks modbus, the address is snmp"):
+        await probe("127.0.0.1", library=Library([probes([1])]), clock=system_clock(), profile_id="bench/device")
+
+
+def test_addresses() -> None:
+    assert parse_address("ups.example:1161") == SnmpTarget("ups.example", port=1161, community="public")
+    assert parse_address("snmp://hush%40home@10.0.0.5") == SnmpTarget("10.0.0.5", community="hush@home")
+    assert parse_address("[fe80::1]:161") == SnmpTarget("fe80::1", community="public")
+    assert parse_address("modbus://10.0.0.9:1502/17") == ModbusTarget("10.0.0.9", port=1502, unit=17)
+    for wrong, why in (("", "names no host"), ("modbus://h/x", "no Modbus unit"), ("http://h", "write snmp://")):
+        with pytest.raises(ValueError, match=why):
+            parse_address(wrong)
