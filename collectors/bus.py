@@ -8,6 +8,7 @@ A device that is due again while it still waits or is being asked has missed tha
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from collectors.exchange import PollOutcome
@@ -27,6 +28,14 @@ class Poller(Protocol):
     async def poll(self) -> PollOutcome: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A device that waits: who is told, and where a fault of ours goes."""
+
+    on_outcome: OnOutcome
+    faults: list[Exception]
+
+
 class Bus:
     """The devices behind one key ("snmp:HOST" or "modbus:HOST:PORT"). `missed` counts skipped slots by device id.
 
@@ -39,60 +48,58 @@ class Bus:
         self._pollers = dict(pollers)
         self._serial = key.startswith("modbus:")
         self._turn = asyncio.Lock()
-        self._waiting: dict[str, OnOutcome] = {}
+        self._waiting: dict[str, _Turn] = {}
         self._asked: set[str] = set()
         self._passed_over = 0
 
     async def run(self, due_ids: Iterable[str], on_outcome: OnOutcome) -> None:
         """Poll the devices that are due and hand each outcome on as it comes; returns when the last of them is done.
 
-        KeyError for an id that is not of this bus.
+        KeyError for an id that is not of this bus. What a poll or `on_outcome` raises is a fault of ours: it stops no
+        other device, and comes out in one ExceptionGroup at the end.
         """
-        mine = []
-        for device in due_ids:
+        mine: list[str] = []
+        faults: list[Exception] = []
+        due = list(due_ids)
+        for device in due:
             if device not in self._pollers:
                 raise KeyError(f"{device} is not on {self.key}")
+        for device in due:
             if device in self._waiting or device in self._asked:
                 self.missed[device] += 1
-            elif self._serial:
-                self._waiting[device] = on_outcome
-                mine.append(device)
             else:
-                self._asked.add(device)
+                self._waiting[device] = _Turn(on_outcome, faults)
                 mine.append(device)
-        if self._serial:
-            await self._take_turns(mine)
-        else:
-            await self._together(mine, on_outcome)
-
-    async def _together(self, mine: Sequence[str], on_outcome: OnOutcome) -> None:
-        async def one(device: str) -> None:
-            try:
-                on_outcome(await self._pollers[device].poll())
-            finally:
-                self._asked.discard(device)
-
-        async with asyncio.TaskGroup() as group:
-            for device in mine:
-                group.create_task(one(device), name=f"poll {device}")
-
-    async def _take_turns(self, mine: Sequence[str]) -> None:
-        """Serve whoever is first in line until all of `mine` are served, perhaps by another call's turn."""
         try:
-            while any(device in self._waiting or device in self._asked for device in mine):
-                async with self._turn:
-                    device = self._next()
-                    if device is None:
-                        continue
-                    on_outcome = self._waiting.pop(device)
-                    self._asked.add(device)
-                    try:
-                        on_outcome(await self._pollers[device].poll())
-                    finally:
-                        self._asked.discard(device)
+            if self._serial:
+                await self._take_turns(mine)
+            else:
+                async with asyncio.TaskGroup() as group:
+                    for device in mine:
+                        group.create_task(self._serve(device), name=f"poll {device}")
         finally:
             for device in mine:
                 self._waiting.pop(device, None)
+        if faults:
+            raise ExceptionGroup(f"polling {self.key}", faults)
+
+    async def _take_turns(self, mine: Sequence[str]) -> None:
+        """Serve whoever is first in line until all of `mine` are served, perhaps by another call's turn."""
+        while any(device in self._waiting or device in self._asked for device in mine):
+            async with self._turn:
+                device = self._next()
+                if device is not None:
+                    await self._serve(device)
+
+    async def _serve(self, device: str) -> None:
+        turn = self._waiting.pop(device)
+        self._asked.add(device)
+        try:
+            turn.on_outcome(await self._pollers[device].poll())
+        except Exception as exc:  # noqa: BLE001 - handed to the caller that wanted this device, whoever serves it
+            turn.faults.append(exc)
+        finally:
+            self._asked.discard(device)
 
     def _next(self) -> str | None:
         """The first in line that answered last time, else the first in line; a suspect is not passed over for ever."""

@@ -61,7 +61,8 @@ class ModbusLink:
         """The block's words or bits; raises nothing but CollectError. `deadline` is monotonic seconds of the clock."""
         async with self._lock:
             client = await self._connected(target, deadline)
-            wait = self._free_at + pause_s - self._clock.monotonic()
+            now = self._clock.monotonic()
+            wait = min(self._free_at + pause_s, deadline) - now
             if wait > 0:
                 await self._clock.sleep(wait)
             left = deadline - self._clock.monotonic()
