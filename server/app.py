@@ -84,7 +84,7 @@ class Server:
         self.jobs = jobs
         self.outbox = outbox
         self.started = asyncio.Event()
-        self._socket: socket.socket | None = None
+        self._port: int | None = None
         self._stop = asyncio.Event()
 
     @property
@@ -94,10 +94,9 @@ class Server:
     @property
     def port(self) -> int:
         """The port listened on; raises RuntimeError before `run` has bound it."""
-        if self._socket is None:
+        if self._port is None:
             raise RuntimeError("the server does not listen yet: wait for `started`")
-        port: int = self._socket.getsockname()[1]
-        return port
+        return self._port
 
     @property
     def url(self) -> str:
@@ -111,7 +110,12 @@ class Server:
     async def run(self) -> None:
         """Serve until `stop`. A component that fails ends the whole server, so that its supervisor restarts it."""
         http = self.kit.config.http
-        self._socket = _listen(http.host, http.port)
+        with _listen(http.host, http.port) as listening:
+            self._port = listening.getsockname()[1]
+            await self._serve(listening)
+
+    async def _serve(self, listening: socket.socket) -> None:
+        http = self.kit.config.http
         settings = uvicorn.Config(
             self.app,
             log_config=None,
@@ -125,7 +129,7 @@ class Server:
         listener = _Uvicorn(settings)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(part.run(), name=part.name) for part in self.components]
-            serving = group.create_task(listener.serve(sockets=[self._socket]), name="http")
+            serving = group.create_task(listener.serve(sockets=[listening]), name="http")
             log.info("listening", extra={"url": self.url, "components": [part.name for part in self.components]})
             self.started.set()
             try:

@@ -33,13 +33,16 @@ def create_application(kit: Kit, domains: Sequence[Domain], *, version: str, ser
         openapi_url="/openapi.json" if serve else None,
         # The documentation pages load scripts from elsewhere; browsers of ours need no internet.
         docs_url=None,
+        max_body_size=kit.config.http.max_body_bytes,
         redoc_url=None,
     )
     services = Services()
     app.state.kit = kit
     app.state.services = services
     problems.install(app)
-    app.add_middleware(RequestWrapper, metrics=kit.metrics, clock=kit.clock, https=kit.config.secure_cookies)
+    app.add_middleware(
+        RequestWrapper, metrics=kit.metrics, clock=kit.clock, prefix=API_PREFIX, https=kit.config.secure_cookies
+    )
     for domain in domains:
         for kind, service in domain.services.items():
             services.add(kind, service)

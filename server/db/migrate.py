@@ -1,5 +1,6 @@
 """Runs migrations from code, without alembic.ini or env.py: a set of migrations is a folder and a version table."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
+from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -20,6 +22,8 @@ from server.db.session import async_url
 
 # Two servers starting at once must not both migrate. The number is arbitrary and only has to be ours.
 _ADVISORY_LOCK = 0x636F6C64
+WAL_TRIES, WAL_PAUSE = 100, 0.05  # 5 seconds, as long as any statement waits for a lock
+SQLITE_MIGRATION_BUSY_MS = 60_000  # the other process may be migrating a large table
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +83,30 @@ def _run(connection: sa.Connection, migrations: Migrations, revision: str) -> No
             raise MigrationError(f"migration left rows that point nowhere: {broken[:3]}")
 
 
+async def _enable_wal(url: URL) -> None:
+    """Switch a SQLite file to WAL, once for its life. It needs the file alone, and SQLite does not wait for that."""
+    engine = create_async_engine(url, poolclass=NullPool)
+    try:
+        for attempt in range(WAL_TRIES):
+            try:
+                async with engine.connect() as connection:
+                    if (await connection.exec_driver_sql("PRAGMA journal_mode=WAL")).scalar() == "wal":
+                        return
+            except sa.exc.OperationalError:
+                if attempt == WAL_TRIES - 1:
+                    raise
+            await asyncio.sleep(WAL_PAUSE)
+        raise MigrationError(f"{url.database}: this file system cannot hold a SQLite database in WAL mode")
+    finally:
+        await engine.dispose()
+
+
 async def upgrade(url: str, migrations: Migrations = MAIN, revision: str = "head") -> None:
     """Bring the database to `revision` ("head", a revision id, or "base" to take all down) in one transaction."""
     target = async_url(url)
     if target.get_backend_name() == "sqlite":
         Path(str(target.database)).parent.mkdir(parents=True, exist_ok=True)
+        await _enable_wal(target)
     engine = create_async_engine(target, poolclass=NullPool)
     if target.get_backend_name() == "sqlite":
 
@@ -91,6 +114,7 @@ async def upgrade(url: str, migrations: Migrations = MAIN, revision: str = "head
         def on_connect(connection: Any, _record: object) -> None:
             # Foreign keys stay off: SQLite changes a table by copying and dropping it, which would cascade.
             connection.isolation_level = None
+            connection.execute(f"PRAGMA busy_timeout={SQLITE_MIGRATION_BUSY_MS}")
 
         @event.listens_for(engine.sync_engine, "begin")
         def on_begin(connection: Any) -> None:

@@ -1,8 +1,8 @@
 """The unit of work. `Database.write` is the only place in the server that commits.
 
 On SQLite there is one writer connection (BEGIN IMMEDIATE, behind an asyncio lock) and a pool of readers that see the
-last committed state and never wait for the writer (WAL). On PostgreSQL both come from one pool, reads being READ ONLY
-transactions.
+last committed state and never wait for the writer: WAL, switched on by `server.db.migrate`. On PostgreSQL both come
+from one pool, reads being READ ONLY transactions.
 """
 
 import asyncio
@@ -55,7 +55,6 @@ def _prepare_sqlite(engine: AsyncEngine, *, begin: str, read_only: bool) -> None
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_MS}")
-        cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         if read_only:

@@ -32,10 +32,11 @@ _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 class RequestWrapper:
     """ASGI middleware; the outermost of ours."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, clock: Clock, https: bool) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, clock: Clock, prefix: str, https: bool) -> None:
         self._app = app
         self._metrics = metrics
         self._clock = clock
+        self._prefix = prefix
         self._https = https
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,6 +68,8 @@ class RequestWrapper:
     def _record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
         # The route's template, never the path: a label value per id would grow without bound.
         route = getattr(scope.get("route"), "path", None) or "(none)"
+        if scope["path"].startswith(f"{self._prefix}/") and not route.startswith(("(", self._prefix)):
+            route = self._prefix + route  # a router's route knows its path without the prefix it is mounted under
         method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} else "OTHER"
         self._metrics.requests.labels(method, route, str(status)).inc()
         self._metrics.request_seconds.labels(method, route).observe(seconds)

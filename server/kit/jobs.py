@@ -14,6 +14,7 @@ from facility.clock import EPOCH, Clock
 from server.db.base import Base
 from server.db.session import Database, WriteSession
 from server.kit.metrics import Metrics
+from server.kit.tasks import unbroken
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ class JobRunner:
 
     async def run(self) -> None:
         while True:
-            await self.run_due()
+            await unbroken(self.run_due())
             await self._clock.sleep(TICK_SECONDS)
 
 

@@ -21,6 +21,7 @@ from server.db.base import Base, Json, PrimaryId
 from server.db.session import Database, ReadSession, WriteSession
 from server.db.types import str_enum
 from server.kit.metrics import Metrics
+from server.kit.tasks import unbroken
 
 log = logging.getLogger(__name__)
 
@@ -211,12 +212,15 @@ class OutboxRunner:
             level = logging.ERROR if state is OutboxState.DEAD else logging.WARNING
             log.log(level, "outbox item failed", extra={"topic": item.topic, "id": item.id, "error": error})
 
+    async def _round(self) -> None:
+        await self.run_due()
+        async with self._db.read() as session:
+            self._metrics.outbox_waiting.set(await waiting(session))
+
     async def run(self) -> None:
         while True:
             self._wake.clear()
-            await self.run_due()
-            async with self._db.read() as session:
-                self._metrics.outbox_waiting.set(await waiting(session))
+            await unbroken(self._round())
             try:
                 async with asyncio.timeout(IDLE_SECONDS):
                     await self._wake.wait()

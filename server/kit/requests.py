@@ -7,7 +7,7 @@ Every router of ours is `APIRouter(route_class=UnitRoute)`. The transaction open
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from fastapi import Depends, Request, Response, Security
 from fastapi.routing import APIRoute
@@ -57,12 +57,16 @@ class Unit:
 class UnitRoute(APIRoute):
     """Recognises the caller, refuses forged forms, and wraps the endpoint in a unit of work."""
 
+    # Signing in looks at no session: somebody with an old one must be able to sign in anew.
+    signs_in: ClassVar[bool] = False
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         endpoint = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
             kit = kit_of(request)
-            principal = await services_of(request).get(Authenticator)(request)  # type: ignore[type-abstract]
+            authenticate = services_of(request).get(Authenticator)  # type: ignore[type-abstract]
+            principal = None if self.signs_in else await authenticate(request)
             request.state.principal = principal
             await refuse_forged(request, principal, kit.signer)
             attempt = await Attempt.of(request, principal, kit.clock.now())
@@ -75,6 +79,12 @@ class UnitRoute(APIRoute):
             return response
 
         return handle
+
+
+class SignInRoute(UnitRoute):
+    """The route class of sign-in endpoints and forms."""
+
+    signs_in = True
 
 
 def kit_of(request: Request) -> Kit:

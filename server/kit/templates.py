@@ -11,10 +11,8 @@ from babel import Locale
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_decimal
 
+from facility.severity import LABELS_EN, LABELS_ZH, Severity
 from server.kit.i18n import LANGUAGES, Translations
-
-# Texts of the severities; the catalog holds their Chinese names.
-_SEVERITIES = {"critical": "Critical", "major": "Major", "minor": "Minor", "info": "Info"}
 
 
 def local_time(at: datetime | None, zone: str, language: str, pattern: str = "yyyy-MM-dd HH:mm:ss") -> str:
@@ -63,7 +61,7 @@ class Templates:
             return quantity(value, text, language, decimals)
 
         def severity(value: str) -> str:
-            return catalog.gettext(_SEVERITIES[str(value)])
+            return (LABELS_ZH if language == "zh_CN" else LABELS_EN)[Severity(value)]
 
         env.filters.update(local_time=local, day=day, quantity=unit, severity=severity)
         return env

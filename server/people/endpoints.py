@@ -8,7 +8,18 @@ from server.kit.csrf import csrf_token
 from server.kit.paging import Page, Paging, page_of
 from server.kit.principal import Permission, Principal
 from server.kit.problems import BadRequest
-from server.kit.requests import Caller, Now, Read, TheKit, TheUnit, UnitRoute, Write, provide, require_unlimited
+from server.kit.requests import (
+    Caller,
+    Now,
+    Read,
+    SignInRoute,
+    TheKit,
+    TheUnit,
+    UnitRoute,
+    Write,
+    provide,
+    require_unlimited,
+)
 from server.kit.scope import Scope
 from server.kit.versioned import IfMatch, set_etag
 from server.people import repository, service
@@ -29,6 +40,8 @@ from server.people.schemas import (
 from server.people.signin import SignInService
 
 router = APIRouter(route_class=UnitRoute, tags=["people"])
+
+sign_in_router = APIRouter(route_class=SignInRoute, tags=["people"])
 
 Manages = Annotated[Scope, require_unlimited(Permission.PEOPLE_MANAGE)]
 Hashing = Annotated[Passwords, provide(Passwords)]
@@ -56,7 +69,7 @@ def show_me(principal: Principal, kit: TheKit) -> Me:
     )
 
 
-@router.post("/session", status_code=201)
+@sign_in_router.post("/session", status_code=201)
 async def sign_in(
     body: SignIn,
     request: Request,
