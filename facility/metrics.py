@@ -279,6 +279,7 @@ _ALL: tuple[Metric, ...] = (
     _state("crac.airflow.state", "Air flow alarm", "气流丢失告警", "health"),
     _state("crac.compressor.high_pressure.state", "Compressor high pressure", "压缩机高压告警", "health"),
     _state("crac.compressor.low_pressure.state", "Compressor low pressure", "压缩机低压告警", "health"),
+    _state("crac.compressor.short_cycle.state", "Compressor short cycle", "压缩机频繁启动告警", "health"),
     _state("crac.temperature.high.state", "High temperature alarm", "空调高温告警", "health"),
     _state("crac.temperature.low.state", "Low temperature alarm", "空调低温告警", "health"),
     _state("crac.filter.state", "Filter", "过滤网", "health"),
