@@ -10,6 +10,7 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from deploy.grafana.panels import (
+    AGENT_INFO,
     FULL,
     HALF,
     INFO,
@@ -20,6 +21,7 @@ from deploy.grafana.panels import (
     device_table,
     figure,
     metric_curves,
+    of_agents,
     query,
     state_band,
 )
@@ -39,15 +41,18 @@ def device_choice(kind: str) -> dashboard.QueryVariable:
 def noc_overview() -> dashboard.Dashboard:
     temperature, humidity = metric("room.temperature").prometheus_name, metric("room.humidity").prometheus_name
     cold = f'* on (site, device) group_left (zone) {INFO}{{site=~"$site",zone="cold-aisle"}}'
-    active = 'sum(coldaisle_agent_alarms_active{site=~"$site",severity="%s"})'
+    active = {
+        severity: "sum(" + of_agents("coldaisle_agent_alarms_active", where=f'severity="{severity}"') + ")"
+        for severity in ("critical", "major", "minor")
+    }
     made = board("coldaisle-noc", "Coldaisle 监控总览 NOC overview")
     for heading, expression in (
-        ("一级告警 Critical", active % "critical"),
-        ("二级告警 Major", active % "major"),
-        ("三级告警 Minor", active % "minor"),
+        ("一级告警 Critical", active["critical"]),
+        ("二级告警 Major", active["major"]),
+        ("三级告警 Minor", active["minor"]),
         ("在线设备 Devices up", 'sum(coldaisle_device_up{site=~"$site"})'),
         ("通信中断 Devices lost", 'count(coldaisle_device_up{site=~"$site"} == 0) or vector(0)'),
-        ("采集值/s Values a second", 'sum(rate(coldaisle_agent_readings_total{site=~"$site"}[5m]))'),
+        ("采集值/s Values a second", f"sum({of_agents('coldaisle_agent_readings_total', over='5m')})"),
     ):
         made = made.with_panel(figure(heading, expression))
     for heading, name, unit, folds in (
@@ -111,28 +116,29 @@ def crac() -> dashboard.Dashboard:
 
 
 def agent_health() -> dashboard.Dashboard:
-    def rate(name: str) -> str:
-        return f'sum by (site, agent) (rate({name}{{site=~"$site"}}[5m]))'
-
     made = board("coldaisle-agent", "Coldaisle 采集代理 Agent health")
     for heading, expression, unit in (
-        ("上行连接 Uplink connected", 'min(coldaisle_agent_uplink_connected{site=~"$site"})', "none"),
-        ("未发送数据块 Unsent blocks", 'sum(coldaisle_agent_journal_unsent_blocks{site=~"$site"})', "none"),
-        ("最旧未发送 Oldest unsent", 'max(coldaisle_agent_journal_oldest_unsent_seconds{site=~"$site"})', "s"),
-        ("日志库大小 Journal size", 'sum(coldaisle_agent_journal_bytes{site=~"$site"})', "bytes"),
+        ("上行连接 Uplink connected", f"min({of_agents('coldaisle_agent_uplink_connected')})", "none"),
+        ("未发送数据块 Unsent blocks", f"sum({of_agents('coldaisle_agent_unsent_blocks')})", "none"),
+        ("最旧未发送 Oldest unsent", f"max({of_agents('coldaisle_agent_oldest_unsent_seconds')})", "s"),
+        ("日志库大小 Journal size", f"sum({of_agents('coldaisle_agent_journal_used_bytes')})", "bytes"),
     ):
         made = made.with_panel(figure(heading, expression, unit=unit, span=6))
     for heading, name in (
         ("采集值 Readings", "coldaisle_agent_readings_total"),
         ("轮询 Polls", "coldaisle_agent_polls_total"),
         ("错过的周期 Missed slots", "coldaisle_agent_missed_slots_total"),
-        ("丢弃 Drops", "coldaisle_agent_drops_total"),
+        ("丢弃 Drops", "coldaisle_agent_dropped_total"),
     ):
-        queries = [query(rate(name), "{{site}} {{agent}}")]
+        # A counter that has never counted has no series: nothing dropped must read as 0, not as "no data".
+        none_yet = f'sum by (site, agent) ({AGENT_INFO}{{site=~"$site"}} * 0)'
+        total = f"sum by (site, agent) ({of_agents(name, over='5m')})"
+        queries = [query(f"{total} or {none_yet}", "{{site}} {{agent}}")]
         made = made.with_panel(curves(f"{heading}/s", queries, unit="none", decimals=2))
-    seconds = 'sum by (site, device) (rate(coldaisle_agent_poll_seconds_%s{site=~"$site"}[5m]))'
-    polls = [query(f"{seconds % 'sum'} / {seconds % 'count'}", "{{device}}")]
-    return made.with_panel(curves("轮询耗时 Poll time", polls, unit="s", span=FULL, decimals=3))
+    seconds = {part: of_agents(f"coldaisle_agent_poll_seconds_{part}", over="5m") for part in ("sum", "count")}
+    polls = [query(f"sum by (site, agent) ({seconds['sum']}) / sum by (site, agent) ({seconds['count']})",
+                   "{{site}} {{agent}}")]  # fmt: skip
+    return made.with_panel(curves("轮询平均耗时 Mean poll time", polls, unit="s", span=FULL, decimals=3))
 
 
 DASHBOARDS = {

@@ -37,6 +37,7 @@ from facility.units import Unit
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="coldaisle-prometheus")
 INFO = "coldaisle_device_info"
+AGENT_INFO = "coldaisle_agent_info"
 # Grafana's own unit ids for our base units.
 UNITS = {
     Unit.CELSIUS: "celsius", Unit.PERCENT: "percent", Unit.PASCAL: "pressurepa", Unit.VOLT: "volt", Unit.AMPERE: "amp",
@@ -59,6 +60,14 @@ def series(name: str, *, where: str = "", of: str = "device") -> str:
         f'{point}{{site=~"$site"{"," + where if where else ""}}}'
         f" * on (site, device) group_left (name, name_zh, room, zone) {INFO}{{{chosen}}}"
     )
+
+
+def of_agents(name: str, *, where: str = "", over: str = "") -> str:
+    """One of the agents' own figures, of the chosen sites, with site and agent joined on; `over` makes it a rate."""
+    figure_ = f"{name}{{{where}}}"
+    if over:
+        figure_ = f"rate({figure_}[{over}])"
+    return f'{figure_} * on (job, instance) group_left (site, agent) {AGENT_INFO}{{site=~"$site"}}'
 
 
 def query(expression: str, legend: str = "{{name_zh}} {{subject}}", *, instant: bool = False) -> prometheus.Dataquery:
