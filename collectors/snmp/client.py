@@ -5,6 +5,8 @@ What that library leaves to its caller, each found out against it and kept by a 
 - it never retries, and a refused port fails at once: pacing and retries are ours.
 - it drops error-status (tooBig, genErr) and objects that do not exist from an answer without a word. An *empty* answer
   is therefore ambiguous, and is asked again in halves until each object has spoken for itself.
+- some malformed datagrams make its decoder panic, which Python sees as a BaseException: unanswered, it would end the
+  program, from outside and without a password.
 - a walk does not notice an agent that repeats itself, and ends without a word at an error-status.
 - after an agent's reboot the first authenticated request raises the same error as a wrong password does, or meets
   silence: a fresh session with a new look at the agent's engine decides which it was.
@@ -51,6 +53,9 @@ RESYNC_S = 120.0
 # Every datagram has its own timeout in the library, restarted by a late answer. Finding an engine, its time, and the
 # request itself are three; a flood of foreign answers ends here.
 PATIENCE = 4
+
+# pyo3_runtime.PanicException cannot be imported; it is known by its name.
+PANIC = "PanicException"
 
 AUTH_KEYS: dict[AuthProtocol, type[BaseAuthKey]] = {
     AuthProtocol.MD5: Md5Key,
@@ -198,6 +203,11 @@ class SnmpClient:
                 raise DeviceUnreachable(
                     f"{self._target}: {what}: {exc.strerror or exc}", problem=PollProblem.UNREACHABLE
                 ) from exc
+            except BaseException as exc:
+                if type(exc).__name__ != PANIC:
+                    raise
+                self._session = None
+                raise BadReply(f"{self._target}: {what}: answer not understood at all ({exc})") from exc
 
     async def _once_more(self, call: Callable[[SnmpSession], Awaitable[T]], what: str) -> T:
         """One request, repeated on a fresh session where the agent turned the first down as not authentic."""

@@ -106,10 +106,10 @@ Reply = Callable[[Frame, Say], Awaitable[None]]
 async def odd_gateway(reply: Reply) -> AsyncIterator[tuple[int, list[Frame]]]:
     """A TCP server that answers with whatever bytes `reply` says. Yields its port and the requests it heard."""
     heard: list[Frame] = []
-    open_ends: set[asyncio.StreamWriter] = set()
+    open_ends: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        open_ends.add(writer)
+        open_ends[writer] = asyncio.current_task()
 
         async def say(data: bytes) -> None:
             if not data:
@@ -129,7 +129,6 @@ async def odd_gateway(reply: Reply) -> AsyncIterator[tuple[int, list[Frame]]]:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            open_ends.discard(writer)
             writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -139,4 +138,4 @@ async def odd_gateway(reply: Reply) -> AsyncIterator[tuple[int, list[Frame]]]:
         server.close()
         for writer in open_ends:
             writer.close()
-        await server.wait_closed()
+        await asyncio.gather(*(task for task in open_ends.values() if task is not None))
