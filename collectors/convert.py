@@ -109,6 +109,11 @@ class _View:
             words.append(word)
         return (decode_words(words, source) if source else words[0]), name
 
+    def weather(self, place: Place, row: Row) -> QualityReason | None:
+        """Why a place was not answered, None where it was, be it by "no such object"."""
+        raw, _ = self.look(place, row)
+        return raw if isinstance(raw, QualityReason) and raw is not QualityReason.NO_SUCH_OBJECT else None
+
     def raw_text(self, place: Place | None, row: Row) -> str | None:
         if place is None:
             return None
@@ -271,9 +276,15 @@ class Converter:
 
     def _one(self, compiled: _CompiledPoint, subject: str, row: Row, view: _View, taken_at: int) -> Sourced | None:
         point = compiled.point
-        if not all(view.holds(condition, row) for condition in point.when):
-            return None
-        found = compiled.read(view, row)
+        found: _Found | _Absent
+        untold = next((condition for condition in point.when if not view.holds(condition, row)), None)
+        if untold is None:
+            found = compiled.read(view, row)
+        else:
+            reason = view.weather(untold, row)
+            if reason is None:
+                return None
+            found = _Found(reason, "", None)  # whether the point is there was not answered this time
         memory = self._memory.get((point.metric, subject))
         if isinstance(found, _Absent):
             if memory is None:
