@@ -70,8 +70,8 @@ class SnmpCollector:
     async def collect(self, needs: SnmpNeeds, *, deadline: float, trusted: bool = True) -> SnmpAnswer:
         """All that arrives before `deadline` (monotonic seconds of the clock).
 
-        trusted: the agent answered last time, so one silence is a lost packet and asked again. CollectError only where
-        the agent did not answer at all.
+        trusted: the agent answered last time, so one silence is a lost packet and asked again; another is asked for one
+        object first. CollectError only where the agent did not answer at all.
         """
         self._trusted = trusted
         self._values, self._failed = {}, {}
@@ -80,6 +80,9 @@ class SnmpCollector:
             self._batch = self._target.max_in_get
         chunks, quiet = self._chunks(needs.gets)
         self._fail(quiet, QualityReason.NO_SUCH_OBJECT)
+        if not trusted and (chunks or needs.walks):
+            # A suspect costs one timeout at most, and a live one that cannot answer a whole batch is told from a dead.
+            await self._prove(chunks[0][0] if chunks else needs.walks[0])
         for chunk in chunks:
             await self._get(chunk)
         for root in needs.walks:

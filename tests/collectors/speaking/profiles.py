@@ -1,6 +1,7 @@
 """Small profiles and pollers for these tests."""
 
 import asyncio
+import time
 from typing import Any
 
 from collectors.device import DevicePoller, ModbusLinks, ModbusTarget, PolledDevice, SnmpTarget, open_device
@@ -19,6 +20,14 @@ TIMEOUT_S = 0.25
 
 def system_clock() -> SystemClock:
     return SystemClock(asyncio.sleep)
+
+
+class ShiftedClock(SystemClock):
+    """The machine's clock, which a test may put forward by hours."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+        super().__init__(asyncio.sleep, monotonic=lambda: time.monotonic() + self.ahead_s)
 
 
 def profile(protocol: str, points: list[dict[str, Any]], **more: Any) -> Profile:
@@ -76,8 +85,9 @@ def poller(
     links: ModbusLinks | None = None,
     interval_s: float = 1.0,
     deadline_s: float = 3.0,
+    clock: SystemClock | None = None,
 ) -> DevicePoller:
-    clock = system_clock()
+    clock = clock or system_clock()
     return open_device(
         PolledDevice(name, device_profile, target, interval_s, deadline_s),
         clock=clock,

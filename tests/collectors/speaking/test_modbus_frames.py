@@ -192,3 +192,23 @@ async def test_a_slow_device_is_cut_off_at_its_deadline_and_keeps_what_came() ->
             ["room.temperature#probe/100", "room.temperature#probe/150"], QualityReason.TIMEOUT
         )
         await links.close()
+
+
+async def test_a_connection_on_which_nobody_answers_any_more_is_made_anew() -> None:
+    """A gateway that was switched off and on leaves its half of the old connection behind."""
+
+    async def first_connection_is_dead(frame: Frame, say: Say) -> None:
+        if says and says[0] is not say:
+            await say(frame.answer())
+        elif not says:
+            says.append(say)
+
+    says: list[Say] = []
+    async with odd_gateway(first_connection_is_dead) as (port, _):
+        links = ModbusLinks(clock=system_clock())
+        units = [device(port, [5], links, unit=unit, name=f"unit-{unit}") for unit in (1, 2)]
+        # Two silences of the first unit, one of the second: then the connection is doubted, and the next try answers.
+        assert (await units[0].poll()).problem is PollProblem.TIMEOUT
+        assert [values(await unit.poll()) for unit in reversed(units)] == [right([5]), right([5])]
+        assert links.link("127.0.0.1", port).connects == 2
+        await links.close()

@@ -11,7 +11,7 @@ from collectors.device import ModbusLinks, ModbusTarget
 from collectors.exchange import PollOutcome, PollProblem
 from facility.reading import QualityReason
 from tests.collectors.speaking.gateway import Unit, gateway
-from tests.collectors.speaking.profiles import poller, probes, profile, reasons, system_clock, values
+from tests.collectors.speaking.profiles import ShiftedClock, poller, probes, profile, reasons, system_clock, values
 from tests.support.peers import free_port
 
 
@@ -63,6 +63,24 @@ async def test_a_hole_in_a_gap_is_learnt_and_the_points_around_it_arrive_from_th
             if cycle:
                 assert unit.asked == [(3, 174, 1), (3, 176, 2)]
         assert device.plan() == ["unit 1: FC03 holding:174", "unit 1: FC03 holding:176-177"]
+        await links.close()
+
+
+async def test_a_learnt_hole_is_tried_again_after_a_day_and_not_before() -> None:
+    fitted = False
+    unit = Unit(refuses=lambda at, count: ExcCodes.ILLEGAL_ADDRESS if not fitted and at <= 12 < at + count else None)
+    async with gateway({1: unit}) as port:
+        clock = ShiftedClock()
+        links = ModbusLinks(clock=clock)
+        device = poller(target(port), probes([11, 12, 13]), links=links, clock=clock)
+        await device.poll()
+        fitted = True
+        clock.ahead_s += 23.9 * 3600
+        assert values(await device.poll())["room.temperature#probe/12"] is None
+        clock.ahead_s += 0.2 * 3600
+        unit.asked.clear()
+        assert values(await device.poll()) == read([11, 12, 13])
+        assert unit.asked == [(3, 11, 3)]
         await links.close()
 
 

@@ -8,10 +8,11 @@ import pytest
 from collectors.device import DevicePoller, SnmpTarget
 from collectors.exchange import PollProblem, SnmpNeeds
 from collectors.snmp.client import SnmpClient
-from collectors.snmp.collect import MAX_ROWS, SnmpCollector
+from collectors.snmp.collect import MAX_ROWS, MISSING_S, REGROW_S, SnmpCollector
+from facility.clock import SystemClock
 from facility.reading import QualityReason
 from tests.collectors.speaking.awkward_agent import GEN_ERR, GET, GETBULK, TOO_BIG, Behaviour, Request, awkward_agent
-from tests.collectors.speaking.profiles import CHARGE, poller, system_clock, ups, values
+from tests.collectors.speaking.profiles import CHARGE, ShiftedClock, poller, system_clock, ups, values
 
 OIDS = tuple(f"1.3.6.1.4.1.99.1.{number}.0" for number in range(16))
 TABLE = "1.3.6.1.4.1.99.2"
@@ -25,8 +26,8 @@ def numbers(oids: Sequence[str]) -> list[tuple[str, int]]:
 EXPECTED = dict(numbers(OIDS))
 
 
-def collector(port: int, max_in_get: int = 20) -> SnmpCollector:
-    clock = system_clock()
+def collector(port: int, max_in_get: int = 20, clock: SystemClock | None = None) -> SnmpCollector:
+    clock = clock or system_clock()
     target = SnmpTarget("127.0.0.1", port=port, community="public", timeout_s=0.1, max_in_get=max_in_get)
     return SnmpCollector(target, SnmpClient(target, clock=clock), clock=clock)
 
@@ -65,6 +66,43 @@ async def test_large_batches_that_meet_silence_shrink_and_are_remembered() -> No
         asked = len(heard)
         assert (await device.collect(SnmpNeeds(OIDS), deadline=deadline())).values == EXPECTED
         assert len(heard) - asked == 2
+
+
+async def test_a_device_that_came_back_and_cannot_answer_large_batches_is_read_all_the_same() -> None:
+    def few(request: Request) -> list[bytes]:
+        return [request.reply(numbers(request.oids))] if len(request.oids) <= 8 else []
+
+    async with awkward_agent(few) as (port, _):
+        answer = await collector(port).collect(SnmpNeeds(OIDS), deadline=deadline(), trusted=False)
+        assert answer.values == EXPECTED
+
+
+async def test_what_was_learnt_is_tried_again_later() -> None:
+    fixed = False
+
+    def improving(request: Request) -> list[bytes]:
+        if not fixed and len(request.oids) > 8:
+            return [request.reply(error=TOO_BIG)]
+        gone = () if fixed else OIDS[8:]
+        return [request.reply([(oid, None if oid in gone else value) for oid, value in numbers(request.oids)])]
+
+    async with awkward_agent(improving) as (port, heard):
+        clock = ShiftedClock()
+        device = collector(port, clock=clock)
+
+        async def cycle() -> tuple[dict[str, object], int]:
+            before = len(heard)
+            answer = await device.collect(SnmpNeeds(OIDS), deadline=clock.monotonic() + 5)
+            return dict(answer.values), len(heard) - before
+
+        assert (await cycle())[0] == dict(numbers(OIDS[:8]))
+        assert await cycle() == (dict(numbers(OIDS[:8])), 1)
+        fixed = True
+        assert await cycle() == (dict(numbers(OIDS[:8])), 1)
+        clock.ahead_s += MISSING_S + 1
+        assert (await cycle())[0] == EXPECTED
+        clock.ahead_s += REGROW_S + 1
+        assert await cycle() == (EXPECTED, 1)
 
 
 async def test_one_object_that_errs_does_not_void_the_others() -> None:
