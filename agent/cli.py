@@ -12,7 +12,9 @@ import typer
 from rich.console import Console
 
 from agent.app import build
+from agent.inspect_cli import history, journal
 from agent.logs import configure
+from agent.probe_cli import probe
 from agent.service import ServiceManager
 from agent.site import Site, read_site
 from facility.clock import SystemClock
@@ -91,3 +93,8 @@ def _refuse(errors: ConfigErrors) -> NoReturn:
     count = len(errors.problems)
     print(f"{count} problem{'' if count == 1 else 's'} found; nothing was started.", file=sys.stderr)
     raise typer.Exit(BAD_CONFIG)
+
+
+app.command()(probe)
+app.command()(history)
+app.command()(journal)

@@ -79,7 +79,8 @@ class Room(_Model):
 class Device(_Model):
     """One device. id: given once, never reused, survives everything else here; labels are free words rules may ask for.
 
-    port: the protocol's own when left out; unit: Modbus unit; interval: the profile's when left out; deadline: what one
+    port: the protocol's own when left out; unit: Modbus unit; address_offset: added to every
+    register address, where manual and wire differ by one; interval: the profile's when left out; deadline: what one
     poll may take in all. kind: the profile's when left out.
     """
 
@@ -89,6 +90,7 @@ class Device(_Model):
     address: str = Field(min_length=1, max_length=253)
     port: Port | None = None
     unit: Annotated[int, Field(ge=0, le=255)] = 1
+    address_offset: Annotated[int, Field(ge=-1, le=1)] = 0
     credentials: str | None = None
     interval: Interval | None = None
     deadline: Annotated[int, duration("100ms", "5m")] | None = None

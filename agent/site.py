@@ -151,7 +151,7 @@ def _target(config: Device, profile: Profile, loaded: Loaded, answer_s: float) -
     if profile.protocol is Protocol.MODBUS:
         if config.credentials is not None:
             raise ValueError(f"{profile.id} speaks Modbus, which knows no credentials")
-        return ModbusTarget(config.address, config.port or 502, config.unit, answer_s)
+        return ModbusTarget(config.address, config.port or 502, config.unit, answer_s, config.address_offset)
     if config.credentials is None:
         raise ValueError(f"{profile.id} speaks SNMP: name its credentials")
     name = config.credentials

@@ -1,0 +1,121 @@
+"""The journal read beside the running agent: history and status for people. Opens the file read-only."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from agent.journal.block import BlockState
+from agent.journal.sql import COLUMNS, SCHEMA_VERSION, judged, stored, used
+from facility.items import decode_series
+from facility.reading import Reading
+from facility.wire import Kind, WireError, decode
+
+
+class JournalUnreadable(Exception):
+    """There is no journal there, or it cannot be read; says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class KindStatus:
+    """Blocks of one kind: all, those not answered, quarantined ones, their readings or items, and from when to when."""
+
+    kind: Kind
+    blocks: int
+    size: int
+    count: int
+    unsent: int
+    unsent_bytes: int
+    quarantined: int
+    first_at: int
+    last_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class JournalStatus:
+    """quarantined: (kind, reason) -> blocks; files: corrupt files set aside beside it."""
+
+    kinds: tuple[KindStatus, ...]
+    used_bytes: int
+    oldest_unsent_at: int | None
+    drops: dict[str, int]
+    quarantined: dict[tuple[str, str], int]
+    files: tuple[str, ...]
+
+
+class JournalReader:
+    """A look into a journal file; the agent may be running or not."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def _open(self) -> sqlite3.Connection:
+        if not self._path.is_file():
+            raise JournalUnreadable(f"there is no journal at {self._path}")
+        try:
+            db = sqlite3.connect(f"file:{quote(str(self._path))}?mode=ro", uri=True, isolation_level=None)
+            version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        except sqlite3.Error as exc:
+            raise JournalUnreadable(f"{self._path} cannot be read: {judged(exc)}") from exc
+        if version != SCHEMA_VERSION:
+            db.close()
+            raise JournalUnreadable(f"{self._path} is of version {version}; this program reads {SCHEMA_VERSION}")
+        return db
+
+    def history(
+        self, device: str, *, metric: str | None = None, from_ms: int, to_ms: int, subject: str | None = None
+    ) -> Iterator[Reading]:
+        """Readings of a device with from <= taken_at < to, block by block, oldest block first."""
+        with closing(self._open()) as db:
+            try:
+                rows = db.execute(
+                    f"SELECT {COLUMNS} FROM blocks WHERE kind = ? AND last_at >= ? AND first_at < ? ORDER BY last_at",
+                    (Kind.READINGS, from_ms, to_ms),
+                )
+                for row in rows:
+                    try:
+                        items = decode(stored(row).block.payload()).items
+                    except (WireError, ValueError):
+                        continue  # set aside by the agent when it meets it
+                    # What stands in our own journal was judged when it was taken: no bound from here on.
+                    for series in decode_series(items, now_ms=1 << 60)[0]:
+                        if series.device != device or metric not in (None, series.metric):
+                            continue
+                        if subject not in (None, series.subject):
+                            continue
+                        yield from (each for each in series.readings() if from_ms <= each.taken_at < to_ms)
+            except sqlite3.Error as exc:
+                raise JournalUnreadable(f"{self._path} cannot be read further: {judged(exc)}") from exc
+
+    def status(self) -> JournalStatus:
+        """Figures of the whole file."""
+        with closing(self._open()) as db:
+            try:
+                return self._status(db)
+            except sqlite3.Error as exc:
+                raise JournalUnreadable(f"{self._path} cannot be read: {judged(exc)}") from exc
+
+    def _status(self, db: sqlite3.Connection) -> JournalStatus:
+        kinds = db.execute(
+            "SELECT kind, count(*), sum(size), sum(count), sum(state = 0), sum(CASE state WHEN 0 THEN size ELSE 0 END),"
+            " sum(state > 1), min(first_at), max(last_at) FROM blocks GROUP BY kind"
+        ).fetchall()
+        oldest = db.execute("SELECT min(born_at) FROM blocks WHERE state = 0").fetchone()[0]
+        quarantined = db.execute(
+            "SELECT kind, reason, count(*) FROM blocks WHERE state IN (?, ?) GROUP BY kind, reason",
+            (BlockState.REJECTED, BlockState.CORRUPT),
+        ).fetchall()
+        beside = sorted(self._path.parent.glob(f"{self._path.name}.corrupt-*"))
+        order = list(Kind)
+        return JournalStatus(
+            kinds=tuple(
+                sorted((KindStatus(Kind(row[0]), *row[1:]) for row in kinds), key=lambda each: order.index(each.kind))
+            ),
+            used_bytes=used(db),
+            oldest_unsent_at=oldest,
+            drops={str(reason): int(count) for reason, count in db.execute("SELECT reason, count FROM drops")},
+            quarantined={(str(kind), str(reason)): int(count) for kind, reason, count in quarantined},
+            files=tuple(path.name for path in beside if not path.name.endswith(("-wal", "-shm"))),
+        )

@@ -1,0 +1,56 @@
+"""Journals for tests: inline, on a clock that moves when told, with readings made to measure."""
+
+import random
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agent.journal import InlineOffload, Journal, Store
+from facility.clock import ManualClock, now_ms
+from facility.ids import new_id
+from facility.items import EventItem, EventKind
+from facility.reading import Reading
+from facility.wire import Kind
+
+START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+MIB = 1 << 20
+
+
+def manual_clock() -> ManualClock:
+    return ManualClock(START)
+
+
+async def opened(
+    path: Path,
+    clock: ManualClock,
+    *,
+    max_bytes: int = 64 * MIB,
+    max_age_ms: int = 7 * 86_400_000,
+    memory_bytes: int = MIB,
+) -> Journal:
+    store = Store(path, max_bytes=max_bytes, max_age_ms=max_age_ms)
+    journal = Journal(store, clock=clock, offload=InlineOffload(), new_id=new_id, memory_bytes=memory_bytes)
+    await journal.open()
+    return journal
+
+
+def reading(clock: ManualClock, value: float, *, metric: str = "room.temperature", subject: str = "") -> Reading:
+    return Reading("t-1", metric, subject, value, now_ms(clock))
+
+
+def bulky(clock: ManualClock, count: int) -> list[Reading]:
+    """Readings whose raw text does not compress: about 1 KiB each."""
+    noise = random.Random(count)
+    return [
+        Reading("t-1", "room.temperature", f"probe/{i}", 21.5, now_ms(clock), raw=noise.randbytes(450).hex())
+        for i in range(count)
+    ]
+
+
+def event(clock: ManualClock, note: str) -> EventItem:
+    at = now_ms(clock)
+    return EventItem(new_id(at), at, EventKind.JOURNAL, "", {"note": note})
+
+
+async def unsent_count(journal: Journal, kind: Kind = Kind.READINGS) -> int:
+    """Readings (or items) that are still offered."""
+    return sum(each.block.count for each in await journal.unsent(kind, limit=100_000))

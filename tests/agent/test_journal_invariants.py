@@ -1,0 +1,437 @@
+"""One test for each invariant of `agent.journal`, by its name."""
+
+import asyncio
+import re
+import resource
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+import agent.journal
+from agent.journal import BlockState, DropReason, InlineOffload, Journal, Store, ThreadOffload
+from agent.journal.sql import Mark
+from facility.alarms import AlarmEvent, AlarmEventKind
+from facility.clock import ManualClock, SystemClock, now_ms
+from facility.ids import new_id
+from facility.items import AlarmItem
+from facility.severity import Severity
+from facility.wire import Kind, decode
+from tests.agent.journals import MIB, bulky, event, manual_clock, opened, reading, unsent_count
+
+
+def alarm(clock: ManualClock) -> AlarmItem:
+    at = now_ms(clock)
+    raised = AlarmEvent(
+        new_id(at), 1, AlarmEventKind.RAISED, "edge-1", "t-1", "room-hot", "", "room.temperature", "hi", Severity.MAJOR,
+        at, 30.0, 27.0, "above_limit", "0" * 12,
+    )  # fmt: skip
+    return AlarmItem(event=raised)
+
+
+def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
+    """What another reader of the file sees: only what is committed."""
+    with sqlite3.connect(path) as db:
+        found = db.execute(sql).fetchall()
+    db.close()
+    return found
+
+
+def on_disk(folder: Path) -> int:
+    """Bytes of the journal's file and its companions."""
+    return sum(path.stat().st_size for path in folder.glob("j.db*"))
+
+
+def test_every_invariant_has_a_test() -> None:
+    named = re.findall(r"^- (\w+):", agent.journal.__doc__ or "", re.MULTILINE)
+    assert len(named) >= 13
+    missing = [name for name in named if f"test_{name}" not in globals()]
+    assert missing == []
+
+
+async def test_published_only_after_commit(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    journal.take([reading(clock, 21.0)])
+    journal.append(Kind.ALARMS, [alarm(clock)], at=now_ms(clock))
+    assert await unsent_count(journal) == 0
+    assert await unsent_count(journal, Kind.ALARMS) == 0
+    await journal.commit()
+    for kind in (Kind.READINGS, Kind.ALARMS):
+        (offered,) = await journal.unsent(kind, limit=10)
+        assert offered.position > 0
+        on_disk = rows(tmp_path / "j.db", f"SELECT digest FROM blocks WHERE position = {offered.position}")
+        assert on_disk == [(offered.block.digest,)]
+    with sqlite3.connect(tmp_path / "j.db") as db:
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    db.close()
+    assert journal._store._open_db().execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    await journal.close()
+
+
+async def test_loss_bound_is_one_group_commit(tmp_path: Path) -> None:
+    clock = SystemClock(asyncio.sleep)
+    store = Store(tmp_path / "j.db", max_bytes=64 * MIB, max_age_ms=86_400_000)
+    offload = ThreadOffload("test journal")
+    journal = Journal(store, clock=clock, offload=offload, new_id=new_id, group_commit_s=0.2)
+    await journal.open()
+    loop = asyncio.get_running_loop()
+    running = asyncio.create_task(journal.run())
+    try:
+        taken = loop.time()
+        journal.take([reading(clock, 21.0)])  # type: ignore[arg-type]
+        await asyncio.wait_for(journal.changed.wait(), 5)
+        assert await unsent_count(journal) == 1
+        # One interval, and a margin for a busy machine; without a group commit it would wait for ever.
+        assert loop.time() - taken < 1.0
+        journal.changed.clear()
+        journal.append(Kind.EVENTS, [event(clock, "at once")], at=now_ms(clock))  # type: ignore[arg-type]
+        await asyncio.wait_for(journal.changed.wait(), 5)
+        assert await unsent_count(journal, Kind.EVENTS) == 1
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await journal.close()
+        offload.close()
+
+
+async def test_a_new_stream_per_open(tmp_path: Path) -> None:
+    clock = manual_clock()
+    seen: dict[tuple[str, int], str] = {}
+    streams = set()
+    for _ in range(3):
+        journal = await opened(tmp_path / "j.db", clock)
+        streams.add(journal.stream)
+        journal.take([reading(clock, 20.0 + len(streams))])
+        await journal.commit()
+        for each in await journal.unsent(Kind.READINGS, limit=10):
+            name = (each.block.key.stream, each.block.key.seq)
+            # The blocks of earlier openings keep their names and contents.
+            assert seen.setdefault(name, each.block.digest) == each.block.digest
+        await journal.close()
+        clock.advance(1)
+    assert len(streams) == 3
+    assert len(seen) == 3
+    assert len(set(seen.values())) == 3
+
+
+async def test_event_and_rule_state_are_one_transaction(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    known: list[str] = []
+    journal.rules = lambda: ",".join(known).encode()
+    await journal.commit()
+    item = alarm(clock)
+    known.append("raised")
+    journal.append(Kind.ALARMS, [item], at=now_ms(clock))
+    db = journal._store._open_db()
+    # The insert of the rule state fails: the event must not be there either.
+    db.execute("CREATE TRIGGER refuse BEFORE INSERT ON rule_state BEGIN SELECT RAISE(ABORT, 'no'); END")
+    await journal.commit()
+    assert journal.stats().degraded
+    assert rows(tmp_path / "j.db", "SELECT count(*) FROM blocks WHERE kind = 'alarms'") == [(0,)]
+    db.execute("DROP TRIGGER refuse")
+    clock.advance(10)
+    await journal.commit()
+    assert rows(tmp_path / "j.db", "SELECT count(*) FROM blocks WHERE kind = 'alarms'") == [(1,)]
+    assert rows(tmp_path / "j.db", "SELECT state FROM rule_state") == [(b"raised",)]
+    await journal.close()
+
+
+async def test_bounded_by_bytes(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock, max_bytes=4 * MIB)
+    for _ in range(40):
+        journal.take(bulky(clock, 250))
+        await journal.commit()
+        clock.advance(1)
+        assert journal.stats().used_bytes <= 4 * MIB
+    files = on_disk(tmp_path)
+    # The WAL comes on top, at most its size limit of 8 MiB.
+    assert files <= (4 + 8 + 1) * MIB
+    # The newest readings are the ones that stayed.
+    offered = await journal.unsent(Kind.READINGS, limit=10_000)
+    assert offered[-1].block.last_at == now_ms(clock) - 1000
+    await journal.close()
+
+
+async def test_bounded_by_age(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock, max_age_ms=3_600_000)
+    journal.take([reading(clock, 21.0)])
+    journal.append(Kind.ALARMS, [alarm(clock)], at=now_ms(clock))
+    await journal.commit()
+    clock.advance(3700)
+    journal.take([reading(clock, 22.0)])
+    await journal.commit()
+    (kept,) = await journal.unsent(Kind.READINGS, limit=10)
+    assert kept.block.first_at == now_ms(clock)
+    assert await unsent_count(journal, Kind.ALARMS) == 1
+    assert journal.stats().drops == {DropReason.TOO_OLD: 1}
+    await journal.close()
+
+
+async def test_alarms_are_never_evicted_before_readings(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock, max_bytes=4 * MIB)
+    journal.append(Kind.ALARMS, [alarm(clock)], at=now_ms(clock))
+    journal.append(Kind.EVENTS, [event(clock, "old")], at=now_ms(clock))
+    await journal.commit()
+    for _ in range(40):
+        journal.take(bulky(clock, 250))
+        await journal.commit()
+    assert journal.stats().drops[DropReason.JOURNAL_FULL] > 0
+    assert await unsent_count(journal, Kind.ALARMS) == 1
+    assert await unsent_count(journal, Kind.EVENTS) == 1
+    # What the centre has goes before what it has not, of the same kind.
+    before = journal.stats().drops[DropReason.JOURNAL_FULL]
+    for each in await journal.unsent(Kind.READINGS, limit=10_000):
+        journal.settle(each.block.key, BlockState.COMMITTED)
+    for _ in range(10):
+        journal.take(bulky(clock, 250))
+        await journal.commit()
+    assert journal.stats().drops[DropReason.JOURNAL_FULL] == before
+    assert await unsent_count(journal) == 2500
+    await journal.close()
+
+
+async def test_every_evicted_reading_is_counted(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock, max_bytes=4 * MIB)
+    told: list[tuple[str, dict[str, str]]] = []
+    journal.notice = lambda what, detail: told.append((what, detail))
+    for _ in range(40):
+        journal.take(bulky(clock, 250))
+        await journal.commit()
+    dropped = journal.stats().drops[DropReason.JOURNAL_FULL]
+    assert dropped + await unsent_count(journal) == 40 * 250
+    assert dropped > 0
+    assert sum(int(detail["count"]) for what, detail in told if what == "evicted") == dropped
+    await journal.close()
+    # The count is in the file, made by the transaction that evicted: a restart knows it.
+    assert rows(tmp_path / "j.db", "SELECT reason, count FROM drops") == [("journal_full", dropped)]
+
+
+async def test_deleted_only_when_answered_or_evicted(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    for value in range(5):
+        journal.take([reading(clock, float(value))])
+        await journal.commit()
+        clock.advance(1)
+    for _ in range(3):  # offered again and again, whatever became of the sending
+        assert [each.block.key.seq for each in await journal.unsent(Kind.READINGS, limit=10)] == [1, 2, 3, 4, 5]
+    offered = await journal.unsent(Kind.READINGS, limit=10)
+    journal.settle(offered[1].block.key, BlockState.COMMITTED)
+    journal.settle(offered[3].block.key, BlockState.REJECTED, "corrupt")
+    assert [each.block.key.seq for each in await journal.unsent(Kind.READINGS, limit=10)] == [1, 3, 5]
+    await journal.commit()
+    await journal.close()
+    again = await opened(tmp_path / "j.db", clock)
+    assert [each.block.key.seq for each in await again.unsent(Kind.READINGS, limit=10)] == [1, 3, 5]
+    # Answered ones stay as local history, refused ones as quarantine with the reason.
+    assert rows(tmp_path / "j.db", "SELECT state, reason FROM blocks WHERE seq IN (2, 4) AND kind = 'readings'") == [
+        (1, ""),
+        (2, "corrupt"),
+    ]
+    await again.close()
+
+
+async def test_a_full_disk_degrades_to_bounded_memory_and_heals(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock, memory_bytes=MIB)
+    told: list[str] = []
+    journal.notice = lambda what, detail: told.append(what)
+    journal.take([reading(clock, 21.0)])
+    await journal.commit()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = on_disk(tmp_path)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        for _ in range(10):
+            journal.take(bulky(clock, 250))
+            await journal.commit()
+            clock.advance(1)
+        journal.append(Kind.ALARMS, [alarm(clock)], at=now_ms(clock))
+        await journal.commit()
+        stats = journal.stats()
+        assert stats.degraded
+        assert stats.memory_bytes <= MIB
+        assert stats.drops[DropReason.MEMORY_FULL] > 0
+        # The centre gets what is held, from memory, alarms first of all.
+        (offered,) = await journal.unsent(Kind.ALARMS, limit=10)
+        assert offered.position == 0
+        held = await unsent_count(journal)
+        assert held + stats.drops[DropReason.MEMORY_FULL] == 1 + 10 * 250
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    clock.advance(10)
+    await journal.commit()
+    assert journal.stats().degraded == ""
+    assert told.count("degraded") == 1
+    assert told.count("healed") == 1
+    assert await unsent_count(journal) == held
+    assert await unsent_count(journal, Kind.ALARMS) == 1
+    assert rows(tmp_path / "j.db", "SELECT count FROM drops") == [(stats.drops[DropReason.MEMORY_FULL],)]
+    await journal.close()
+
+
+async def test_a_corrupt_file_is_quarantined_and_the_rest_replayed(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    journal.rules = lambda: b"state"
+    for _ in range(30):
+        journal.take(bulky(clock, 20))
+        await journal.commit()
+        clock.advance(1)
+    journal.append(Kind.ALARMS, [alarm(clock)], at=now_ms(clock))
+    await journal.commit()
+    before = {each.block.key: each.block.digest for each in await journal.unsent(Kind.READINGS, limit=100)}
+    await journal.close()
+    raw = bytearray((tmp_path / "j.db").read_bytes())
+    page = 4096
+    for number in (40, 41):  # two pages in the middle become noise
+        raw[number * page : (number + 1) * page] = b"\xa5" * page
+    (tmp_path / "j.db").write_bytes(raw)
+
+    store = Store(tmp_path / "j.db", max_bytes=64 * MIB, max_age_ms=86_400_000)
+    again = Journal(store, clock=clock, offload=InlineOffload(), new_id=new_id)
+    told: list[str] = []
+    again.notice = lambda what, detail: told.append(what)
+    report = await again.open()
+    assert report.quarantined is not None
+    assert report.quarantined.read_bytes()[40 * page : 41 * page] == b"\xa5" * page
+    after = {each.block.key: each.block.digest for each in await again.unsent(Kind.READINGS, limit=100)}
+    assert 0 < len(after) < len(before)
+    assert after.items() <= before.items()
+    assert report.salvaged == len(after) + 1
+    assert report.lost == len(before) - len(after)
+    assert again.stats().drops[DropReason.CORRUPT] == report.lost
+    assert await unsent_count(again, Kind.ALARMS) == 1
+    assert report.rule_state == b"state"
+    assert told == ["quarantined"]
+    again.take([reading(clock, 21.0)])
+    await again.commit()
+    assert again.stats().degraded == ""
+    await again.close()
+
+
+async def test_a_corrupt_block_is_kept_and_counted_never_sent(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    for value in range(3):
+        journal.take([reading(clock, float(value))])
+        await journal.commit()
+        clock.advance(1)
+    with sqlite3.connect(tmp_path / "j.db") as db:
+        db.execute("UPDATE blocks SET body = zeroblob(40) WHERE seq = 2")
+    db.close()
+    assert [each.block.key.seq for each in await journal.unsent(Kind.READINGS, limit=10)] == [1, 3]
+    await journal.commit()
+    assert journal.stats().drops == {DropReason.CORRUPT: 1}
+    assert rows(tmp_path / "j.db", "SELECT state, reason FROM blocks WHERE seq = 2") == [
+        (BlockState.CORRUPT, "corrupt")
+    ]
+    assert [each.block.key.seq for each in await journal.unsent(Kind.READINGS, limit=10)] == [1, 3]
+    await journal.close()
+
+
+async def test_order_is_kept_within_a_kind(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    for value in range(50):
+        journal.take([reading(clock, float(value))])
+        journal.append(Kind.EVENTS, [event(clock, str(value))], at=now_ms(clock))
+        await journal.commit()
+        clock.advance(1)
+    for kind in (Kind.READINGS, Kind.EVENTS):
+        times = [each.block.first_at for each in await journal.unsent(kind, limit=100)]
+        assert times == sorted(times)
+        assert len(times) == 50
+    await journal.close()
+
+
+# --- beyond the list -------------------------------------------------------------------------------------------------
+
+
+async def test_a_large_commit_is_split_under_the_caps_of_the_wire(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    journal.take(bulky(clock, 2000))
+    await journal.commit()
+    offered = await journal.unsent(Kind.READINGS, limit=100)
+    assert len(offered) > 4
+    for each in offered:
+        assert decode(each.block.payload()).header.seq == each.block.key.seq
+    assert sum(each.block.count for each in offered) == 2000
+    await journal.close()
+
+
+async def test_a_conflicting_block_gets_another_name_and_keeps_its_place(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    for value in range(3):
+        journal.take([reading(clock, float(value))])
+        await journal.commit()
+        clock.advance(1)
+    first, *others = await journal.unsent(Kind.READINGS, limit=10)
+    renamed = await journal.resequence(first.block.key)
+    again = await journal.unsent(Kind.READINGS, limit=10)
+    assert again[0].block.key == renamed
+    assert again[0].block.body == first.block.body
+    assert again[0].block.intact()
+    assert renamed not in {each.block.key for each in (first, *others)}
+    journal.take([reading(clock, 9.0)])
+    await journal.commit()
+    keys = [each.block.key for each in await journal.unsent(Kind.READINGS, limit=10)]
+    assert len(set(keys)) == 4
+    await journal.close()
+
+
+async def test_a_commit_cut_off_is_made_again_without_doubles(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    journal.take([reading(clock, 21.0)])
+    await journal.commit()
+    (each,) = await journal.unsent(Kind.READINGS, limit=10)
+    evicted = journal._store.commit([each.block], [Mark(each.block.key, BlockState.COMMITTED)], now_ms=now_ms(clock))
+    assert evicted.count == {}
+    assert rows(tmp_path / "j.db", "SELECT count(*), sum(state) FROM blocks") == [(1, 1)]
+    assert journal._store.unsent.blocks[Kind.READINGS] == 0
+    await journal.close()
+
+
+@pytest.mark.parametrize("cut", [0, 1, 100, 4096, 20_000])
+async def test_any_truncation_starts_again(tmp_path: Path, cut: int) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    for _ in range(10):
+        journal.take(bulky(clock, 20))
+        await journal.commit()
+    await journal.close()
+    raw = (tmp_path / "j.db").read_bytes()
+    (tmp_path / "j.db").write_bytes(raw[:cut])
+    again = await opened(tmp_path / "j.db", clock)
+    again.take([reading(clock, 21.0)])
+    await again.commit()
+    assert again.stats().degraded == ""
+    assert await unsent_count(again) >= 1
+    await again.close()
+
+
+async def test_a_folder_that_cannot_be_made_is_worked_around_in_memory(tmp_path: Path) -> None:
+    clock = manual_clock()
+    (tmp_path / "in-the-way").write_text("a file where the folder should be")
+    journal = await opened(tmp_path / "in-the-way" / "j.db", clock)
+    journal.take([reading(clock, 21.0)])
+    await journal.commit()
+    assert journal.stats().degraded
+    assert await unsent_count(journal) == 1
+    (tmp_path / "in-the-way").unlink()
+    clock.advance(10)
+    await journal.commit()
+    assert journal.stats().degraded == ""
+    assert rows(tmp_path / "in-the-way" / "j.db", "SELECT sum(count) FROM blocks WHERE kind = 'readings'") == [(1,)]
+    await journal.close()
+    shutil.rmtree(tmp_path / "in-the-way")

@@ -1,0 +1,135 @@
+"""What is sent next, when again, and what answers mean: tables."""
+
+import pytest
+
+from agent.journal import Key
+from agent.outbox_policy import (
+    KEPT_FOR_URGENT,
+    LIVE_S,
+    RECONNECT_MAX_S,
+    WINDOW,
+    Act,
+    Bucket,
+    Flying,
+    LiveMark,
+    decide,
+    due_again,
+    may_send,
+    plan,
+    reconnect_after,
+    resend_after,
+)
+from facility.wire import Answer, Kind, Verdict
+
+STREAM = "00000000-0000-7000-8000-000000000001"
+
+
+def flying(count: int, kind: Kind = Kind.READINGS, *, next_at: float = 30.0, start: int = 1) -> list[Flying]:
+    return [Flying(Key(STREAM, start + i), kind, "", 1, next_at) for i in range(count)]
+
+
+@pytest.mark.parametrize(("tries", "seconds"), [(1, 30), (2, 60), (3, 120), (4, 240), (5, 300), (6, 300), (500, 300)])
+def test_an_answer_is_waited_for_30_s_doubling_to_5_min(tries: int, seconds: float) -> None:
+    assert resend_after(tries) == seconds
+
+
+@pytest.mark.parametrize(
+    ("failures", "chance", "seconds"),
+    [(0, 1.0, 1.0), (0, 0.0, 0.5), (1, 1.0, 2.0), (2, 0.5, 3.0), (9, 1.0, RECONNECT_MAX_S), (10_000, 0.0, 7.5)],
+)
+def test_reconnecting_backs_off_and_spreads(failures: int, chance: float, seconds: float) -> None:
+    assert reconnect_after(failures, chance) == seconds
+
+
+def test_alarms_go_before_all_and_live_readings_before_the_backlog() -> None:
+    fetches = plan([], live_from=70, tokens=5)
+    assert [(fetch.kind, fetch.backlog) for fetch in fetches] == [
+        (Kind.ALARMS, False),
+        (Kind.EVENTS, False),
+        (Kind.CATALOG, False),
+        (Kind.HEALTH, False),
+        (Kind.READINGS, False),
+        (Kind.READINGS, True),
+    ]
+    live, backlog = fetches[-2:]
+    assert (live.above, live.upto) == (70, None)
+    assert (backlog.above, backlog.upto, backlog.limit) == (0, 70, 5)
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "tokens", "kinds"),
+    [
+        (flying(WINDOW - KEPT_FOR_URGENT), 9, ["alarms", "events", "catalog", "health"]),  # readings have had theirs
+        (flying(WINDOW), 9, []),  # the window is full
+        (flying(5), 0, ["alarms", "events", "catalog", "health", "readings"]),  # no token: no backlog
+    ],
+)
+def test_the_window_is_kept_and_alarms_have_room_in_it(in_flight: list[Flying], tokens: int, kinds: list[str]) -> None:
+    assert [str(fetch.kind) for fetch in plan(in_flight, live_from=0, tokens=tokens)] == kinds
+
+
+def test_what_flies_is_asked_for_on_top_because_the_journal_offers_it_again() -> None:
+    fetches = plan(flying(10), live_from=0, tokens=100)
+    assert fetches[-2].limit == WINDOW - 10 - KEPT_FOR_URGENT + 10
+    assert fetches[0].limit == WINDOW - 10
+
+
+@pytest.mark.parametrize(
+    ("count", "kind", "allowed"),
+    [
+        (WINDOW - KEPT_FOR_URGENT - 1, Kind.READINGS, True),
+        (WINDOW - KEPT_FOR_URGENT, Kind.READINGS, False),
+        (WINDOW - 1, Kind.ALARMS, True),
+        (WINDOW, Kind.ALARMS, False),
+    ],
+)
+def test_room_for_one_more(count: int, kind: Kind, allowed: bool) -> None:
+    assert may_send(flying(count), kind) is allowed
+
+
+def test_overdue_blocks_longest_first() -> None:
+    late, later, not_yet = flying(1, next_at=5.0), flying(1, next_at=9.0, start=2), flying(1, next_at=11.0, start=3)
+    assert due_again([*later, *not_yet, *late], 10.0) == [*late, *later]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason", "after_s", "known", "act", "wait"),
+    [
+        (Verdict.COMMITTED, "", 0, True, Act.FORGET, 0),
+        (Verdict.COMMITTED, "", 0, False, Act.FORGET, 0),  # the answer to a sending of an earlier connection
+        (Verdict.REJECTED, "corrupt", 0, True, Act.QUARANTINE, 0),
+        (Verdict.REJECTED, "corrupt", 0, False, Act.QUARANTINE, 0),
+        (Verdict.RETRY, "busy", 7, True, Act.WAIT, 7),
+        (Verdict.RETRY, "busy", 0, True, Act.WAIT, 1),  # never at once: that would be a loop
+        (Verdict.RETRY, "busy", 1e9, True, Act.WAIT, 300),
+        (Verdict.RETRY, "need_catalog", 2, True, Act.SEND_CATALOG, 2),
+        (Verdict.RETRY, "busy", 7, False, Act.IGNORE, 0),
+        (Verdict.CONFLICT, "", 0, True, Act.RENUMBER, 0),
+        (Verdict.CONFLICT, "", 0, False, Act.IGNORE, 0),
+    ],
+)
+def test_what_an_answer_means(
+    verdict: Verdict, reason: str, after_s: float, known: bool, act: Act, wait: float
+) -> None:
+    decision = decide(Answer(STREAM, 1, verdict, reason, "", after_s), flying(1)[0] if known else None)
+    assert (decision.act, decision.wait_s) == (act, wait)
+
+
+def test_the_backlog_goes_at_its_rate() -> None:
+    bucket = Bucket(10.0, 0.0)
+    sent = 0
+    for tenth in range(101):  # ten seconds, looked at ten times a second
+        for _ in range(bucket.available(tenth / 10)):
+            bucket.spend()
+            sent += 1
+    assert 100 <= sent <= 111  # ten a second, and the second's worth saved up at the start
+    assert bucket.available(10.0) == 0
+    assert bucket.next_in == pytest.approx(0.1, abs=0.01)
+
+
+def test_live_is_what_was_born_in_the_last_minute() -> None:
+    mark = LiveMark(500)
+    assert mark.note(0.0, 500) == 500  # all that was there at the start is backlog
+    for second in range(1, 200):
+        backlog_to = mark.note(float(second), 500 + second)
+        assert backlog_to == 500 + max(0, second - int(LIVE_S))
