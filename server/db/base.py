@@ -20,7 +20,8 @@ NAMING = {
 # A UUIDv7 in its 36-character text, made by `facility.ids.new_id(to_ms(now))`.
 Id = Annotated[str, mapped_column(sa.String(ID_LENGTH))]
 PrimaryId = Annotated[str, mapped_column(sa.String(ID_LENGTH), primary_key=True)]
-Json = Annotated[Any, mapped_column(json_type())]
+Json = Annotated[Any, mapped_column(json_type(), nullable=False)]
+JsonOrNull = Annotated[Any, mapped_column(json_type(), nullable=True)]
 
 
 class Base(DeclarativeBase):

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from facility.clock import to_ms
 from facility.ids import new_id
-from server.db.base import Base, Json, PrimaryId
+from server.db.base import Base, JsonOrNull, PrimaryId
 from server.db.session import WriteSession
 from server.db.types import ID_LENGTH
 from server.kit.principal import Principal
@@ -32,8 +32,8 @@ class AuditEntry(Base):
     entity_id: Mapped[str] = mapped_column(sa.String(64))
     customer_id: Mapped[str | None] = mapped_column(sa.String(ID_LENGTH), index=True)
     site_id: Mapped[str | None] = mapped_column(sa.String(ID_LENGTH))
-    old: Mapped[Json]
-    new: Mapped[Json]
+    old: Mapped[JsonOrNull]
+    new: Mapped[JsonOrNull]
 
     __table_args__ = (sa.Index(None, "entity", "entity_id"),)
 

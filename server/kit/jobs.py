@@ -21,7 +21,9 @@ log = logging.getLogger(__name__)
 TICK_SECONDS = 1.0
 LEASE = timedelta(seconds=30)
 RETRY_AFTER = timedelta(seconds=30)
-KEEP_RUNS = timedelta(days=2)
+# A slot's row must outlive the slot, or a restart would run it again: hence the bound on `every`.
+MOST_EVERY = timedelta(days=1)
+KEEP_RUNS = 2 * MOST_EVERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ class JobRunner:
         for job in jobs:
             if job.name in self._jobs:
                 raise ValueError(f"two jobs are called {job.name!r}")
+            if not timedelta() < job.every <= MOST_EVERY:
+                raise ValueError(f"job {job.name!r}: every is more than 0 and at most {MOST_EVERY}")
             self._jobs[job.name] = job
 
     async def run_due(self) -> list[str]:
@@ -140,5 +144,5 @@ class JobRunner:
 
 
 async def forget_runs(session: WriteSession, now: datetime) -> None:
-    """Job: old slots cannot come again, their rows can go; the newest slot of a slow job is younger than its pace."""
+    """Job: old slots cannot come again, their rows can go."""
     await session.execute(sa.delete(JobRun).where(JobRun.due_at < now - KEEP_RUNS))

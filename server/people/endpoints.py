@@ -182,11 +182,13 @@ async def list_tokens(session: Read, caller: Caller, page: Paging) -> Page[Token
 
 
 @router.post("/tokens", status_code=201)
-async def create_token(body: TokenIn, session: Write, caller: Caller, now: Now) -> TokenMade:
+async def create_token(body: TokenIn, kit: TheKit, caller: Caller, now: Now) -> TokenMade:
     if caller.session is None:
         raise BadRequest("tokens are made by a signed-in person, not by another token", code="token_by_token")
-    owner = await repository.get_user(session, caller.id)
-    token, secret = await service.create_token(session, caller, owner, body, now=now)
+    # Not the request's own session: with an Idempotency-Key that would store the answer, and in it the secret.
+    async with kit.db.write() as session:
+        owner = await repository.get_user(session, caller.id)
+        token, secret = await service.create_token(session, caller, owner, body, now=now)
     return TokenMade(**TokenOut.model_validate(token).model_dump(), token=secret)
 
 

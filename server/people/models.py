@@ -5,7 +5,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from server.db.base import Base, Json, PrimaryId
+from server.db.base import Base, Json, JsonOrNull, PrimaryId
 from server.db.types import ID_LENGTH
 from server.kit.versioned import Versioned
 
@@ -24,9 +24,9 @@ class User(Versioned, Base):
     email: Mapped[str] = mapped_column(sa.String(200))
     phone: Mapped[str] = mapped_column(sa.String(50))
     password_hash: Mapped[str | None] = mapped_column(sa.String(200))
-    roles: Mapped[Json] = mapped_column(nullable=False)
-    customers: Mapped[Json]
-    sites: Mapped[Json]
+    roles: Mapped[Json]
+    customers: Mapped[JsonOrNull]
+    sites: Mapped[JsonOrNull]
     language: Mapped[str] = mapped_column(sa.String(16))
     zone: Mapped[str] = mapped_column(sa.String(64))
     notify_url: Mapped[str | None] = mapped_column(sa.String(1000))
@@ -59,9 +59,9 @@ class ApiToken(Base):
     user_id: Mapped[str] = mapped_column(sa.String(ID_LENGTH), sa.ForeignKey("users.id"), index=True)
     name: Mapped[str] = mapped_column(sa.String(100))
     digest: Mapped[str] = mapped_column(sa.String(64), unique=True)
-    roles: Mapped[Json]
-    customers: Mapped[Json]
-    sites: Mapped[Json]
+    roles: Mapped[JsonOrNull]
+    customers: Mapped[JsonOrNull]
+    sites: Mapped[JsonOrNull]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]

@@ -203,7 +203,7 @@ def _kit() -> None:
         _id(),
         _text("topic", 64),
         _text("key", 200, nullable=True),
-        sa.Column("payload", json_type(), nullable=True),
+        sa.Column("payload", json_type(), nullable=False),
         _text("state", 32),
         _at("created_at"),
         _at("due_at"),

@@ -29,6 +29,7 @@ from server.kit.outbox import (
 from server.kit.principal import ALLOWED, Permission, Role
 from server.kit.problems import TooLarge
 from server.kit.secrets import load_or_create_key
+from server.kit.tasks import unbroken
 from tests.server.conftest import ClientAs
 from tests.server.factories import World
 
@@ -285,6 +286,14 @@ async def test_a_slot_runs_once_even_when_two_processes_hold_the_lease(server: S
     assert len(ran) == 1
 
 
+async def test_a_pace_whose_slot_would_be_forgotten_is_refused(server: Server) -> None:
+    async def work(session: WriteSession, now: object) -> None:
+        return
+
+    with pytest.raises(ValueError, match="at most 1 day"):
+        a_runner(server, Job("weekly", timedelta(days=7), work))
+
+
 async def test_a_failed_job_leaves_nothing_and_is_tried_again(server: Server, clock: ManualClock) -> None:
     attempts = 0
 
@@ -377,6 +386,30 @@ async def test_a_malformed_payload_is_422_and_does_not_echo_its_values(anonymous
     answer = await anonymous.post("/api/v1/session", json={"login": "ann", "password": ["hunter2-secret"]})
     assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "body.password")
     assert "hunter2" not in answer.text
+
+
+async def test_work_under_way_is_finished_before_a_component_ends(server: Server) -> None:
+    begun = asyncio.Event()
+
+    async def one_round() -> None:
+        begun.set()
+        await put(server)
+
+    task = asyncio.create_task(unbroken(one_round()))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await states(server) == [(OutboxState.PENDING, 0)]
+
+
+async def test_work_that_does_not_end_is_cancelled_after_its_grace() -> None:
+    task = asyncio.create_task(unbroken(asyncio.Event().wait(), grace=0.01))
+    await asyncio.sleep(0)
+    task.cancel()
+    async with asyncio.timeout(5):
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
 
 def test_metrics_of_two_servers_do_not_mix() -> None:

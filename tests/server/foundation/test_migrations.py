@@ -1,6 +1,7 @@
 """Migrations and models say the same, on both databases."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,3 +97,21 @@ async def test_the_audit_log_cannot_be_changed_even_by_sql(database_url: str) ->
     for statement in ("UPDATE audit_entries SET action = 'other'", "DELETE FROM audit_entries"):
         with pytest.raises(sa.exc.DBAPIError, match="append-only"):
             await ask(database_url, lambda connection, text=statement: connection.execute(sa.text(text)))
+
+
+async def test_a_second_set_of_migrations_lives_beside_the_first_in_one_database(
+    database_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "set" / "versions").mkdir(parents=True)
+    (tmp_path / "set" / "versions" / "m0001_other.py").write_text(
+        "import sqlalchemy as sa\nfrom alembic import op\n"
+        "revision, down_revision = '0001_other', None\n"
+        "def upgrade():\n    op.create_table('other', sa.Column('id', sa.Integer(), primary_key=True))\n"
+        "def downgrade():\n    op.drop_table('other')\n"
+    )
+    other = migrate.Migrations(tmp_path / "set", version_table="alembic_version_other")
+    await migrate.upgrade(database_url)
+    await migrate.upgrade(database_url, other)
+    assert await migrate.current(database_url, other) == "0001_other"
+    assert await migrate.current(database_url) == migrate.heads()[0]
+    assert "other" in await ask(database_url, describe)

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from facility.clock import ManualClock
 from server.app import Server
+from server.kit.idempotency import IdempotencyKey
 from server.kit.principal import Role
 from server.people.auth import COOKIE
 from server.people.models import ApiToken, LoginSession, User
@@ -112,12 +113,14 @@ async def test_tokens_are_shown_once_expire_and_are_revoked(
     server: Server, ann: User, anonymous: httpx.AsyncClient, clock: ManualClock
 ) -> None:
     csrf = {"X-CSRF-Token": (await sign_in(anonymous)).json()["csrf_token"]}
-    made = (await anonymous.post("/api/v1/tokens", json={"name": "ci", "days": 1}, headers=csrf)).json()
+    keyed = csrf | {"Idempotency-Key": "must-not-store-the-secret"}
+    made = (await anonymous.post("/api/v1/tokens", json={"name": "ci", "days": 1}, headers=keyed)).json()
     listed = await anonymous.get("/api/v1/tokens")
     assert [item["name"] for item in listed.json()["items"]] == ["ci"]
     assert made["token"] not in listed.text
     async with server.db.read() as session:
-        assert made["token"] not in str((await session.execute(sa.select(ApiToken.__table__))).all())
+        for table in (ApiToken.__table__, IdempotencyKey.__table__):
+            assert made["token"] not in str((await session.execute(sa.select(table))).all())
     async with client_of(server, made["token"]) as robot:
         assert (await robot.get("/api/v1/me")).json()["kind"] == "token"
         used = (await anonymous.get("/api/v1/tokens")).json()["items"][0]["last_used_at"]
