@@ -27,6 +27,7 @@ import msgspec
 from facility.alarms import CENTRE, ActiveOccurrence, AlarmEvent, AlarmEventKind, EndReason
 from facility.catalog import CatalogRule
 from facility.ids import NewId
+from facility.metrics import REGISTER, UNMAPPED
 from facility.metrics import metric as register_entry
 from facility.reading import Quality, Reading
 from facility.severity import Severity
@@ -57,6 +58,7 @@ class Ignored(StrEnum):
     WRONG_TYPE = "wrong_type"  # a word for a number, or a number for a state
     NOT_FINITE = "not_finite"
     TOO_MANY_POINTS = "too_many_points"
+    UNKNOWN_METRIC = "unknown_metric"
 
 
 class _Point:
@@ -133,7 +135,7 @@ class Engine:
         return events
 
     def advance(self, now_ms: int) -> list[AlarmEvent]:
-        """Let timers before `now_ms` act; their events in time order. Going back does nothing."""
+        """Let timers before `now_ms` act; their events by time and key. Going back does nothing."""
         if now_ms <= self._advanced:
             return []
         self._advanced = now_ms
@@ -147,7 +149,7 @@ class Engine:
             judge.scheduled = NEVER
             events += judge.run(now_ms)
             self._schedule(judge)
-        events.sort(key=attrgetter("at"))
+        events.sort(key=attrgetter("at", "device", "rule", "subject"))
         return events
 
     def _no_value(self, point: _Point, at: int) -> list[AlarmEvent]:
@@ -309,6 +311,9 @@ class Engine:
         facts = self._facts.get(device)
         if facts is None:
             self.ignored[Ignored.UNKNOWN_DEVICE] += 1
+            return None
+        if metric not in REGISTER and UNMAPPED.fullmatch(metric) is None:
+            self.ignored[Ignored.UNKNOWN_METRIC] += 1
             return None
         if self._extra[device] >= MAX_EXTRA_POINTS:
             self.ignored[Ignored.TOO_MANY_POINTS] += 1

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from facility.alarms import AlarmEvent, AlarmEventKind
 from facility.config import ConfigErrors, ConfigProblem, Document, read_yaml, validate
+from facility.metrics import UnknownMetricError
 from facility.metrics import metric as register_entry
 from facility.reading import PointKey, Quality, QualityReason, Reading
 from facility.severity import Severity
@@ -30,6 +31,13 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _check_point(name: str) -> None:
+    try:
+        register_entry(name.partition("#")[0])
+    except UnknownMetricError as exc:
+        raise ValueError(str(exc)) from exc
+
+
 class Device(_Part):
     """The device under test; every point of the series is an expected one, and `points` adds silent ones."""
 
@@ -39,6 +47,13 @@ class Device(_Part):
     room_class: str = ""
     labels: Mapping[str, str] = Field(default_factory=dict)
     points: tuple[str, ...] = ()
+
+    @field_validator("points")
+    @classmethod
+    def _are_registered(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            _check_point(name)
+        return value
 
 
 class Expected(_Part):
@@ -68,7 +83,7 @@ class Case(_Part):
     @classmethod
     def _is_readable(cls, value: Mapping[str, str]) -> Mapping[str, str]:
         for name, text in value.items():
-            register_entry(name.partition("#")[0])
+            _check_point(name)
             parse_series(text)
         return value
 
