@@ -14,7 +14,7 @@ from collectors.exchange import (
     SnmpAnswer,
     SnmpNeeds,
 )
-from collectors.modbus.client import ModbusLinks
+from collectors.modbus.client import ModbusLink, ModbusLinks
 from collectors.modbus.collect import ModbusCollector
 from collectors.modbus.target import ModbusTarget
 from collectors.plan import needed_cells
@@ -122,6 +122,7 @@ class DevicePoller:
         return self._outcome(started_ms, self._clock.monotonic() - started, self._speaker.sent - sent, readings)
 
     async def close(self) -> None:
+        """Let go of the device; its gateway's connection is closed with its last unit. Call it once."""
         await self._speaker.close()
 
     def _outcome(
@@ -175,9 +176,12 @@ class _SnmpSpeaker:
 
 
 class _ModbusSpeaker:
-    def __init__(self, needs: ModbusNeeds, collector: ModbusCollector) -> None:
+    def __init__(self, needs: ModbusNeeds, collector: ModbusCollector, link: ModbusLink, links: ModbusLinks) -> None:
         self._needs = needs
         self._collector = collector
+        self._link = link
+        self._links = links
+        link.users += 1
 
     @property
     def sent(self) -> int:
@@ -190,7 +194,7 @@ class _ModbusSpeaker:
         return self._collector.plan(self._needs)
 
     async def close(self) -> None:
-        """The connection is the gateway's, shared with its other units; ModbusLinks closes it."""
+        await self._links.release(self._link)
 
 
 def open_device(device: PolledDevice, *, clock: Clock, modbus_links: ModbusLinks) -> DevicePoller:
@@ -211,6 +215,6 @@ def open_device(device: PolledDevice, *, clock: Clock, modbus_links: ModbusLinks
         needs = converter.needs()
         assert isinstance(needs, ModbusNeeds)
         link = modbus_links.link(target.host, target.port)
-        speaker = _ModbusSpeaker(needs, ModbusCollector(target, link, clock=clock))
+        speaker = _ModbusSpeaker(needs, ModbusCollector(target, link, clock=clock), link, modbus_links)
         bus = f"modbus:{target.host}:{target.port}"
     return DevicePoller(device, bus=bus, speaker=speaker, converter=converter, clock=clock)

@@ -40,13 +40,14 @@ _GATEWAY = {10: PollProblem.UNREACHABLE, 11: PollProblem.TIMEOUT}
 
 
 class ModbusLink:
-    """One gateway. `sent` counts requests for as long as the link lives."""
+    """One gateway. `sent` counts requests for as long as the link lives; `users` its units that are polled."""
 
     def __init__(self, host: str, port: int, *, clock: Clock) -> None:
         self.host = host
         self.port = port
         self.sent = 0
         self.connects = 0
+        self.users = 0
         self._clock = clock
         self._lock = asyncio.Lock()
         self._client: AsyncModbusTcpClient | None = None
@@ -56,6 +57,10 @@ class ModbusLink:
         self._connect_at = 0.0
         self._why = DeviceUnreachable("never tried")
         self._free_at = 0.0
+
+    @property
+    def connected(self) -> bool:
+        return self._client is not None and self._client.connected
 
     async def read(self, block: Block, target: ModbusTarget, *, deadline: float, pause_s: float = 0.0) -> list[int]:
         """The block's words or bits; raises nothing but CollectError. `deadline` is monotonic seconds of the clock."""
@@ -173,7 +178,16 @@ class ModbusLinks:
 
     def link(self, host: str, port: int) -> ModbusLink:
         """The link to this gateway; the same object for all its units."""
-        return self._links.setdefault((host, port), ModbusLink(host, port, clock=self._clock))
+        if (host, port) not in self._links:
+            self._links[host, port] = ModbusLink(host, port, clock=self._clock)
+        return self._links[host, port]
+
+    async def release(self, link: ModbusLink) -> None:
+        """One of the link's users is gone; with the last one the connection is closed."""
+        link.users -= 1
+        if link.users <= 0:
+            self._links.pop((link.host, link.port), None)
+            await link.close()
 
     async def close(self) -> None:
         for link in self._links.values():

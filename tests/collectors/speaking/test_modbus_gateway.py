@@ -245,3 +245,17 @@ async def test_bits_of_coils_and_discrete_inputs() -> None:
             "leak.state#zone/discrete-9": "dry",
         }
         await links.close()
+
+
+async def test_a_gateways_connection_is_closed_with_its_last_unit() -> None:
+    async with gateway({1: Unit(), 2: Unit()}) as port:
+        links = ModbusLinks(clock=system_clock())
+        one, two = (poller(target(port, unit), probes([1]), name=f"unit-{unit}", links=links) for unit in (1, 2))
+        link = links.link("127.0.0.1", port)
+        assert values(await one.poll()) == read([1])
+        await one.close()
+        assert values(await two.poll()) == read([1])
+        assert link.connects == 1
+        await two.close()
+        assert not link.connected
+        assert links.link("127.0.0.1", port) is not link
