@@ -26,6 +26,7 @@ class ModbusCollector:
         self._answered = False
         self._strikes = 0
         self._deadline = 0.0
+        self._first = 0
 
     def plan(self, needs: ModbusNeeds) -> list[str]:
         """The requests of the next poll, for people."""
@@ -44,8 +45,15 @@ class ModbusCollector:
         blocks = plan(needs, self.holes)
         self._failed.update(dict.fromkeys(self.holes.cells, QualityReason.NO_SUCH_OBJECT))
         # Something must be asked, or a unit that refuses everything would never be seen to be there.
-        for block in blocks or plan(needs)[:1]:
-            await self._read(block, needs, retry=trusted)
+        blocks = blocks or plan(needs)[:1]
+        # Some units are silent where they should refuse: after a poll without an answer the next begins elsewhere.
+        self._first %= len(blocks) or 1
+        for block in (*blocks[self._first :], *blocks[: self._first]):
+            try:
+                await self._read(block, needs, retry=trusted)
+            except CollectError:
+                self._first += 1
+                raise
         return ModbusAnswer(self._values, self._failed)
 
     async def _read(self, block: Block, needs: ModbusNeeds, *, retry: bool) -> bool:

@@ -212,3 +212,19 @@ async def test_a_connection_on_which_nobody_answers_any_more_is_made_anew() -> N
         assert [values(await unit.poll()) for unit in reversed(units)] == [right([5]), right([5])]
         assert links.link("127.0.0.1", port).connects == 2
         await links.close()
+
+
+async def test_a_unit_that_is_silent_where_it_should_refuse_is_found_alive_at_the_next_poll() -> None:
+    async def mute_at_five(frame: Frame, say: Say) -> None:
+        if frame.address != 5:
+            await say(frame.answer())
+
+    async with odd_gateway(mute_at_five) as (port, _):
+        links = ModbusLinks(clock=system_clock())
+        poll = device(port, [5, 50, 100], links)
+        assert (await poll.poll()).problem is PollProblem.TIMEOUT
+        for _ in range(3):
+            outcome = await poll.poll()
+            assert values(outcome) == right([50, 100]) | {"room.temperature#probe/5": None}
+            assert reasons(outcome) == {"room.temperature#probe/5": QualityReason.TIMEOUT}
+        await links.close()
