@@ -62,6 +62,10 @@ class AbsentJudge(Judge):
         self.schedule()
         return events
 
+    @property
+    def calm(self) -> bool:
+        return False  # since when it counts is always worth knowing
+
     def break_hold(self) -> None:
         """Absence is what this judge waits for."""
 

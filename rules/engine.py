@@ -24,7 +24,7 @@ from operator import attrgetter
 
 import msgspec
 
-from facility.alarms import CENTRE, ActiveOccurrence, AlarmEvent, AlarmEventKind, EndReason
+from facility.alarms import CENTRE, ActiveOccurrence, AlarmEvent, EndReason
 from facility.catalog import CatalogRule
 from facility.ids import NewId
 from facility.metrics import REGISTER, UNMAPPED
@@ -33,13 +33,11 @@ from facility.reading import Quality, Reading
 from facility.severity import Severity
 from rules import describe as describing
 from rules.absent import AbsentJudge
+from rules.factory import make_judge
 from rules.facts import DeviceFacts, applies
 from rules.judges import NEVER, Judge
-from rules.levels import LevelJudge
-from rules.model import Rule, RuleSet, Where
-from rules.rate import RateJudge
-from rules.records import SNAPSHOT_VERSION, JudgeRecord, PointRecord, Snapshot, decode, rebase
-from rules.states import StateJudge
+from rules.model import RuleSet, Where
+from rules.records import SNAPSHOT_VERSION, JudgeRecord, PointRecord, Snapshot, decode, ended, rebase
 
 # A device whose subjects grow without end (a walk gone wrong) must not grow the engine with it.
 MAX_EXTRA_POINTS = 1000
@@ -231,11 +229,7 @@ class Engine:
                 version=SNAPSHOT_VERSION,
                 origin=self._origin,
                 now=self._now,
-                points=[
-                    PointRecord(device=device, metric=metric, subject=subject, last=point.last)
-                    for (device, metric, subject), point in self._points.items()
-                    if point.judges and point.last >= 0
-                ],
+                points=self._point_records(),
                 judges=self._records(),
                 lost=sorted(self._lost),
             )
@@ -268,18 +262,24 @@ class Engine:
         self._now = max(self._now, now_ms)
         if rules == self._rules and {facts.id: facts for facts in devices} == self._facts:
             return []
-        points = [
-            PointRecord(device=device, metric=metric, subject=subject, last=point.last)
-            for (device, metric, subject), point in self._points.items()
-        ]
-        records = self._records()
+        points, records = self._point_records(), self._records()
         self._build(rules, devices)
         self._lost = {device for device in self._lost if device in self._facts}
         return self._adopt(records, points, at=now_ms)
 
+    def _point_records(self) -> list[PointRecord]:
+        return [
+            PointRecord(device=device, metric=metric, subject=subject, last=point.last, expected=point.expected)
+            for (device, metric, subject), point in self._points.items()
+            if point.judges and point.last >= 0
+        ]
+
     def _records(self) -> list[JudgeRecord]:
+        """What is worth remembering: a judge with nothing going on starts just as well afresh."""
         records = []
         for judge in self._judges.values():
+            if judge.calm:
+                continue
             record = judge.save()
             record.expected = self._points[(judge.device, judge.metric, judge.subject)].expected
             records.append(record)
@@ -324,7 +324,7 @@ class Engine:
     def _add_point(self, facts: DeviceFacts, metric: str, subject: str, *, expected: bool) -> _Point:
         name = (facts.id, metric, subject)
         judges = tuple(
-            self._judge(rule, facts, subject)
+            make_judge(rule, facts, subject, origin=self._origin, new_id=self._new_id, started_ms=self._now)
             for rule in self._rules_of[facts.id]
             if rule.metric == metric and fnmatchcase(subject, rule.select.subject) and (expected or rule.absent is None)
         )
@@ -336,43 +336,23 @@ class Engine:
             self._schedule(judge)
         return point
 
-    def _judge(self, rule: Rule, facts: DeviceFacts, subject: str) -> Judge:
-        gap_ms = facts.gap_ms(rule)
-        origin, new_id, device = self._origin, self._new_id, facts.id
-        if rule.state is not None:
-            return StateJudge(
-                rule, words=rule.state,
-                origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id,
-            )  # fmt: skip
-        if rule.absent is not None:
-            return AbsentJudge(
-                rule, after_ms=rule.absent.after, severity=rule.absent.severity, started_ms=self._now,
-                origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id,
-            )  # fmt: skip
-        if rule.rate is not None:
-            return RateJudge(
-                rule, rule.rate, origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id
-            )
-        return LevelJudge(rule, origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id)
-
     def _adopt(self, records: Sequence[JudgeRecord], points: Sequence[PointRecord], *, at: int) -> list[AlarmEvent]:
         """Give the judges their remembered state; end what has no judge any longer."""
         events: list[AlarmEvent] = []
-        for record in records:
-            name = (record.device, record.metric, record.subject)
-            if name not in self._points and record.device in self._facts and not record.expected:
+        for saved in points:
+            name = (saved.device, saved.metric, saved.subject)
+            if name not in self._points and saved.device in self._facts and not saved.expected:
                 self._admit(*name)
-            judge = self._judges.get((record.rule, name))
+            if name in self._points:
+                self._points[name].last = saved.last
+        for record in records:
+            judge = self._judges.get((record.rule, (record.device, record.metric, record.subject)))
             if judge is None:
                 events += self._orphan(record, at)
             elif judge.revision == record.revision:
                 judge.load(record)
             elif not judge.carry(record):
                 events += self._orphan(record, at)
-        for saved in points:
-            point = self._points.get((saved.device, saved.metric, saved.subject))
-            if point is not None:
-                point.last = saved.last
         for device, judges in self._absent.items():
             for absent in judges:
                 absent.silent = device in self._lost
@@ -393,22 +373,4 @@ class Engine:
             reason = EndReason.DEVICE_RETIRED
         else:
             reason = EndReason.RULE_CHANGED
-        return [
-            AlarmEvent(
-                occurrence=held.id,
-                revision=held.revision + 1,
-                kind=AlarmEventKind.ENDED,
-                origin=self._origin,
-                device=record.device,
-                rule=record.rule,
-                subject=record.subject,
-                metric=record.metric,
-                level=held.level,
-                severity=held.severity,
-                at=at,
-                value=record.value,
-                limit=held.limit,
-                reason=reason.value,
-                rule_revision=record.revision,
-            )
-        ]
+        return [ended(record, held, origin=self._origin, at=at, reason=reason)]

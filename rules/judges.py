@@ -86,6 +86,11 @@ class Judge:
         """Let the timers strictly before `before` act, in their order."""
         raise NotImplementedError
 
+    @property
+    def calm(self) -> bool:
+        """Nothing going on that a restart must remember."""
+        raise NotImplementedError
+
     def break_hold(self) -> None:
         """The point was read and gave no good value: what it last said is not known to hold any longer."""
         self.due = NEVER

@@ -49,6 +49,10 @@ class LevelJudge(Judge):
             events += self._flip(self.due)
         return events
 
+    @property
+    def calm(self) -> bool:
+        return self.quiet and self.occurrence is None
+
     def _flip(self, at: int) -> list[AlarmEvent]:
         """Flip every latch whose time has come, then say what that means for the occurrence."""
         tripped: Threshold | None = None

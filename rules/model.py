@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -28,6 +28,7 @@ from facility.metrics import metric as register_entry
 from facility.severity import Severity
 from facility.states import UNKNOWN
 from rules.durations import DAY_MS, MINUTE_MS, parse_duration, write_duration
+from rules.shapes import state_words
 
 # Judged by this set when a room names none: a room nobody classified must not go unwatched.
 DEFAULT_THRESHOLDS_SET = "gb50174-2017"
@@ -39,8 +40,6 @@ DEFAULT_GAP_MS = 2 * MINUTE_MS
 HIGH_LEVELS = ("hi", "hihi", "hihihi")
 LOW_LEVELS = ("lo", "lolo", "lololo")
 STATE_LEVEL, RATE_LEVEL, ABSENT_LEVEL = "state", "rate", "absent"
-
-_STATE_SHAPE = "a state match is `{in: [words], severity: ...}`, a list of those, or `word: severity` lines"
 
 Duration = Annotated[int, BeforeValidator(parse_duration)]
 
@@ -158,34 +157,6 @@ class Select(_Part):
     subject: str = "*"
 
 
-def _state_words(value: Any) -> Any:
-    """Bring `{in: [...], severity: s}`, a list of those, or `word: severity` to the last shape."""
-    if isinstance(value, Mapping) and "in" in value:
-        value = [value]
-    if isinstance(value, Mapping):
-        pairs = list(value.items())
-    elif isinstance(value, list):
-        pairs = [pair for match in value for pair in _pairs(match)]
-    else:
-        raise ValueError(_STATE_SHAPE)  # noqa: TRY004 - a TypeError would escape pydantic
-    words: dict[str, Any] = {}
-    for word, severity in pairs:
-        if isinstance(word, bool):
-            raise ValueError(  # noqa: TRY004 - a TypeError would escape pydantic
-                'YAML reads on, off, yes and no as true or false: write the state in quotes, "off"'
-            )
-        if word in words:
-            raise ValueError(f"the state {word!r} is given two severities")
-        words[word] = severity
-    return words
-
-
-def _pairs(match: Any) -> list[tuple[Any, Any]]:
-    if not isinstance(match, Mapping) or set(match) != {"in", "severity"} or not isinstance(match["in"], list):
-        raise ValueError(_STATE_SHAPE)
-    return [(word, match["severity"]) for word in match["in"]]
-
-
 class Rule(_Part):
     """One rule of a file.
 
@@ -200,7 +171,7 @@ class Rule(_Part):
     select: Select = Select()
     thresholds_set: str | None = None
     levels: Levels | None = None
-    state: Annotated[Mapping[str, Severity], BeforeValidator(_state_words)] | None = None
+    state: Annotated[Mapping[str, Severity], BeforeValidator(state_words)] | None = None
     keep: tuple[str, ...] = ()
     rate: Rate | None = None
     absent: Absent | None = None

@@ -46,6 +46,10 @@ class RateJudge(LevelJudge):
             return self.run(at) or None
         return super().sample(at, slope)
 
+    @property
+    def calm(self) -> bool:
+        return not self.ring and super().calm
+
     def save(self) -> JudgeRecord:
         record = super().save()
         record.ring = list(self.ring)

@@ -5,6 +5,7 @@ Arrays instead of objects: a snapshot is written with every alarm and once a min
 
 import msgspec
 
+from facility.alarms import AlarmEvent, AlarmEventKind, EndReason
 from facility.severity import Severity
 from rules.model import Side
 
@@ -56,12 +57,13 @@ class JudgeRecord(msgspec.Struct, array_like=True, kw_only=True, omit_defaults=T
 
 
 class PointRecord(msgspec.Struct, array_like=True, kw_only=True):
-    """The newest sample time of a judged point, of any quality."""
+    """The newest sample time of a judged point, of any quality; whether its device was expected to have it."""
 
     device: str
     metric: str
     subject: str
     last: int
+    expected: bool
 
 
 class Snapshot(msgspec.Struct, kw_only=True):
@@ -106,3 +108,24 @@ def rebase(record: JudgeRecord, *, down: int, now: int) -> None:
         record.seen = min(record.seen + max(down, 0), now) if counts_absence else min(record.seen, now)
     record.latches = [(name, on, None if since is None else min(since, now)) for name, on, since in record.latches]
     record.ring = [(when, value) for when, value in record.ring if when <= now]
+
+
+def ended(record: JudgeRecord, held: OccurrenceRecord, *, origin: str, at: int, reason: EndReason) -> AlarmEvent:
+    """The end of a remembered occurrence that no judge goes on with."""
+    return AlarmEvent(
+        occurrence=held.id,
+        revision=held.revision + 1,
+        kind=AlarmEventKind.ENDED,
+        origin=origin,
+        device=record.device,
+        rule=record.rule,
+        subject=record.subject,
+        metric=record.metric,
+        level=held.level,
+        severity=held.severity,
+        at=at,
+        value=record.value,
+        limit=held.limit,
+        reason=reason.value,
+        rule_revision=record.revision,
+    )

@@ -17,7 +17,7 @@ class StateJudge(Judge):
     clear.
     """
 
-    __slots__ = ("calm", "latch", "words")
+    __slots__ = ("clearing", "latch", "words")
     raise_reason = Reason.STATE_MATCHED
 
     def __init__(
@@ -26,12 +26,12 @@ class StateJudge(Judge):
     ) -> None:  # fmt: skip
         super().__init__(rule, origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id)
         self.words = dict(words)
-        self.calm = rule.calm_states
+        self.clearing = rule.calm_states
         self.latch = Latch(rule.for_, rule.clear_for)
 
     def sample(self, at: int, value: float | str) -> list[AlarmEvent] | None:
         latch = self.latch
-        if value in self.calm:
+        if value in self.clearing:
             if not latch.on and latch.since is None:
                 self.seen = at
                 self.value = value
@@ -44,7 +44,7 @@ class StateJudge(Judge):
         broken = self.seen is not None and at - self.seen > self.gap
         self.seen = at
         self.value = value
-        latch.feel(at, (value in self.calm) if latch.on else (value in self.words), broken)
+        latch.feel(at, (value in self.clearing) if latch.on else (value in self.words), broken)
         events += self._flip(at)
         if value in self.words:
             self.carried = False
@@ -55,6 +55,10 @@ class StateJudge(Judge):
         while self.due < before:
             events += self._flip(self.due)
         return events
+
+    @property
+    def calm(self) -> bool:
+        return not self.latch.on and self.latch.since is None and self.occurrence is None
 
     def _flip(self, at: int) -> list[AlarmEvent]:
         latch = self.latch
