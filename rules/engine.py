@@ -37,7 +37,7 @@ from rules.factory import make_judge
 from rules.facts import DeviceFacts, applies
 from rules.judges import NEVER, Judge
 from rules.model import RuleSet, Where
-from rules.records import SNAPSHOT_VERSION, JudgeRecord, PointRecord, Snapshot, decode, ended, rebase
+from rules.records import SNAPSHOT_VERSION, JudgeRecord, PointRecord, Snapshot, decode, ended, rebase, shift
 
 # A device whose subjects grow without end (a walk gone wrong) must not grow the engine with it.
 MAX_EXTRA_POINTS = 1000
@@ -266,6 +266,19 @@ class Engine:
         self._build(rules, devices)
         self._lost = {device for device in self._lost if device in self._facts}
         return self._adopt(records, points, at=now_ms)
+
+    def clock_stepped(self, step_ms: int) -> None:
+        """The clock that stamps readings was set by `step_ms`: everything remembered moves with it.
+
+        Without this a clock set back would make every sample late until it has caught up, and one set forward would
+        make every point absent at once.
+        """
+        points, records = self._point_records(), self._records()
+        shift(records, points, step_ms)
+        self._now += step_ms
+        self._advanced += step_ms
+        self._build(self._rules, tuple(self._facts.values()))
+        self._adopt(records, points, at=self._now)
 
     def _point_records(self) -> list[PointRecord]:
         return [

@@ -110,6 +110,16 @@ def rebase(record: JudgeRecord, *, down: int, now: int) -> None:
     record.ring = [(when, value) for when, value in record.ring if when <= now]
 
 
+def shift(records: list[JudgeRecord], points: list[PointRecord], step_ms: int) -> None:
+    """Move every remembered time by a step of the clock."""
+    for point in points:
+        point.last += step_ms
+    for record in records:
+        record.seen = None if record.seen is None else record.seen + step_ms
+        record.latches = [(name, on, None if since is None else since + step_ms) for name, on, since in record.latches]
+        record.ring = [(at + step_ms, value) for at, value in record.ring]
+
+
 def ended(record: JudgeRecord, held: OccurrenceRecord, *, origin: str, at: int, reason: EndReason) -> AlarmEvent:
     """The end of a remembered occurrence that no judge goes on with."""
     return AlarmEvent(

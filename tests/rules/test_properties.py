@@ -1,6 +1,6 @@
 """What holds for any history: one occurrence per key, revisions without holes, restarts and ticks change nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -169,3 +169,18 @@ def test_a_reload_of_the_same_rules_changes_no_event(play: Play, data: st.DataOb
         found += take(touched, step)
         expected += take(straight, step)
     assert found == expected
+
+
+@many
+@given(plays(), st.data())
+def test_a_step_of_the_clock_moves_events_and_changes_none(play: Play, data: st.DataObject) -> None:
+    cut = data.draw(st.integers(0, len(play.steps)))
+    moved = data.draw(st.sampled_from([2_000, 3_600_000]))
+    straight, stepped = fresh(), fresh()
+    for step in play.steps[:cut]:
+        assert take(straight, step) == take(stepped, step)
+    stepped.clock_stepped(moved)
+    for step in (*play.steps[cut:], play.end + 100_000):
+        later = step + moved if isinstance(step, int) else replace(step, taken_at=step.taken_at + moved)
+        expected = [(event.rule, event.kind, event.level, event.at + moved) for event in take(straight, step)]
+        assert [(event.rule, event.kind, event.level, event.at) for event in take(stepped, later)] == expected

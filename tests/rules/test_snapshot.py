@@ -113,3 +113,14 @@ def test_a_snapshot_that_cannot_be_taken_up_says_why(snapshot: bytes, message: s
     with pytest.raises(SnapshotError, match=message):
         judged.restore(snapshot, now_ms=20_000)
     assert len(judged.active()) == 1
+
+
+@pytest.mark.parametrize("step", [-3600, 3600])
+def test_a_step_of_the_clock_neither_deafens_nor_marks_absent(step: int) -> None:
+    judged = engine([PENDING, ABSENT])
+    judged.samples([good(7200, 28), good(7230, 28)])
+    judged.clock_stepped(step * 1000)
+    assert judged.advance((7240 + step) * 1000) == []
+    (raised,) = judged.sample(good(7260 + step, 28))
+    assert (raised.rule, raised.at) == ("r", (7260 + step) * 1000)
+    assert judged.ignored == {}
