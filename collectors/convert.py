@@ -12,8 +12,9 @@ from collectors.decode import Decode, Extras, Refusal, decode_words, decoder, te
 from collectors.exchange import Cell, ModbusAnswer, ModbusNeeds, SnmpAnswer, SnmpNeeds, SnmpValue, Span, Table
 from collectors.subjects import Row, Subjects, row_of
 from facility.metrics import Metric
-from facility.profile import Condition, ModbusLimits, Place, Point, Profile, Protocol, Source
+from facility.profile import ModbusLimits, Point, Profile, Protocol
 from facility.reading import Quality, QualityReason, Reading
+from facility.sources import Condition, Place, Source
 from facility.states import UNKNOWN
 from facility.units import Unit
 

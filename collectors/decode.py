@@ -14,8 +14,8 @@ from fractions import Fraction
 
 from collectors.exchange import SnmpValue
 from facility.metrics import Metric
-from facility.profile import NumberType, Source
 from facility.reading import QualityReason
+from facility.sources import NumberType, Source
 from facility.states import UNKNOWN
 from facility.units import Unit, conversion
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from collectors.decode import text_of
 from collectors.exchange import SnmpAnswer, SnmpNeeds, SnmpValue
 from collectors.library import Library
-from facility.profile import Place, Probe, Profile, Protocol, Recognition
+from facility.profile import Probe, Profile, Protocol, Recognition
+from facility.sources import Place
 
 SYS_DESCR = "1.3.6.1.2.1.1.1.0"
 SYS_OBJECT_ID = "1.3.6.1.2.1.1.2.0"

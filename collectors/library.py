@@ -1,15 +1,18 @@
 """The profile library: every shipped profile and those of the site's own folders, validated as a whole."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Self
 
 from facility.config import ConfigErrors, ConfigProblem, Document, read_yaml, validate
-from facility.profile import Profile, extended
+from facility.profile import ID_PATTERN, Profile, extended
 
 _SUFFIX = ".yaml"
+_ID = re.compile(ID_PATTERN)
+_MISPLACED = "lies at no VENDOR/MODEL.yaml below the folder (a-z, 0-9 and - in names; dots in models)"
 
 
 class ProfileErrors(ConfigErrors):
@@ -21,7 +24,7 @@ class UnknownProfileError(LookupError):
 
     def __init__(self, wanted: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.4)
+        near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
         hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(names)}"
         super().__init__(f"unknown profile {wanted!r}; {hint}")
 
@@ -90,12 +93,15 @@ def _id_of(path: Path, folder: Path) -> str:
 
 
 def _read(path: Path, folder: Path) -> tuple[Profile, Document]:
-    document = read_yaml(path)
-    if isinstance(document.data, dict):
-        if "id" in document.data:
-            raise ProfileErrors([document.problem(("id",), "the id is the file's path; leave it out")])
-        document = Document(document.file, {"id": _id_of(path, folder), **document.data}, document.lines)
+    profile_id = _id_of(path, folder)
     try:
+        document = read_yaml(path)
+        if not _ID.fullmatch(profile_id):
+            raise ProfileErrors([ConfigProblem(str(path), 0, "", _MISPLACED)])
+        if isinstance(document.data, dict):
+            if "id" in document.data:
+                raise ProfileErrors([document.problem(("id",), "the id is the file's path; leave it out")])
+            document = Document(document.file, {"id": profile_id, **document.data}, document.lines)
         return validate(document, Profile), document
     except ConfigErrors as errors:
         raise ProfileErrors(errors.problems) from errors

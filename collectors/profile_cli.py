@@ -15,7 +15,8 @@ from collectors.library import Library, ProfileErrors, UnknownProfileError, read
 from collectors.replay import ReplayError, replay
 from collectors.walk import WalkError
 from facility.config import ConfigErrors
-from facility.profile import Place, Profile
+from facility.profile import Profile
+from facility.sources import Place
 from facility.units import symbol
 
 app = typer.Typer(no_args_is_help=True, help="Device profiles: list, show, validate, replay a walk.")

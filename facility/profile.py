@@ -9,69 +9,38 @@ import hashlib
 import re
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from facility.metrics import Metric, metric
+from facility.sources import Condition, Model, Oid, Place, Protocol, Regex, Source, listed
 from facility.states import StateSet
 from facility.units import Unit, quantity_of
 
-# Sub-identifiers are 32-bit and an object identifier has at most 128 of them (RFC 2578 section 3.5).
-_OID = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,9})){1,127}")
+__all__ = [
+    "ID_PATTERN",
+    "DeviceFacts",
+    "DeviceKind",
+    "Identify",
+    "Maturity",
+    "ModbusLimits",
+    "Point",
+    "Probe",
+    "Profile",
+    "Protocol",
+    "Recognition",
+    "Text",
+    "extended",
+]
+
+# The agent itself tells whether it reaches a device, as this metric without subject.
+COMMUNICATION = "device.communication"
 _SUBJECT = re.compile(
     r"([a-z][a-z0-9_-]*/)?(([A-Za-z0-9_.-]|\{(index|i[1-9]|name)\})+)(/([A-Za-z0-9_.-]|\{(index|i[1-9]|name)\})+)?"
 )
-
-
-def _numeric_oid(text: str) -> str:
-    if not _OID.fullmatch(text):
-        raise ValueError(
-            f"{text!r} is no numeric object identifier; write it like 1.3.6.1.2.1.33.1.2.4.0, no leading dot"
-        )
-    return text
-
-
-def _regex(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"{text!r} is no regular expression: {error}") from error
-    return text
-
-
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, dict) else value
-
-
-def _word(value: object) -> object:
-    """YAML 1.1 reads a bare `on` or `off` as a truth value; here they are state words."""
-    return ("on" if value else "off") if isinstance(value, bool) else value
-
-
-def _texts(value: object) -> object:
-    """Raw values are compared as text, so `1` and `"1"` in a profile mean the same."""
-    if isinstance(value, dict):
-        return {str(key): item for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [str(item) for item in value]
-    return value
-
-
-Oid = Annotated[str, AfterValidator(_numeric_oid)]
-Regex = Annotated[str, AfterValidator(_regex)]
-Word = Annotated[str, BeforeValidator(_word)]
-RawMap = Annotated[dict[str, Word], BeforeValidator(_texts)]
-RawValues = Annotated[tuple[str, ...], BeforeValidator(_texts)]
-Address = Annotated[int, Field(ge=0, le=65535)]
-Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9.-]*$")]
-
-
-class Protocol(StrEnum):
-    """What a device speaks."""
-
-    SNMP = "snmp"
-    MODBUS = "modbus"
+ID_PATTERN = r"^[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9.-]*$"
+Id = Annotated[str, Field(pattern=ID_PATTERN)]
 
 
 class Maturity(StrEnum):
@@ -94,197 +63,14 @@ class DeviceKind(StrEnum):
     METER = "meter"
 
 
-class NumberType(StrEnum):
-    """How register words make a number; `flag` is one bit of a coil or discrete input."""
-
-    U16 = "u16"
-    S16 = "s16"
-    U32 = "u32"
-    S32 = "s32"
-    U64 = "u64"
-    S64 = "s64"
-    F32 = "f32"
-    F64 = "f64"
-    FLAG = "flag"
-
-    @property
-    def words(self) -> int:
-        """How many consecutive registers hold the number."""
-        return 1 if self is NumberType.FLAG else int(self.value[1:]) // 16
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Text(_Model):
+class Text(Model):
     """A text for people in both languages."""
 
     en: str = Field(min_length=1)
     zh: str = Field(min_length=1)
 
 
-class Place(_Model):
-    """Where something is read: exactly one of an SNMP instance, an SNMP column, or a cell of one Modbus table.
-
-    index picks the sub-identifiers of the row a column is looked up by, counted from 1 (`[1]` for a table indexed by
-    the first part of this row's index); all of them where it is left out.
-    """
-
-    oid: Oid | None = None
-    column: Oid | None = None
-    holding: Address | None = None
-    input: Address | None = None
-    coil: Address | None = None
-    discrete: Address | None = None
-    index: tuple[Annotated[int, Field(ge=1, le=9)], ...] = ()
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        given = [name for name in _PLACES if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"say exactly one of {', '.join(_PLACES)}; given: {', '.join(given) or 'none'}")
-        if self.index and self.column is None:
-            raise ValueError("index is for column only")
-        return self
-
-    @property
-    def protocol(self) -> Protocol:
-        return Protocol.MODBUS if self.oid is None and self.column is None else Protocol.SNMP
-
-    @property
-    def cell(self) -> tuple[Literal["holding", "input", "coil", "discrete"], int]:
-        """The Modbus table and zero-based address; ValueError for an SNMP place."""
-        for name in _TABLES:
-            address = getattr(self, name)
-            if address is not None:
-                return name, address
-        raise ValueError("an SNMP place has no Modbus cell")
-
-
-_TABLES: tuple[Literal["holding", "input", "coil", "discrete"], ...] = ("holding", "input", "coil", "discrete")
-_PLACES = ("oid", "column", *_TABLES)
-
-
-class UnitFrom(Place):
-    """The unit stands in another object: its raw value to unit."""
-
-    map: Annotated[dict[str, Unit], BeforeValidator(_texts)] = Field(min_length=1)
-
-
-class ScaleFrom(Place):
-    """The scale stands in another object: its raw value to factor, or the number of decimals itself."""
-
-    map: Annotated[dict[str, float], BeforeValidator(_texts)] = Field(default_factory=dict)
-    decimals: bool = False
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if bool(self.map) == self.decimals:
-            raise ValueError("say either map or decimals: true")
-        return self
-
-
-class Condition(Place):
-    """True when the object holds one of `in`, none of `not_in`, or is there at all (`present`).
-
-    An object the device does not have makes `in` false and `not_in` true.
-    """
-
-    one_of: RawValues = Field(default=(), alias="in")
-    not_in: RawValues = ()
-    present: bool | None = None
-
-    @model_validator(mode="after")
-    def _one_test(self) -> Self:
-        if sum((bool(self.one_of), bool(self.not_in), self.present is not None)) != 1:
-            raise ValueError("say exactly one of in, not_in, present")
-        return self
-
-
-class NotAvailable(_Model):
-    """Raw values that mean "not available" only while another object holds certain values."""
-
-    raw: RawValues = Field(min_length=1)
-    when: Condition
-
-
-class Source(Place):
-    """One place a point is read from, and how its raw value becomes a value.
-
-    Order of the steps: absent and sentinels (raw) -> pattern, date, flags, bits, contains or states -> scale, binary
-    scale, scale_from -> offset -> unit or unit_from -> the register's base unit.
-    sentinels: raw values that mean "not available": a bad reading. absent: raw values that mean "this unit has no
-    such sensor": no reading at all. doubtful: believed only when no later source has anything better.
-    bits: bit number to state of an integer, first set bit wins, else `otherwise`; flags: the same for characters
-    counted from 1 of a text of `0` and `1`; contains: the same for values found anywhere in a column (an object
-    identifier stands for all below it), in rows where `where` holds.
-    """
-
-    type: NumberType = NumberType.U16
-    word_order: Literal["big", "little"] = "big"  # which word comes first: the high one or the low one
-    byte_order: Literal["big", "little"] = "big"  # within a word
-    scale: float = 1.0
-    binary_scale: int = Field(default=0, ge=0, le=31)  # divide by 2 to this power
-    scale_from: ScaleFrom | None = None
-    offset: float = 0.0  # in the source's unit, after scaling
-    unit: Unit | None = None
-    unit_from: UnitFrom | None = None
-    sentinels: RawValues = ()
-    sentinel_when: NotAvailable | None = None
-    absent: RawValues = ()
-    doubtful: RawValues = ()
-    pattern: Regex | None = None  # its first group is the number
-    date: tuple[str, ...] = ()  # strptime formats, tried in order; the value is seconds since 1970 UTC
-    states: RawMap = Field(default_factory=dict)
-    bits: dict[Annotated[int, Field(ge=0, le=63)], Word] = Field(default_factory=dict)
-    flags: dict[Annotated[int, Field(ge=1, le=64)], Word] = Field(default_factory=dict)
-    contains: RawMap = Field(default_factory=dict)
-    where: Condition | None = None
-    otherwise: Word | None = None
-
-    @model_validator(mode="after")
-    def _coherent(self) -> Self:
-        state_ways = [name for name in ("states", "bits", "flags", "contains") if getattr(self, name)]
-        if len(state_ways) > 1:
-            raise ValueError(f"say one of {', '.join(state_ways)}, not several")
-        if state_ways and state_ways[0] != "states" and self.otherwise is None:
-            raise ValueError(f"{state_ways[0]} needs `otherwise`: the state when none of them is set")
-        if self.otherwise is not None and state_ways in ([], ["states"]):
-            raise ValueError("otherwise belongs to bits, flags or contains; an unlisted state is `unknown` by itself")
-        if self.contains and self.column is None:
-            raise ValueError("contains looks through a column")
-        if self.where is not None and not self.contains:
-            raise ValueError("where belongs to contains")
-        if self.unit is not None and self.unit_from is not None:
-            raise ValueError("say unit or unit_from, not both")
-        if self.pattern is not None and re.compile(self.pattern).groups < 1:
-            raise ValueError("pattern needs a group around the number")
-        if self.scale == 0:
-            raise ValueError("a scale of 0 makes every value 0")
-        if (self.coil is not None or self.discrete is not None) and self.type is not NumberType.FLAG:
-            raise ValueError("a coil or discrete input is of `type: flag`")
-        return self
-
-    @property
-    def state_words(self) -> frozenset[str]:
-        words = {*self.states.values(), *self.bits.values(), *self.flags.values(), *self.contains.values()}
-        return frozenset(words | ({self.otherwise} if self.otherwise is not None else set()))
-
-    def places(self) -> Iterator[Place]:
-        """Every place read for this source, itself first."""
-        yield self
-        if self.scale_from is not None:
-            yield self.scale_from
-        if self.unit_from is not None:
-            yield self.unit_from
-        if self.sentinel_when is not None:
-            yield self.sentinel_when.when
-        if self.where is not None:
-            yield self.where
-
-
-class Point(_Model):
+class Point(Model):
     """One canonical metric of the device (one for each row where it is read from a column).
 
     subject: "" or a template: `phase/L{i1}`, `probe/{index}`, `outlet/{name}`; i1..i9 are single sub-identifiers,
@@ -294,8 +80,8 @@ class Point(_Model):
 
     metric: str
     subject: str = ""
-    sources: Annotated[tuple[Source, ...], BeforeValidator(_listed)] = Field(alias="from", min_length=1)
-    when: Annotated[tuple[Condition, ...], BeforeValidator(_listed)] = ()
+    sources: Annotated[tuple[Source, ...], BeforeValidator(listed)] = Field(alias="from")
+    when: Annotated[tuple[Condition, ...], BeforeValidator(listed)] = ()
     rows: Place | None = None  # how many rows are real: some cards fill the rest with zeros; rows are numbered by i1
     name: Place | None = None  # the label of the row as the device says it
     label: Text | None = None
@@ -328,10 +114,16 @@ class Point(_Model):
             entry = self.entry
         except KeyError as error:
             raise ValueError(str(error)) from error
+        if not self.sources:
+            raise ValueError("from is empty: say where the point is read")
         for source in self.sources:
             _check_values(source, entry)
         if len({source.column is not None and not source.contains for source in self.sources}) > 1:
             raise ValueError("all sources of a point are columns, or none is")
+        if self.metric == COMMUNICATION and not self.subject:
+            raise ValueError(
+                f"{COMMUNICATION} is the agent's own word of the device; say a subject, e.g. ups behind its card"
+            )
         if self.subject and not _SUBJECT.fullmatch(self.subject):
             raise ValueError(f"subject {self.subject!r}: write kind/text with {{index}}, {{i1}}..{{i9}} or {{name}}")
         if "{" in self.subject and not self.is_table:
@@ -389,12 +181,12 @@ class Probe(Condition):
         return self
 
 
-class Recognition(_Model):
+class Recognition(Model):
     """One way to recognise the family: everything said must hold."""
 
     sys_object_id: Oid | None = None  # itself or a prefix of the device's
     sys_descr: Regex | None = None
-    probes: Annotated[tuple[Probe, ...], BeforeValidator(_listed)] = ()
+    probes: Annotated[tuple[Probe, ...], BeforeValidator(listed)] = ()
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -403,25 +195,25 @@ class Recognition(_Model):
         return self
 
 
-class DeviceFacts(_Model):
+class DeviceFacts(Model):
     """Where the name plate is read: the first object with a text wins. A column gives its first row."""
 
-    vendor: Annotated[tuple[Place, ...], BeforeValidator(_listed)] = ()
-    model: Annotated[tuple[Place, ...], BeforeValidator(_listed)] = ()
-    serial: Annotated[tuple[Place, ...], BeforeValidator(_listed)] = ()
-    firmware: Annotated[tuple[Place, ...], BeforeValidator(_listed)] = ()
-    name: Annotated[tuple[Place, ...], BeforeValidator(_listed)] = ()
+    vendor: Annotated[tuple[Place, ...], BeforeValidator(listed)] = ()
+    model: Annotated[tuple[Place, ...], BeforeValidator(listed)] = ()
+    serial: Annotated[tuple[Place, ...], BeforeValidator(listed)] = ()
+    firmware: Annotated[tuple[Place, ...], BeforeValidator(listed)] = ()
+    name: Annotated[tuple[Place, ...], BeforeValidator(listed)] = ()
 
 
-class Identify(_Model):
+class Identify(Model):
     """How the family is recognised. generic: a standard many vendors speak, used only where nothing else fits."""
 
-    any_of: Annotated[tuple[Recognition, ...], BeforeValidator(_listed)] = Field(default=(), alias="any")
+    any_of: Annotated[tuple[Recognition, ...], BeforeValidator(listed)] = Field(default=(), alias="any")
     generic: bool = False
     device: DeviceFacts = DeviceFacts()
 
 
-class ModbusLimits(_Model):
+class ModbusLimits(Model):
     """What the device stands. Never over 125 registers a request (Modbus Application Protocol 1.1b3 section 6.3)."""
 
     gap: int = Field(default=8, ge=0, le=124)
@@ -429,7 +221,7 @@ class ModbusLimits(_Model):
     pause_ms: int = Field(default=0, ge=0, le=5000)
 
 
-class Profile(_Model):
+class Profile(Model):
     """One family of devices. `id` is the file's path below the profiles folder: `vendor/model`.
 
     extends: another profile of the same protocol whose points this one takes over; a point of the same metric and

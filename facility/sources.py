@@ -1,0 +1,248 @@
+"""Where a profile reads from and how a raw value becomes a value: the closed list of conversions.
+
+Every place is an SNMP object, an SNMP column or a Modbus cell; every conversion is named here and nowhere else.
+"""
+
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from facility.units import Unit
+
+# Sub-identifiers are 32-bit and an object identifier has at most 128 of them (RFC 2578 section 3.5).
+_OID = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,9})){1,127}")
+
+
+def _numeric_oid(text: str) -> str:
+    if not _OID.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is no numeric object identifier; write it like 1.3.6.1.2.1.33.1.2.4.0, no leading dot"
+        )
+    return text
+
+
+def regex(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{text!r} is no regular expression: {error}") from error
+    return text
+
+
+def listed(value: object) -> object:
+    return [value] if isinstance(value, dict) else value
+
+
+def _word(value: object) -> object:
+    """YAML 1.1 reads a bare `on` or `off` as a truth value; here they are state words."""
+    return ("on" if value else "off") if isinstance(value, bool) else value
+
+
+def _texts(value: object) -> object:
+    """Raw values are compared as text, so `1` and `"1"` in a profile mean the same."""
+    if isinstance(value, dict):
+        return {str(key): item for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [str(item) for item in value]
+    return value
+
+
+Oid = Annotated[str, AfterValidator(_numeric_oid)]
+Regex = Annotated[str, AfterValidator(regex)]
+Word = Annotated[str, BeforeValidator(_word)]
+RawMap = Annotated[dict[str, Word], BeforeValidator(_texts)]
+RawValues = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Address = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Protocol(StrEnum):
+    """What a device speaks."""
+
+    SNMP = "snmp"
+    MODBUS = "modbus"
+
+
+class NumberType(StrEnum):
+    """How register words make a number; `flag` is one bit of a coil or discrete input."""
+
+    U16 = "u16"
+    S16 = "s16"
+    U32 = "u32"
+    S32 = "s32"
+    U64 = "u64"
+    S64 = "s64"
+    F32 = "f32"
+    F64 = "f64"
+    FLAG = "flag"
+
+    @property
+    def words(self) -> int:
+        """How many consecutive registers hold the number."""
+        return 1 if self is NumberType.FLAG else int(self.value[1:]) // 16
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Place(Model):
+    """Where something is read: exactly one of an SNMP instance, an SNMP column, or a cell of one Modbus table.
+
+    index picks the sub-identifiers of the row a column is looked up by, counted from 1 (`[1]` for a table indexed by
+    the first part of this row's index); all of them where it is left out.
+    """
+
+    oid: Oid | None = None
+    column: Oid | None = None
+    holding: Address | None = None
+    input: Address | None = None
+    coil: Address | None = None
+    discrete: Address | None = None
+    index: tuple[Annotated[int, Field(ge=1, le=9)], ...] = ()
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        given = [name for name in _PLACES if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"say exactly one of {', '.join(_PLACES)}; given: {', '.join(given) or 'none'}")
+        if self.index and self.column is None:
+            raise ValueError("index is for column only")
+        return self
+
+    @property
+    def protocol(self) -> Protocol:
+        return Protocol.MODBUS if self.oid is None and self.column is None else Protocol.SNMP
+
+    @property
+    def cell(self) -> tuple[Literal["holding", "input", "coil", "discrete"], int]:
+        """The Modbus table and zero-based address; ValueError for an SNMP place."""
+        for name in _TABLES:
+            address = getattr(self, name)
+            if address is not None:
+                return name, address
+        raise ValueError("an SNMP place has no Modbus cell")
+
+
+_TABLES: tuple[Literal["holding", "input", "coil", "discrete"], ...] = ("holding", "input", "coil", "discrete")
+_PLACES = ("oid", "column", *_TABLES)
+
+
+class UnitFrom(Place):
+    """The unit stands in another object: its raw value to unit."""
+
+    map: Annotated[dict[str, Unit], BeforeValidator(_texts)] = Field(min_length=1)
+
+
+class ScaleFrom(Place):
+    """The scale stands in another object: its raw value to factor, or the number of decimals itself."""
+
+    map: Annotated[dict[str, float], BeforeValidator(_texts)] = Field(default_factory=dict)
+    decimals: bool = False
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if bool(self.map) == self.decimals:
+            raise ValueError("say either map or decimals: true")
+        return self
+
+
+class Condition(Place):
+    """True when the object holds one of `in`, none of `not_in`, or is there at all (`present`).
+
+    An object the device does not have makes `in` false and `not_in` true.
+    """
+
+    one_of: RawValues = Field(default=(), alias="in")
+    not_in: RawValues = ()
+    present: bool | None = None
+
+    @model_validator(mode="after")
+    def _one_test(self) -> Self:
+        if sum((bool(self.one_of), bool(self.not_in), self.present is not None)) != 1:
+            raise ValueError("say exactly one of in, not_in, present")
+        return self
+
+
+class NotAvailable(Model):
+    """Raw values that mean "not available" only while another object holds certain values."""
+
+    raw: RawValues = Field(min_length=1)
+    when: Condition
+
+
+class Source(Place):
+    """One place a point is read from, and how its raw value becomes a value.
+
+    Order of the steps: absent and sentinels (raw) -> pattern, date, flags, bits, contains or states -> scale, binary
+    scale, scale_from -> offset -> unit or unit_from -> the register's base unit.
+    sentinels: raw values that mean "not available": a bad reading. absent: raw values that mean "this unit has no
+    such sensor": no reading at all. doubtful: believed only when no later source has anything better.
+    bits: bit number to state of an integer, first set bit wins, else `otherwise`; flags: the same for characters
+    counted from 1 of a text of `0` and `1`; contains: the same for values found anywhere in a column (an object
+    identifier stands for all below it), in rows where `where` holds.
+    """
+
+    type: NumberType = NumberType.U16
+    word_order: Literal["big", "little"] = "big"  # which word comes first: the high one or the low one
+    byte_order: Literal["big", "little"] = "big"  # within a word
+    scale: float = 1.0
+    binary_scale: int = Field(default=0, ge=0, le=31)  # divide by 2 to this power
+    scale_from: ScaleFrom | None = None
+    offset: float = 0.0  # in the source's unit, after scaling
+    unit: Unit | None = None
+    unit_from: UnitFrom | None = None
+    sentinels: RawValues = ()
+    sentinel_when: NotAvailable | None = None
+    absent: RawValues = ()
+    doubtful: RawValues = ()
+    pattern: Regex | None = None  # its first group is the number
+    date: tuple[str, ...] = ()  # strptime formats, tried in order; the value is seconds since 1970 UTC
+    states: RawMap = Field(default_factory=dict)
+    bits: dict[Annotated[int, Field(ge=0, le=63)], Word] = Field(default_factory=dict)
+    flags: dict[Annotated[int, Field(ge=1, le=64)], Word] = Field(default_factory=dict)
+    contains: RawMap = Field(default_factory=dict)
+    where: Condition | None = None
+    otherwise: Word | None = None
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        state_ways = [name for name in ("states", "bits", "flags", "contains") if getattr(self, name)]
+        if len(state_ways) > 1:
+            raise ValueError(f"say one of {', '.join(state_ways)}, not several")
+        if state_ways and state_ways[0] != "states" and self.otherwise is None:
+            raise ValueError(f"{state_ways[0]} needs `otherwise`: the state when none of them is set")
+        if self.otherwise is not None and state_ways in ([], ["states"]):
+            raise ValueError("otherwise belongs to bits, flags or contains; an unlisted state is `unknown` by itself")
+        if self.contains and self.column is None:
+            raise ValueError("contains looks through a column")
+        if self.where is not None and not self.contains:
+            raise ValueError("where belongs to contains")
+        if self.unit is not None and self.unit_from is not None:
+            raise ValueError("say unit or unit_from, not both")
+        if self.pattern is not None and re.compile(self.pattern).groups < 1:
+            raise ValueError("pattern needs a group around the number")
+        if self.scale == 0:
+            raise ValueError("a scale of 0 makes every value 0")
+        if (self.coil is not None or self.discrete is not None) and self.type is not NumberType.FLAG:
+            raise ValueError("a coil or discrete input is of `type: flag`")
+        return self
+
+    @property
+    def state_words(self) -> frozenset[str]:
+        words = {*self.states.values(), *self.bits.values(), *self.flags.values(), *self.contains.values()}
+        return frozenset(words | ({self.otherwise} if self.otherwise is not None else set()))
+
+    def places(self) -> Iterator[Place]:
+        """Every place read for this source, itself first."""
+        yield self
+        if self.scale_from is not None:
+            yield self.scale_from
+        if self.unit_from is not None:
+            yield self.unit_from
+        if self.sentinel_when is not None:
+            yield self.sentinel_when.when
+        if self.where is not None:
+            yield self.where

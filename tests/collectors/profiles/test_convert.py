@@ -1,0 +1,233 @@
+"""What the converter does with answers that are partial, odd, too fast or out of order."""
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collectors.convert import Converter
+from collectors.decode import affine, apply, decode_words
+from collectors.exchange import ModbusAnswer, ModbusNeeds, SnmpAnswer, SnmpNeeds, SnmpValue, Span, Table
+from facility.profile import Profile
+from facility.reading import Quality, QualityReason, Reading
+from facility.sources import Source
+from facility.units import Unit, conversion
+
+OID = "1.3.6.1.4.1.99999."
+NO, LATE = QualityReason.NO_SUCH_OBJECT, QualityReason.TIMEOUT
+
+
+def _profile(*points: dict[str, Any], protocol: str = "snmp", **more: Any) -> Profile:
+    return Profile.model_validate(
+        {
+            "id": "acme/m1",
+            "title": {"en": "Acme", "zh": "Acme"},
+            "vendor": "Acme",
+            "model": "M1",
+            "kind": "environment",
+            "protocol": protocol,
+            "maturity": "documented",
+            "provenance": "made for a test",
+            "points": list(points),
+            **more,
+        }
+    )
+
+
+TEMPERATURE = {"metric": "room.temperature", "from": {"oid": OID + "1.0", "unit": "Cel", "scale": 0.1}}
+TABLE = {"metric": "room.temperature", "subject": "probe/{index}", "from": {"column": OID + "2.1", "unit": "Cel"}}
+
+
+def _read(
+    converter: Converter,
+    values: dict[str, SnmpValue],
+    at: int = 1000,
+    *,
+    failed: dict[str, QualityReason] | None = None,
+) -> list[Reading]:
+    return converter.convert(
+        SnmpAnswer(values=values, failed={OID + key: why for key, why in (failed or {}).items()}), taken_at=at
+    )
+
+
+def _only(readings: list[Reading]) -> Reading:
+    assert len(readings) == 1
+    return readings[0]
+
+
+def test_an_object_that_never_was_there_is_silent_and_one_that_was_is_reported() -> None:
+    converter = Converter(_profile(TEMPERATURE), device="d")
+    assert _read(converter, {}, failed={"1.0": NO}) == []
+    assert converter.points() == []
+    assert _only(_read(converter, {OID + "1.0": 214})).value == 21.4
+    assert [info.metric for info in converter.points()] == ["room.temperature"]
+    lost = _only(_read(converter, {}, 2000, failed={"1.0": LATE}))
+    assert (lost.value, lost.quality, lost.reason) == (None, Quality.BAD, LATE)
+    gone = _only(_read(converter, {}, 3000, failed={"1.0": NO}))
+    assert gone.reason is NO
+
+
+def test_rows_of_a_failed_walk_are_bad_and_rows_that_left_are_not() -> None:
+    converter = Converter(_profile(TABLE), device="d")
+    assert len(_read(converter, {OID + "2.1.1": 20, OID + "2.1.2": 21})) == 2
+    failed = _read(converter, {}, 2000, failed={"2.1": LATE})
+    assert {(r.subject, r.reason) for r in failed} == {("probe/1", LATE), ("probe/2", LATE)}
+    assert [r.subject for r in _read(converter, {OID + "2.1.2": 21}, 3000)] == ["probe/2"]
+
+
+def test_a_condition_that_was_not_answered_does_not_hide_a_known_point() -> None:
+    point = TEMPERATURE | {"when": {"oid": OID + "3.0", "in": [1]}}
+    converter = Converter(_profile(point), device="d")
+    assert _read(converter, {OID + "1.0": 214, OID + "3.0": 2}) == []
+    assert _only(_read(converter, {OID + "1.0": 214, OID + "3.0": 1}, 2000)).good
+    assert _only(_read(converter, {OID + "1.0": 214}, 3000, failed={"3.0": LATE})).reason is LATE
+    assert _read(converter, {OID + "1.0": 214}, 4000, failed={"3.0": NO}) == []
+
+
+def test_a_value_faster_than_the_quantity_is_refused_until_time_allows_it() -> None:
+    converter = Converter(_profile(TEMPERATURE | {"slew": 0.5}), device="d")
+    assert _only(_read(converter, {OID + "1.0": 200}, 0)).value == 20.0
+    jump = _only(_read(converter, {OID + "1.0": 400}, 10_000))
+    assert (jump.value, jump.reason, jump.raw) == (None, QualityReason.SLEW, "400")
+    assert _only(_read(converter, {OID + "1.0": 400}, 39_000)).reason is QualityReason.SLEW
+    assert _only(_read(converter, {OID + "1.0": 400}, 41_000)).value == 40.0
+
+
+@pytest.mark.parametrize(("raw", "reason"), [(1200, QualityReason.OUT_OF_RANGE), (b"warm", QualityReason.BAD_TYPE)])
+def test_the_impossible_is_no_number(raw: SnmpValue, reason: QualityReason) -> None:
+    reading = _only(_read(Converter(_profile(TEMPERATURE), device="d"), {OID + "1.0": raw}))
+    assert (reading.value, reading.quality, reading.reason) == (None, Quality.BAD, reason)
+    assert reading.raw == (raw.decode() if isinstance(raw, bytes) else str(raw))
+
+
+def test_a_profiles_own_range_replaces_the_registers() -> None:
+    converter = Converter(_profile(TEMPERATURE | {"range": [0, 200]}), device="d")
+    assert _only(_read(converter, {OID + "1.0": 1200})).value == 120.0
+
+
+def test_not_a_number_is_no_number() -> None:
+    converter = Converter(_profile({"metric": "room.temperature", "from": {"holding": 0, "type": "f32", "unit": "Cel"}},
+                                   protocol="modbus"), device="d")  # fmt: skip
+    answer = ModbusAnswer(values={(Table.HOLDING, 0): 0x7FC0, (Table.HOLDING, 1): 0})
+    assert _only(converter.convert(answer, taken_at=1)).reason is QualityReason.BAD_TYPE
+
+
+def test_taken_at_grows_even_when_the_clock_does_not() -> None:
+    converter = Converter(_profile(TEMPERATURE), device="d")
+    stamps = [_only(_read(converter, {OID + "1.0": 214}, at)).taken_at for at in (5000, 5000, 4000, 6000)]
+    assert stamps == [5000, 5001, 5002, 6000]
+
+
+def test_the_first_good_source_wins_and_a_doubtful_one_waits_for_a_better() -> None:
+    point = {"metric": "ups.output.current", "from": [
+        {"oid": OID + "1.0", "unit": "A", "scale": 0.1, "absent": [-1], "doubtful": [0]},
+        {"oid": OID + "2.0", "unit": "A", "doubtful": [0]},
+    ]}  # fmt: skip
+    converter = Converter(_profile(point), device="d")
+
+    def seen(first: int, second: int | None) -> tuple[object, str]:
+        values: dict[str, SnmpValue] = {OID + "1.0": first}
+        if second is not None:
+            values[OID + "2.0"] = second
+        sourced = converter.convert_sourced(SnmpAnswer(values=values), taken_at=1)
+        return sourced[0].reading.value, sourced[0].source
+
+    assert seen(34, 3) == (3.4, OID + "1.0")
+    assert seen(0, 3) == (3.0, OID + "2.0")
+    assert seen(-1, 3) == (3.0, OID + "2.0")
+    assert seen(0, 0) == (0.0, OID + "1.0")
+    assert seen(0, None) == (0.0, OID + "1.0")
+
+
+def test_an_unknown_state_is_unknown_and_uncertain_and_keeps_what_was_said() -> None:
+    point = {"metric": "leak.state", "from": {"oid": OID + "1.0", "states": {0: "dry", 1: "leak"}}}
+    reading = _only(_read(Converter(_profile(point), device="d"), {OID + "1.0": 7}))
+    assert (reading.value, reading.quality) == ("unknown", Quality.UNCERTAIN)
+    assert (reading.reason, reading.raw) == (QualityReason.UNKNOWN_STATE, "7")
+
+
+def test_unit_and_scale_may_stand_in_the_device() -> None:
+    point = {
+        "metric": "room.pressure.differential",
+        "from": {
+            "holding": 4,
+            "type": "s16",
+            "unit_from": {"holding": 2, "map": {1: "kPa", 2: "Pa"}},
+            "scale_from": {"holding": 3, "decimals": True},
+        },
+    }
+    converter = Converter(_profile(point, protocol="modbus"), device="d")
+
+    def seen(unit: int, decimals: int, value: int) -> Reading:
+        cells = {(Table.HOLDING, 2): unit, (Table.HOLDING, 3): decimals, (Table.HOLDING, 4): value}
+        return _only(converter.convert(ModbusAnswer(values=cells), taken_at=1))
+
+    assert seen(2, 1, 123).value == 12.3
+    assert seen(1, 3, 0xFFF6).value == -10.0
+    assert seen(9, 1, 123).reason is QualityReason.UNKNOWN_STATE
+
+
+def test_binary_scale_and_offset_and_pattern() -> None:
+    points = (
+        {"metric": "room.temperature", "from": {"oid": OID + "1.0", "unit": "Cel", "binary_scale": 7, "offset": -10}},
+        {"metric": "room.humidity", "from": {"oid": OID + "2.0", "unit": "%", "pattern": r"([0-9.]+) ?%"}},
+    )
+    readings = _read(Converter(_profile(*points), device="d"), {OID + "1.0": 3201, OID + "2.0": b"RH 45.5 %"})
+    assert [reading.value for reading in readings] == [3201 / 128 - 10, 45.5]
+
+
+def test_names_of_rows_become_subjects_and_labels() -> None:
+    point = TABLE | {"subject": "probe/{name}", "name": {"column": OID + "2.2"}}
+    converter = Converter(_profile(point), device="d")
+    values: dict[str, SnmpValue] = {OID + "2.1.5": 20, OID + "2.2.5": "冷 Aisle A/1".encode(), OID + "2.1.6": 21}
+    assert [reading.subject for reading in _read(converter, values)] == ["probe/Aisle-A-1", "probe/6"]
+    assert converter.points()[0].zh == "温度：冷 Aisle A/1"
+
+
+def test_modbus_points_are_known_and_asked_for_before_the_first_answer() -> None:
+    points = (
+        {"metric": "room.temperature", "from": {"input": 1, "type": "s16", "unit": "Cel", "scale": 0.1}},
+        {"metric": "air.pressure.barometric", "from": {"holding": 8, "type": "f32", "unit": "hPa"}},
+    )
+    profile = _profile(*points, protocol="modbus", modbus={"gap": 3, "max_block": 20, "pause_ms": 7})
+    converter = Converter(profile, device="d", address_offset=-1)
+    assert converter.needs() == ModbusNeeds(
+        spans=(Span(Table.INPUT, 0), Span(Table.HOLDING, 7, 2)), gap=3, max_block=20, pause_ms=7
+    )
+    assert [info.metric for info in converter.points()] == ["room.temperature", "air.pressure.barometric"]
+    answer = ModbusAnswer(values={(Table.INPUT, 0): 214}, failed={(Table.HOLDING, 7): QualityReason.EXCEPTION})
+    first, second = converter.convert(answer, taken_at=1)
+    assert first.value == 21.4
+    assert (second.value, second.reason) == (None, QualityReason.EXCEPTION)
+
+
+def test_an_answer_of_the_other_protocol_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(TypeError, match="speaks snmp"):
+        Converter(_profile(TEMPERATURE), device="d").convert(ModbusAnswer(), taken_at=1)
+
+
+def test_needs_name_each_object_once() -> None:
+    point = TEMPERATURE | {"when": {"oid": OID + "1.0", "present": True}}
+    needs = Converter(_profile(point, TABLE), device="d").needs()
+    assert needs == SnmpNeeds(gets=(OID + "1.0",), walks=(OID + "2.1",))
+
+
+@given(st.integers(-(2**31), 2**31 - 1), st.sampled_from(["0.1", "0.01", "0.001", "10", "1"]))
+def test_scaling_is_the_nearest_float_of_the_true_quotient(raw: int, scale: str) -> None:
+    source = Source.model_validate({"oid": OID + "1.0", "scale": float(scale), "unit": "[degF]"})
+    factor, offset = conversion(Unit.FAHRENHEIT, Unit.CELSIUS)
+    assert apply(raw, affine(source, Unit.CELSIUS, Unit.FAHRENHEIT)) == float(raw * Fraction(scale) * factor + offset)
+
+
+@given(st.integers(-(2**31), 2**31 - 1), st.sampled_from(["big", "little"]), st.sampled_from(["big", "little"]))
+def test_words_and_bytes_in_any_order_make_the_same_number(value: int, words: str, octets: str) -> None:
+    raw = (value & 0xFFFFFFFF).to_bytes(4, "big")
+    pair = [int.from_bytes(raw[:2], "big"), int.from_bytes(raw[2:], "big")]
+    if octets == "little":
+        pair = [(word & 0xFF) << 8 | word >> 8 for word in pair]
+    if words == "little":
+        pair.reverse()
+    source = Source.model_validate({"holding": 0, "type": "s32", "word_order": words, "byte_order": octets})
+    assert decode_words(pair, source) == value

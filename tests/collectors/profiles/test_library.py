@@ -1,0 +1,122 @@
+"""The library: bad profiles answer back, a site's folder adds and replaces, inheritance is resolved."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from collectors.library import Library, ProfileErrors, UnknownProfileError, read_file
+from facility.profile import Profile, Protocol, extended
+from tests.collectors.profiles.examples import DATA
+
+LIBRARY = Library.load()
+BAD = sorted((DATA / "profiles" / "bad" / "acme").glob("*.yaml"))
+
+GOOD = """\
+title: {en: "Acme meter", zh: "Acme 表"}
+vendor: Acme
+model: M1
+kind: environment
+protocol: snmp
+maturity: documented
+provenance: Acme manual, page 3.
+points:
+  - metric: room.temperature
+    from: {oid: 1.3.6.1.4.1.99999.1.0, unit: Cel}
+"""
+
+
+def _site(folder: Path, name: str, text: str) -> Path:
+    path = folder / f"{name}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
+def test_a_bad_profile_says_where_and_what_was_expected(path: Path) -> None:
+    wanted = path.with_suffix(".expected").read_text("utf-8").strip()
+    with pytest.raises(ProfileErrors) as caught:
+        read_file(path, LIBRARY)
+    lines = [str(problem).split("/profiles/bad/")[-1] for problem in caught.value.problems]
+    assert len(lines) == 1
+    assert lines[0].startswith(wanted)
+
+
+def test_every_error_of_every_file_is_told_at_once(tmp_path: Path) -> None:
+    _site(tmp_path, "acme/one", GOOD.replace("unit: Cel", "unit: Pa"))
+    _site(tmp_path, "acme/two", GOOD.replace("kind: environment", "kind: meteo").replace("vendor: Acme\n", ""))
+    with pytest.raises(ProfileErrors) as caught:
+        Library.load([tmp_path])
+    told = [(Path(problem.file).name, problem.path) for problem in caught.value.problems]
+    assert sorted(told) == [("one.yaml", "points[0]"), ("two.yaml", "kind"), ("two.yaml", "vendor")]
+
+
+def test_a_sites_folder_adds_and_replaces(tmp_path: Path) -> None:
+    _site(tmp_path, "acme/m1", GOOD)
+    _site(tmp_path, "generic/xy-md02", GOOD.replace("M1", "OURS"))
+    library = Library.load([tmp_path])
+    assert library.get("acme/m1").model == "M1"
+    assert library.get("generic/xy-md02").model == "OURS"
+    assert len(library.all()) == len(LIBRARY.all()) + 1
+
+
+def test_an_absent_folder_is_an_error_and_not_an_empty_library(tmp_path: Path) -> None:
+    with pytest.raises(ProfileErrors, match="is no folder of profiles"):
+        Library.load([tmp_path / "nowhere"])
+
+
+def test_a_file_in_the_wrong_place_is_told(tmp_path: Path) -> None:
+    _site(tmp_path, "stray", GOOD)
+    with pytest.raises(ProfileErrors, match=r"lies at no VENDOR/MODEL\.yaml below the folder"):
+        Library.load([tmp_path])
+
+
+def test_an_unknown_profile_names_its_neighbours() -> None:
+    with pytest.raises(UnknownProfileError, match="did you mean liebert/gp-crac"):
+        LIBRARY.get("liebert/gp-crak")
+
+
+def test_a_child_takes_over_what_it_does_not_replace() -> None:
+    parent, child = LIBRARY.get("ietf/ups-mib"), LIBRARY.get("delta/mini-snmp")
+    voltage = next(point for point in child.points if point.metric == "ups.output.voltage")
+    assert voltage.sources[0].scale == 0.1
+    assert {(p.metric, p.subject) for p in child.points} == {(p.metric, p.subject) for p in parent.points}
+    assert "ups.rated.power" not in {point.metric for point in LIBRARY.get("huawei/gse200m").points}
+
+
+def test_a_child_of_another_protocol_or_of_a_child_is_refused() -> None:
+    ups = LIBRARY.get("ietf/ups-mib")
+    with pytest.raises(ValueError, match="speaks snmp, this profile modbus"):
+        extended(LIBRARY.get("generic/xy-md02"), ups)
+    with pytest.raises(ValueError, match="extend that one instead"):
+        extended(ups, LIBRARY.get("dell/ups"))
+
+
+def test_the_revision_follows_what_is_said() -> None:
+    profile = LIBRARY.get("generic/xy-md02")
+    assert profile.revision == Library.load().get("generic/xy-md02").revision
+    assert profile.model_copy(update={"interval": 99}).revision != profile.revision
+
+
+def test_the_json_schema_describes_a_profile_for_editors() -> None:
+    schema = Profile.model_json_schema()
+    assert schema["additionalProperties"] is False
+    assert {"title", "vendor", "kind", "protocol", "maturity", "provenance"} <= set(schema["required"])
+    point = schema["$defs"]["Point"]
+    assert "from" in point["properties"]
+    words = json.dumps(schema)
+    for secret in ("community", "password", "auth_key", "priv_key", "host"):
+        assert f'"{secret}"' not in words
+
+
+@pytest.mark.parametrize("profile", LIBRARY.all(), ids=lambda profile: profile.id)
+def test_every_shipped_profile_keeps_the_house_rules(profile: Profile) -> None:
+    keys = [(point.metric, point.subject, point.when) for point in profile.points]
+    assert len(set(keys)) == len(keys), "the same point under the same condition twice"
+    for point in profile.points:
+        assert point.entry.en, point.metric
+    if profile.protocol is Protocol.SNMP:
+        assert profile.identify.any_of, "an SNMP device is recognised, not guessed"
+    else:
+        assert profile.modbus is not None, "how hard a Modbus device may be asked is known"
