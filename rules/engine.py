@@ -256,8 +256,9 @@ class Engine:
 
         An unchanged rule keeps its state. Changed limits keep the occurrence, restart pending timers and judge at the
         next sample: if that sample is inside the new limits, the alarm ends with `rule_changed`. A removed or disabled
-        rule ends with `rule_removed`, a removed device or point with `device_retired`, a rule that no longer selects
-        the point or judges something else with `rule_changed`. Nothing changed: nothing happens.
+        rule ends with `rule_removed`, a removed device with `device_retired`, a rule that no longer selects the point
+        or judges something else with `rule_changed`. A point no longer named goes on being expected, unless its
+        device's facts are `complete`: then it ends with `device_retired`. Nothing changed: nothing happens.
         """
         self._now = max(self._now, now_ms)
         if rules == self._rules and {facts.id: facts for facts in devices} == self._facts:
@@ -284,7 +285,7 @@ class Engine:
         return [
             PointRecord(device=device, metric=metric, subject=subject, last=point.last, expected=point.expected)
             for (device, metric, subject), point in self._points.items()
-            if point.judges and point.last >= 0
+            if point.judges
         ]
 
     def _records(self) -> list[JudgeRecord]:
@@ -293,9 +294,7 @@ class Engine:
         for judge in self._judges.values():
             if judge.calm:
                 continue
-            record = judge.save()
-            record.expected = self._points[(judge.device, judge.metric, judge.subject)].expected
-            records.append(record)
+            records.append(judge.save())
         return records
 
     # -- building --------------------------------------------------------------------------------------------------
@@ -319,8 +318,8 @@ class Engine:
             for key in facts.points:
                 self._add_point(facts, key.metric, key.subject, expected=True)
 
-    def _admit(self, device: str, metric: str, subject: str) -> _Point | None:
-        """A point nobody announced: judged too, except for its absence."""
+    def _admit(self, device: str, metric: str, subject: str, *, expected: bool = False) -> _Point | None:
+        """A point the facts do not name: judged too, for its absence only if it was expected once."""
         facts = self._facts.get(device)
         if facts is None:
             self.ignored[Ignored.UNKNOWN_DEVICE] += 1
@@ -332,7 +331,7 @@ class Engine:
             self.ignored[Ignored.TOO_MANY_POINTS] += 1
             return None
         self._extra[device] += 1
-        return self._add_point(facts, metric, subject, expected=False)
+        return self._add_point(facts, metric, subject, expected=expected)
 
     def _add_point(self, facts: DeviceFacts, metric: str, subject: str, *, expected: bool) -> _Point:
         name = (facts.id, metric, subject)
@@ -354,8 +353,9 @@ class Engine:
         events: list[AlarmEvent] = []
         for saved in points:
             name = (saved.device, saved.metric, saved.subject)
-            if name not in self._points and saved.device in self._facts and not saved.expected:
-                self._admit(*name)
+            facts = self._facts.get(saved.device)
+            if name not in self._points and facts is not None and not (saved.expected and facts.complete):
+                self._admit(*name, expected=saved.expected)
             if name in self._points:
                 self._points[name].last = saved.last
         for record in records:
@@ -382,7 +382,7 @@ class Engine:
             reason = EndReason.DEVICE_RETIRED
         elif record.rule not in self._own:
             reason = EndReason.RULE_REMOVED
-        elif record.expected and (record.device, record.metric, record.subject) not in self._points:
+        elif (record.device, record.metric, record.subject) not in self._points:
             reason = EndReason.DEVICE_RETIRED
         else:
             reason = EndReason.RULE_CHANGED

@@ -18,6 +18,8 @@ class DeviceFacts:
     room_class: the thresholds set the room chose, "" for the default (`DEFAULT_THRESHOLDS_SET`).
     zone: cold-aisle, hot-aisle, ups-room, battery-room, ... or "" when nobody said.
     points: those the device is expected to give; absent-data rules watch only these, other rules any that come.
+        What an agent knows of a device after a restart may be less than before (a dead device shows no table rows), so
+        a point once expected stays so, until `complete` says that `points` is the whole list.
     interval_s: how often it is polled, 0 when unknown; a value holds at least three intervals.
     """
 
@@ -29,6 +31,7 @@ class DeviceFacts:
     labels: Mapping[str, str] = field(default_factory=dict)
     points: tuple[PointKey, ...] = ()
     interval_s: float = 0.0
+    complete: bool = False
 
     def gap_ms(self, rule: Rule) -> int:
         """How long a value of this device holds for the rule: the rule's gap, or three polls of a slow device."""

@@ -50,14 +50,13 @@ class JudgeRecord(msgspec.Struct, array_like=True, kw_only=True, omit_defaults=T
     held: bool = False
     carried: bool = False
     silent: bool = False
-    expected: bool = False
     occurrence: OccurrenceRecord | None = None
     latches: list[tuple[str, bool, int | None]] = []
     ring: list[tuple[int, float]] = []
 
 
 class PointRecord(msgspec.Struct, array_like=True, kw_only=True):
-    """The newest sample time of a judged point, of any quality; whether its device was expected to have it."""
+    """A judged point: its newest sample time of any quality, -1 for none, and whether its device should have it."""
 
     device: str
     metric: str
@@ -113,7 +112,8 @@ def rebase(record: JudgeRecord, *, down: int, now: int) -> None:
 def shift(records: list[JudgeRecord], points: list[PointRecord], step_ms: int) -> None:
     """Move every remembered time by a step of the clock."""
     for point in points:
-        point.last += step_ms
+        if point.last >= 0:
+            point.last += step_ms
     for record in records:
         record.seen = None if record.seen is None else record.seen + step_ms
         record.latches = [(name, on, None if since is None else since + step_ms) for name, on, since in record.latches]

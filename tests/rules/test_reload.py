@@ -131,7 +131,7 @@ STATE = rule(metric="door.state", state={"open": "minor"})
         ),
         pytest.param((high(select={"zones": ["hot-aisle"]}),), (), "rule_changed", id="no longer selected"),
         pytest.param((high(),), (facts(device="d2"),), "device_retired", id="the device is gone"),
-        pytest.param((high(),), (facts("room.humidity"),), "device_retired", id="the point is gone"),
+        pytest.param((high(),), (facts("room.humidity", complete=True),), "device_retired", id="the point is gone"),
     ],
 )
 def test_what_cannot_go_on_ends_at_once(rules: tuple[Rule, ...], devices: tuple[DeviceFacts, ...], reason: str) -> None:
@@ -166,3 +166,13 @@ def test_a_point_newly_expected_gets_its_grace() -> None:
     added = DeviceFacts(id="d1", kind="sensor", points=(PointKey("d1", TEMPERATURE),))
     assert reloaded(judged, absent, devices=(added,)) == []
     assert [event.at for event in judged.advance(200_000)] == [160_000]
+
+
+def test_a_point_no_longer_named_goes_on_being_expected() -> None:
+    absent = rule(id="absent", absent={"after": "60s", "severity": "minor"})
+    judged = engine([high(), absent])
+    judged.sample(good(10, 28))
+    nothing_known = DeviceFacts(id="d1", kind="sensor")
+    assert reloaded(judged, high(), absent, devices=(nothing_known,), now=20) == []
+    assert [held.rule for held in judged.active()] == ["r"]
+    assert [event.rule for event in judged.advance(71_000)] == ["absent"]

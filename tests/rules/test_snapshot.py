@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from rules.engine import Engine
+from rules.engine import DeviceFacts, Engine
 from rules.records import SnapshotError
 from tests.rules.support import COMMUNICATION, TEMPERATURE, bad, brief, engine, facts, good, high, rule
 
@@ -124,3 +124,22 @@ def test_a_step_of_the_clock_neither_deafens_nor_marks_absent(step: int) -> None
     (raised,) = judged.sample(good(7260 + step, 28))
     assert (raised.rule, raised.at) == ("r", (7260 + step) * 1000)
     assert judged.ignored == {}
+
+
+def test_a_restart_before_the_device_has_answered_ends_nothing() -> None:
+    judged = engine([high(), ABSENT], facts(TEMPERATURE))
+    judged.sample(good(10, 28))
+    judged.advance(400_000)
+    nothing_known = DeviceFacts(id="d1", kind="sensor")
+    after = restarted(judged, engine([high(), ABSENT], nothing_known, started=500), 500)
+    assert [held.rule for held in after.active()] == ["absent", "r"]
+    assert [(event.rule, event.reason) for event in after.sample(good(501, 20))] == [
+        ("r", "recovered"), ("absent", "recovered"),
+    ]  # fmt: skip
+
+
+def test_a_point_that_never_answered_is_still_expected_after_a_restart() -> None:
+    judged = engine(ABSENT, facts(TEMPERATURE))
+    judged.advance(200_000)
+    after = restarted(judged, engine(ABSENT, DeviceFacts(id="d1", kind="sensor"), started=300), 300)
+    assert [event.at for event in after.advance(500_000)] == [400_000]
