@@ -22,6 +22,9 @@ from server.config import SECRET_KEY_FILE, Role, ServerConfig
 from server.customers import domain as customers
 from server.db import migrate
 from server.db.session import Database
+from server.fleet import domain as fleet
+from server.history import domain as history
+from server.history.stores import SqlStore
 from server.kit import domain as kit_domain
 from server.kit.attachments import AttachmentStore
 from server.kit.context import Component, Domain, Kit
@@ -39,12 +42,15 @@ WEB = Path(__file__).parent / "web"
 GRACE_SECONDS = 10  # for requests under way when the server is told to stop
 
 
-def domains_of(kit: Kit) -> list[Domain]:
+def domains_of(kit: Kit, *, history_db: Database) -> list[Domain]:
     """Every domain of the server, lower ones first."""
+    store = SqlStore(history_db)
     return [
         kit_domain.build(kit),
         people.build(kit),
         customers.build(kit),
+        fleet.build(kit, watchers=[]),
+        history.build(kit, store=store),
     ]
 
 
@@ -177,7 +183,8 @@ async def build(config: ServerConfig, *, clock: Clock | None = None) -> AsyncIte
             signer=Signer(load_or_create_key(config.data_dir / SECRET_KEY_FILE)),
             wake_outbox=outbox.wake,
         )
-        domains = domains_of(kit)
+        history_db = await stack.enter_async_context(history.open_database(config, db))
+        domains = domains_of(kit, history_db=history_db)
         for domain in domains:
             jobs.register(domain.jobs)
             outbox.register(domain.outbox)

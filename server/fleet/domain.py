@@ -1,0 +1,11 @@
+"""How the fleet domain presents itself to the composition root."""
+
+from collections.abc import Sequence
+
+from server.fleet.endpoints import router
+from server.fleet.watch import AgentWatcher, silence_job
+from server.kit.context import Domain, Kit
+
+
+def build(kit: Kit, *, watchers: Sequence[AgentWatcher]) -> Domain:
+    return Domain(name="fleet", api=[router], jobs=[silence_job(watchers)])

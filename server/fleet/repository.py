@@ -1,0 +1,258 @@
+"""All queries of fleet. Every one takes a Scope; a row outside it is not found."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy.orm import joinedload
+
+from server.customers.models import Site
+from server.db.session import ReadSession, WriteSession
+from server.fleet.models import Agent, AgentCatalog, AgentEvent, AgentStatus, Device, Point, Rule
+from server.fleet.refs import AgentRef, SiteRef
+from server.kit.paging import Order, PageRequest, fetch_page
+from server.kit.problems import NotFound
+from server.kit.scope import Scope, scoped
+
+AGENTS = Order("agents.code", Agent.code, Agent.id)
+DEVICES = Order("devices.device", Device.device, Device.id)
+POINTS = Order("points.id", Point.id, Point.id)
+EVENTS = Order("agent_events.at", AgentEvent.at, AgentEvent.id, descending=True)
+# SQLite takes 32,766 parameters in one statement; lists are asked for in parts well below.
+CHUNK = 5000
+
+
+def site_ref(site: Site) -> SiteRef:
+    return SiteRef(site.id, site.code, site.customer_id, site.zone)
+
+
+def agent_ref(agent: Agent) -> AgentRef:
+    """Needs `agent.site` loaded."""
+    return AgentRef(agent.id, agent.code, site_ref(agent.site))
+
+
+async def find_agent(session: ReadSession, scope: Scope, site_code: str, code: str) -> Agent | None:
+    """The agent a topic names, with its site loaded."""
+    query = sa.select(Agent).join(Agent.site).where(Site.code == site_code, Agent.code == code)
+    return await session.scalar(scoped(query.options(joinedload(Agent.site)), Agent, scope))
+
+
+async def get_agent(session: ReadSession, scope: Scope, agent_id: str) -> Agent:
+    query = sa.select(Agent).where(Agent.id == agent_id).options(joinedload(Agent.site))
+    row = await session.scalar(scoped(query, Agent, scope))
+    if row is None:
+        raise NotFound("agent", agent_id)
+    return row
+
+
+async def agents_seen_before(session: ReadSession, scope: Scope, before: datetime, *, limit: int) -> Sequence[Agent]:
+    """Agents not yet called silent of which nothing came since `before`, longest gone first."""
+    query = (
+        sa.select(Agent)
+        .where(Agent.status.in_([AgentStatus.ONLINE, AgentStatus.OFFLINE]), Agent.last_seen_at < before)
+        .order_by(Agent.last_seen_at)
+        .limit(limit)
+        .options(joinedload(Agent.site))
+    )
+    return (await session.scalars(scoped(query, Agent, scope))).all()
+
+
+async def list_agents(
+    session: ReadSession, scope: Scope, page: PageRequest, *, site: str | None, status: AgentStatus | None
+) -> tuple[Sequence[Agent], str | None]:
+    query = scoped(sa.select(Agent), Agent, scope).options(joinedload(Agent.site))
+    if site is not None:
+        query = query.join(Agent.site).where(sa.or_(Site.id == site, Site.code == site))
+    if status is not None:
+        query = query.where(Agent.status == status)
+    return await fetch_page(session, query, order=AGENTS, page=page)
+
+
+async def known_catalogs(session: ReadSession, agent_id: str, digests: Sequence[str]) -> set[str]:
+    """Which of these catalogs of an agent are here. Not scoped: an agent's row was found in scope before."""
+    query = sa.select(AgentCatalog.digest).where(
+        AgentCatalog.agent_id == agent_id, AgentCatalog.digest.in_(sorted(set(digests)))
+    )
+    return set((await session.scalars(query)).all())
+
+
+async def catalog(session: ReadSession, agent_id: str, digest: str) -> AgentCatalog | None:
+    return await session.get(AgentCatalog, (agent_id, digest))
+
+
+_DEVICE = (joinedload(Device.site), joinedload(Device.room_row), joinedload(Device.agent))
+
+
+async def get_device(session: ReadSession, scope: Scope, device_id: str) -> Device:
+    query = sa.select(Device).where(Device.id == device_id).options(*_DEVICE)
+    row = await session.scalar(scoped(query, Device, scope))
+    if row is None:
+        raise NotFound("device", device_id)
+    return row
+
+
+async def find_device(session: ReadSession, scope: Scope, site_id: str, device: str) -> Device | None:
+    """The device by its identity: site row id and device id."""
+    query = sa.select(Device).where(Device.site_id == site_id, Device.device == device).options(*_DEVICE)
+    return await session.scalar(scoped(query, Device, scope))
+
+
+async def devices_of_site(session: ReadSession, scope: Scope, site_id: str) -> dict[str, Device]:
+    """All devices of a site, retired ones too, by device id; nothing of them is loaded beyond the row."""
+    query = scoped(sa.select(Device).where(Device.site_id == site_id), Device, scope)
+    return {row.device: row for row in (await session.scalars(query)).all()}
+
+
+async def list_devices(
+    session: ReadSession,
+    scope: Scope,
+    page: PageRequest,
+    *,
+    site: str | None = None,
+    room: str | None = None,
+    kind: str | None = None,
+    active: bool | None = True,
+) -> tuple[Sequence[Device], str | None]:
+    """site and room are ids or codes."""
+    query = scoped(sa.select(Device), Device, scope).options(*_DEVICE)
+    if site is not None:
+        query = query.join(Device.site).where(sa.or_(Site.id == site, Site.code == site))
+    if room is not None:
+        query = query.where(sa.or_(Device.room_id == room, Device.room == room))
+    if kind is not None:
+        query = query.where(Device.kind == kind)
+    if active is not None:
+        query = query.where(Device.active.is_(active))
+    return await fetch_page(session, query, order=DEVICES, page=page)
+
+
+_POINT = (joinedload(Point.site), joinedload(Point.device))
+
+
+async def get_point(session: ReadSession, scope: Scope, point_id: str) -> Point:
+    """The point with its site and device loaded."""
+    query = sa.select(Point).where(Point.id == point_id).options(*_POINT)
+    row = await session.scalar(scoped(query, Point, scope))
+    if row is None:
+        raise NotFound("point", point_id)
+    return row
+
+
+async def find_point(
+    session: ReadSession, scope: Scope, site_id: str, device: str, metric: str, subject: str
+) -> Point | None:
+    query = (
+        sa.select(Point)
+        .join(Point.device)
+        .where(Device.site_id == site_id, Device.device == device, Point.metric == metric, Point.subject == subject)
+        .options(*_POINT)
+    )
+    return await session.scalar(scoped(query, Point, scope))
+
+
+async def points_of_devices(session: ReadSession, scope: Scope, device_ids: Sequence[str]) -> list[Point]:
+    """Every point of these devices, retired ones too, with device and site loaded, by device, metric and subject."""
+    found: list[Point] = []
+    for start in range(0, len(device_ids), CHUNK):
+        query = sa.select(Point).where(Point.device_id.in_(device_ids[start : start + CHUNK])).options(*_POINT)
+        found.extend((await session.scalars(scoped(query, Point, scope))).all())
+    return sorted(found, key=lambda point: (point.device.device, point.metric, point.subject))
+
+
+async def point_index(session: ReadSession, scope: Scope, site_id: str) -> list[tuple[Any, ...]]:
+    """(device, metric, subject, point id, device row id, interval_s, heartbeat_s) of every point of a site."""
+    columns = (
+        Device.device,
+        Point.metric,
+        Point.subject,
+        Point.id,
+        Point.device_id,
+        Point.interval_s,
+        Point.heartbeat_s,
+    )
+    query = cast("sa.Select[Any]", sa.select(*columns)).join(Point.device).where(Device.site_id == site_id)
+    return [tuple(row) for row in (await session.execute(scoped(query, Point, scope))).all()]
+
+
+async def list_points(
+    session: ReadSession,
+    scope: Scope,
+    page: PageRequest,
+    *,
+    site: str | None = None,
+    device: str | None = None,
+    metric: str | None = None,
+    room: str | None = None,
+    kind: str | None = None,
+    active: bool | None = True,
+) -> tuple[Sequence[Point], str | None]:
+    """site, device and room are row ids or the codes people use."""
+    query = scoped(sa.select(Point), Point, scope).join(Point.device).options(*_POINT)
+    if site is not None:
+        query = query.join(Point.site).where(sa.or_(Site.id == site, Site.code == site))
+    if device is not None:
+        query = query.where(sa.or_(Device.id == device, Device.device == device))
+    if metric is not None:
+        query = query.where(Point.metric == metric)
+    if room is not None:
+        query = query.where(sa.or_(Device.room_id == room, Device.room == room))
+    if kind is not None:
+        query = query.where(Device.kind == kind)
+    if active is not None:
+        query = query.where(Point.active.is_(active), Device.active.is_(active))
+    return await fetch_page(session, query, order=POINTS, page=page)
+
+
+async def rules_of_agent(
+    session: ReadSession, scope: Scope, agent_id: str, *, rules: Sequence[str] | None = None, active: bool | None = None
+) -> Sequence[Rule]:
+    query = scoped(sa.select(Rule).where(Rule.agent_id == agent_id), Rule, scope).order_by(Rule.rule, Rule.id)
+    if rules is not None:
+        query = query.where(Rule.rule.in_(list(rules)))
+    if active is not None:
+        query = query.where(Rule.active.is_(active))
+    return (await session.scalars(query)).all()
+
+
+async def list_events(
+    session: ReadSession, scope: Scope, page: PageRequest, *, agent: str | None, device: str | None, kind: str | None
+) -> tuple[Sequence[AgentEvent], str | None]:
+    query = scoped(sa.select(AgentEvent), AgentEvent, scope)
+    if agent is not None:
+        query = query.where(AgentEvent.agent_id == agent)
+    if device is not None:
+        query = query.where(AgentEvent.device == device)
+    if kind is not None:
+        query = query.where(AgentEvent.kind == kind)
+    return await fetch_page(session, query, order=EVENTS, page=page)
+
+
+async def known_events(session: ReadSession, keys: Sequence[str]) -> set[str]:
+    """Which idempotency keys of agent events were recorded before. Not scoped: a key is unique over everything."""
+    query = sa.select(AgentEvent.idempotency_key).where(AgentEvent.idempotency_key.in_(keys))
+    return set((await session.scalars(query)).all())
+
+
+async def set_seen(session: WriteSession, seen: Mapping[str, datetime]) -> None:
+    """Move agents' last_seen_at forward, never back."""
+    for agent_id, at in sorted(seen.items()):
+        later = sa.or_(Agent.last_seen_at.is_(None), Agent.last_seen_at < at)
+        await session.execute(
+            sa.update(Agent).where(Agent.id == agent_id, later).values(last_seen_at=at),
+            execution_options={"synchronize_session": False},
+        )
+
+
+async def set_device_seen(
+    session: WriteSession, device_id: str, at: datetime | None, communication: str | None
+) -> None:
+    """Note when a device's newest good value was taken (never back), and its communication word when one came."""
+    quietly = {"synchronize_session": False}
+    if at is not None:
+        later = sa.or_(Device.last_seen_at.is_(None), Device.last_seen_at < at)
+        query = sa.update(Device).where(Device.id == device_id, later).values(last_seen_at=at)
+        await session.execute(query, execution_options=quietly)
+    if communication is not None:
+        query = sa.update(Device).where(Device.id == device_id).values(communication=communication)
+        await session.execute(query, execution_options=quietly)

@@ -1,0 +1,50 @@
+"""Asking for silence: an agent of which nothing came for three health periods is lost, whatever its last will said."""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from server.db.session import WriteSession
+from server.fleet import repository
+from server.fleet.models import AgentStatus
+from server.fleet.refs import AgentRef
+from server.kit.jobs import Job
+from server.kit.scope import Scope
+
+log = logging.getLogger(__name__)
+
+# Agents report their health each 60 s (DESIGN of the wire); one or two lost reports are weather.
+HEALTH_PERIOD = timedelta(seconds=60)
+MISSED_PERIODS = 3
+# One job run is one transaction: a whole region going dark is worked off in parts.
+AT_ONCE = 200
+
+
+class AgentWatcher(Protocol):
+    """Who wants to know that an agent is lost or back; called in the transaction that records it."""
+
+    async def agent_lost(self, session: WriteSession, *, agent: AgentRef, since: datetime, now: datetime) -> None:
+        """`since` is when the last block came."""
+
+    async def agent_returned(self, session: WriteSession, *, agent: AgentRef, now: datetime) -> None: ...
+
+
+def silence_job(watchers: Sequence[AgentWatcher]) -> Job:
+    """Marks agents silent and tells the watchers, once per silence."""
+
+    async def run(session: WriteSession, now: datetime) -> None:
+        before = now - HEALTH_PERIOD * MISSED_PERIODS
+        rows = await repository.agents_seen_before(session, Scope.system(), before, limit=AT_ONCE)
+        for row in rows:
+            since = row.last_seen_at or row.status_since
+            row.status, row.status_since = AgentStatus.SILENT, now
+            agent = repository.agent_ref(row)
+            log.warning(
+                "agent silent", extra={"site": agent.site.code, "agent": agent.code, "since": since.isoformat()}
+            )
+            await session.flush()
+            for watcher in watchers:
+                await watcher.agent_lost(session, agent=agent, since=since, now=now)
+
+    return Job("fleet.silence", timedelta(seconds=15), run)

@@ -1,0 +1,167 @@
+"""History in SQLite and PostgreSQL: writing. Reading is in `reading.py`, rolling up in `rolling.py`.
+
+Invariants, each with a test of its name:
+- one block, one transaction: the ledger entry and the readings are there together or not at all;
+- a reading is kept once: (series, taken_at) is the key, the first value stays;
+- `rolled_to` and `history_dirty` together name every 5-minute bucket whose roll-up may be wrong, and are changed under
+  the lock of the series' row in the transaction that makes it so;
+- locks are taken in one order everywhere: ledger entries by key, new series by point, series rows by id.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.db.session import Database
+from server.history import bulk
+from server.history.partitions import Partitions, month_of
+from server.history.rollup import FINE_MS, Sample, floor, touched
+from server.history.store import PointSamples, ReadingsBlock, Stored
+
+READINGS = "series int, taken_at bigint, value float8, quality smallint, reason smallint"
+
+
+@dataclass(slots=True)
+class SeriesState:
+    """A row of history_series."""
+
+    id: int
+    point: str
+    hold_ms: int
+    rolled_to: int
+    reaches_to: int
+    latest: Sample
+
+
+_STATE = (
+    "SELECT id, point, hold_ms, rolled_to, reaches_to, latest_at, latest_value, latest_quality, latest_reason"
+    " FROM history_series WHERE "
+)
+
+
+async def read_states(link: AsyncConnection, points: Sequence[str], *, lock: bool = False) -> dict[str, SeriesState]:
+    """The series of these points, by point; locked in order of id until the transaction ends when `lock`."""
+    statement = _STATE + bulk.among("point", link, "points") + " ORDER BY id"
+    return await states_by(link, statement, {"points": list(points)}, lock=lock)
+
+
+async def states_by(
+    link: AsyncConnection, statement: str, parameters: dict[str, object], *, lock: bool, skip: bool = False
+) -> dict[str, SeriesState]:
+    """The series a statement over all columns finds. skip: leave out the rows somebody else holds locked."""
+    sqlite = bulk.is_sqlite(link)
+    bound = {
+        name: json.dumps(value) if sqlite and isinstance(value, list) else value for name, value in parameters.items()
+    }
+    if lock and not sqlite:
+        statement += " FOR UPDATE SKIP LOCKED" if skip else " FOR UPDATE"
+    rows = (await link.execute(sa.text(statement), bound)).all()
+    return {row[1]: SeriesState(row[0], row[1], row[2], row[3], row[4], Sample(*row[5:9])) for row in rows}
+
+
+class SqlHistory:
+    """Writes blocks of readings; see `store.History`."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self.partitions = Partitions(db)
+
+    async def write(self, blocks: Sequence[ReadingsBlock], *, now_ms: int) -> list[Stored]:
+        """Store blocks in one transaction; the answer is in their order. Raises when nothing was stored."""
+        months = {
+            month_of(at) for block in blocks for series in block.series for at in (min(series.at), max(series.at))
+        }
+        await self.partitions.ensure(months)
+        async with self.db.write() as session:
+            link = await bulk.connection(session)
+            outcomes = await _enter(link, blocks, now_ms)
+            fresh = [block for block, outcome in zip(blocks, outcomes, strict=True) if outcome is Stored.STORED]
+            await _store(link, [series for block in fresh for series in block.series])
+        return outcomes
+
+
+async def _enter(link: AsyncConnection, blocks: Sequence[ReadingsBlock], now_ms: int) -> list[Stored]:
+    """Enter blocks into the ledger; two of one name in the same batch are told apart as two deliveries would be."""
+    outcomes: dict[int, Stored] = {}
+    order = sorted(range(len(blocks)), key=lambda i: (blocks[i].agent_id, blocks[i].stream, blocks[i].seq, i))
+    insert = sa.text(
+        "INSERT INTO history_blocks (agent_id, stream, seq, digest, at) VALUES (:agent, :stream, :seq, :digest, :at)"
+        " ON CONFLICT DO NOTHING RETURNING 1"
+    )
+    ask = sa.text("SELECT digest FROM history_blocks WHERE agent_id = :agent AND stream = :stream AND seq = :seq")
+    for position in order:
+        block = blocks[position]
+        name = {"agent": block.agent_id, "stream": block.stream, "seq": block.seq}
+        if (await link.execute(insert, {**name, "digest": block.digest, "at": now_ms})).scalar() is not None:
+            outcomes[position] = Stored.STORED
+        elif (await link.execute(ask, name)).scalar() == block.digest:
+            outcomes[position] = Stored.DUPLICATE
+        else:
+            outcomes[position] = Stored.CONFLICT
+    return [outcomes[position] for position in range(len(blocks))]
+
+
+async def _store(link: AsyncConnection, batch: Sequence[PointSamples]) -> None:
+    if not batch:
+        return
+    first: dict[str, tuple[int, int]] = {}
+    for series in batch:
+        begin = floor(min(series.at), FINE_MS)
+        known = first.get(series.point)
+        first[series.point] = (begin if known is None else min(begin, known[0]), series.hold_ms)
+    points = sorted(first)
+    missing = sorted(set(points) - set(await read_states(link, points)))
+    await bulk.insert(
+        link,
+        "history_series",
+        "point varchar, hold_ms int, rolled_to bigint, reaches_to bigint, latest_at bigint, latest_quality smallint",
+        [(point, first[point][1], first[point][0], first[point][0], 0, 0) for point in missing],
+    )
+    states = await read_states(link, points, lock=True)
+    readings: list[tuple[int, int, float | None, int, int | None]] = []
+    raws: list[tuple[int, int, str]] = []
+    dirty: set[tuple[int, int]] = set()
+    for series in batch:
+        state = states[series.point]
+        readings.extend(
+            (state.id, at, series.value[i], series.quality[i], series.reasons.get(i)) for i, at in enumerate(series.at)
+        )
+        raws.extend((state.id, series.at[i], text) for i, text in series.raws.items())
+        _advance(state, series, dirty)
+    readings.sort(key=lambda row: row[:2])
+    await bulk.insert(link, "history_readings", READINGS, readings)
+    await bulk.insert(link, "history_raws", "series int, taken_at bigint, raw text", sorted(raws))
+    await bulk.insert(link, "history_dirty", "series int, at bigint", sorted(dirty))
+    await bulk.update_series(
+        link,
+        "hold_ms int, reaches_to bigint, latest_at bigint, latest_value float8, latest_quality smallint, "
+        "latest_reason smallint",
+        [
+            (
+                state.hold_ms,
+                state.reaches_to,
+                state.latest.at,
+                state.latest.value,
+                state.latest.quality,
+                state.latest.reason,
+                state.id,
+            )
+            for state in states.values()
+        ],
+    )
+
+
+def _advance(state: SeriesState, series: PointSamples, dirty: set[tuple[int, int]]) -> None:
+    """Take the newest reading into the series' state, and mark rolled-up buckets that these readings change."""
+    state.hold_ms = series.hold_ms
+    newest = max(range(len(series.at)), key=series.at.__getitem__)
+    at = series.at[newest]
+    if at > state.latest.at:
+        state.latest = Sample(at, series.value[newest], series.quality[newest], series.reasons.get(newest))
+    state.reaches_to = max(state.reaches_to, floor(at + series.hold_ms - 1, FINE_MS) + FINE_MS)
+    for taken in series.at:
+        if taken < state.rolled_to:
+            dirty.update((state.id, bucket) for bucket in touched(taken, series.hold_ms) if bucket < state.rolled_to)

@@ -1,0 +1,1 @@
+"""Taking in what agents send: each block once, answered only after it is committed."""

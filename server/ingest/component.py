@@ -1,0 +1,207 @@
+"""The long-running part: hears the broker, has batches taken, answers after commit. Sessions are clean: the agents'
+journals are the only queue, so whatever is lost between them and us comes again.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections import defaultdict
+from collections.abc import Sequence
+
+import aiomqtt
+import sqlalchemy as sa
+
+from facility.clock import Clock
+from facility.wire import (
+    ALL_BLOCKS,
+    ALL_STATUS,
+    ANSWERS,
+    STATUS,
+    VERSION,
+    Answer,
+    Answers,
+    Status,
+    Topic,
+    WireError,
+    dump,
+    load,
+    parse_topic,
+)
+from server.config import MqttConfig, resolve_secret
+from server.db.session import Database
+from server.fleet import service as fleet
+from server.fleet.watch import AgentWatcher
+from server.ingest.directory import Directory
+from server.ingest.inbox import Inbox, Message
+from server.ingest.metrics import IngestMetrics
+from server.ingest.processor import Processor, Reply
+
+log = logging.getLogger(__name__)
+
+RECONNECT_FIRST_S = 1.0
+RECONNECT_LONGEST_S = 30.0
+PUBLISH_TIMEOUT_S = 5.0
+# How often signs of life reach the main database: one small transaction for all agents and devices.
+SEEN_EVERY_S = 5.0
+# aiomqtt's own queue is emptied at once into the inbox, which counts what it drops; this is only its ceiling.
+CLIENT_QUEUE = 5000
+INFLIGHT = 100
+# An Answers message stays far below what a broker or a phone network minds.
+ANSWERS_AT_ONCE = 32
+
+
+class Ingest:
+    """One of any number of workers; on MQTT a shared group splits the blocks among them."""
+
+    name = "ingest"
+
+    def __init__(
+        self,
+        *,
+        config: MqttConfig,
+        processor: Processor,
+        db: Database,
+        watchers: Sequence[AgentWatcher],
+        clock: Clock,
+        metrics: IngestMetrics,
+        identifier: str,
+    ) -> None:
+        """identifier: unique per process, or two workers would throw each other out of the broker."""
+        self._config = config
+        self._processor = processor
+        self._db = db
+        self._watchers = watchers
+        self._clock = clock
+        self._metrics = metrics
+        self._identifier = identifier
+        self._inbox = Inbox(clock)
+        self._client: aiomqtt.Client | None = None
+        self._directory = Directory()
+        self._statuses: dict[tuple[str, str], Status] = {}
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._hear(), name="ingest-hear")
+            group.create_task(self._work(), name="ingest-work")
+            group.create_task(self._note(), name="ingest-note")
+
+    # --- the broker ------------------------------------------------------------------------------------------------
+
+    async def _hear(self) -> None:
+        wait, said = RECONNECT_FIRST_S, ""
+        while True:
+            try:
+                async with self._connection() as client:
+                    await self._subscribe(client)
+                    self._client = client
+                    self._metrics.connected.set(1)
+                    log.info("broker connected", extra={"host": self._config.host, "port": self._config.port})
+                    wait, said = RECONNECT_FIRST_S, ""
+                    async for message in client.messages:
+                        self._hold(str(message.topic), message.payload)
+            except aiomqtt.MqttError as error:
+                # Once when it breaks, and again only when it breaks differently.
+                if str(error) != said:
+                    said = str(error)
+                    log.warning("broker not reachable, trying on", extra={"error": said})
+            finally:
+                self._client = None
+                self._metrics.connected.set(0)
+            await self._clock.sleep(wait)
+            wait = min(wait * 2, RECONNECT_LONGEST_S)
+
+    def _connection(self) -> aiomqtt.Client:
+        config = self._config
+        assert config.host is not None, "without a host there is no ingest"
+        client = aiomqtt.Client(
+            config.host,
+            config.port,
+            identifier=self._identifier,
+            username=config.username,
+            password=resolve_secret(config.password_from) if config.password_from else None,
+            tls_context=ssl.create_default_context(cafile=str(config.ca_file) if config.ca_file else None)
+            if config.tls
+            else None,
+            clean_session=True,
+            timeout=PUBLISH_TIMEOUT_S,
+            max_queued_incoming_messages=CLIENT_QUEUE,
+            max_inflight_messages=INFLIGHT,
+        )
+        # Else every burst of answers is a warning in the log.
+        client.pending_calls_threshold = INFLIGHT * 10
+        return client
+
+    async def _subscribe(self, client: aiomqtt.Client) -> None:
+        group = self._config.shared_group
+        await client.subscribe(f"$share/{group}/{ALL_BLOCKS}" if group else ALL_BLOCKS, qos=1)
+        await client.subscribe(ALL_STATUS, qos=1)
+
+    def _hold(self, topic: str, payload: object) -> None:
+        if not isinstance(payload, bytes):
+            self._metrics.dropped.labels("not_bytes").inc()
+            return
+        if topic.endswith(f"/{STATUS}"):
+            self._hold_status(topic, payload)
+        elif not self._inbox.put(Message(topic, payload)):
+            self._metrics.dropped.labels("queue_full").inc()
+        self._metrics.queue.set(len(self._inbox))
+
+    def _hold_status(self, topic: str, payload: bytes) -> None:
+        try:
+            place, status = parse_topic(topic), load(payload, Status)
+        except WireError as error:
+            self._metrics.dropped.labels("bad_status").inc()
+            log.warning("status not understood", extra={"topic": topic, "error": str(error)})
+            return
+        if len(self._statuses) < CLIENT_QUEUE:
+            self._statuses[place.site, place.agent] = status
+
+    # --- the work --------------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        while True:
+            batch = await self._inbox.take()
+            self._metrics.queue.set(len(self._inbox))
+            await self._answer(await self._processor.take(batch))
+
+    async def _answer(self, replies: Sequence[Reply]) -> None:
+        """Send answers, grouped by agent. One that does not get out costs a second delivery, nothing else."""
+        grouped: dict[tuple[str, str], list[Answer]] = defaultdict(list)
+        for reply in replies:
+            grouped[reply.site, reply.agent].append(reply.answer)
+        client = self._client
+        if client is None:
+            return
+        for (site, agent), answers in grouped.items():
+            for start in range(0, len(answers), ANSWERS_AT_ONCE):
+                message = Answers(VERSION, tuple(answers[start : start + ANSWERS_AT_ONCE]))
+                try:
+                    await client.publish(str(Topic(site, agent, ANSWERS)), dump(message), qos=1)
+                except aiomqtt.MqttError as error:
+                    self._metrics.dropped.labels("answer").inc(len(message.answers))
+                    log.debug("answer not sent", extra={"site": site, "agent": agent, "error": str(error)})
+                    return
+
+    # --- signs of life ---------------------------------------------------------------------------------------------
+
+    async def _note(self) -> None:
+        while True:
+            await self._clock.sleep(SEEN_EVERY_S)
+            agents, self._processor.seen_agents = self._processor.seen_agents, {}
+            devices, self._processor.seen_devices = self._processor.seen_devices, {}
+            statuses, self._statuses = self._statuses, {}
+            if not agents and not statuses:
+                continue
+            now = self._clock.now()
+            try:
+                async with self._db.write() as session:
+                    for (site, code), status in sorted(statuses.items()):
+                        agent = await self._directory.find_agent(session, site, code)
+                        if agent is not None:
+                            await fleet.note_status(session, agent, status, now=now)
+                    await fleet.note_seen(
+                        session, dict.fromkeys(agents, now), devices, watchers=self._watchers, now=now
+                    )
+            except (sa.exc.SQLAlchemyError, OSError) as error:
+                # The next readings show the same life again.
+                log.error("signs of life not recorded", extra={"error": str(error)})

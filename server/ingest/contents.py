@@ -1,0 +1,92 @@
+"""What the blocks of each kind do. Items are decoded one by one, so that a refusal names the item's place."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from facility.items import (
+    AlarmItem,
+    Series,
+    decode_alarms,
+    decode_catalogs,
+    decode_events,
+    decode_health,
+    decode_series,
+)
+from facility.wire import Kind, RejectedItem, RejectReason
+from server.db.session import WriteSession
+from server.fleet import catalogs
+from server.fleet import service as fleet
+from server.fleet.refs import AgentRef
+from server.ingest.intake import Entry
+from server.ingest.protocols import AlarmSink
+
+
+def _at(position: int, refused: Sequence[RejectedItem]) -> list[RejectedItem]:
+    """Refusals of a list of one item, under the item's place in its block."""
+    return [replace(item, path=f"[{position}]{item.path.partition(']')[2]}") for item in refused]
+
+
+def series_of(entry: Entry, *, now_ms: int) -> tuple[list[tuple[int, Series]], list[RejectedItem]]:
+    """The good series of a readings block with their places, and what was refused."""
+    taken: list[tuple[int, Series]] = []
+    refused: list[RejectedItem] = []
+    for position, item in enumerate(entry.block.items):
+        good, bad = decode_series([item], now_ms=now_ms)
+        taken.extend((position, one) for one in good)
+        refused.extend(_at(position, bad))
+    return taken, refused
+
+
+async def apply(
+    session: WriteSession, agent: AgentRef, entry: Entry, *, alarms: AlarmSink, fresh: bool, now: datetime
+) -> list[RejectedItem]:
+    """Do what a block that is not of readings says, when it is fresh; returns the items refused, fresh or not."""
+    if entry.kind is Kind.CATALOG:
+        return await _catalog(session, agent, entry, fresh=fresh, now=now)
+    if entry.kind is Kind.ALARMS:
+        return await _alarms(session, agent, entry, alarms=alarms, fresh=fresh, now=now)
+    if entry.kind is Kind.EVENTS:
+        events, refused = decode_events(entry.block.items)
+        if fresh:
+            await fleet.note_events(session, agent, events, now=now)
+        return refused
+    health, refused = decode_health(entry.block.items)
+    if fresh:
+        for item in health:
+            await fleet.note_health(session, agent, item, now=now)
+    return refused
+
+
+async def _catalog(
+    session: WriteSession, agent: AgentRef, entry: Entry, *, fresh: bool, now: datetime
+) -> list[RejectedItem]:
+    found, refused = decode_catalogs(entry.block.items)
+    if len(entry.block.items) != 1:
+        detail = f"a catalog block holds one catalog, not {len(entry.block.items)}"
+        return [RejectedItem("[0]", RejectReason.BAD_ITEM, detail)] if entry.block.items else []
+    header = entry.header
+    for catalog in found:
+        if fresh:
+            refused += await catalogs.receive(session, agent, catalog, stream=header.stream, seq=header.seq, now=now)
+        else:
+            refused += catalogs.faults(catalog)
+    return refused
+
+
+async def _alarms(
+    session: WriteSession, agent: AgentRef, entry: Entry, *, alarms: AlarmSink, fresh: bool, now: datetime
+) -> list[RejectedItem]:
+    items: list[AlarmItem] = []
+    places: list[int] = []
+    refused: list[RejectedItem] = []
+    for position, raw in enumerate(entry.block.items):
+        good, bad = decode_alarms([raw])
+        items.extend(good)
+        places.extend(position for _ in good)
+        refused.extend(_at(position, bad))
+    if fresh and items:
+        for item in await alarms.apply(session, site=agent.site, agent=agent, items=items, now=now):
+            place, _, rest = item.path[1:].partition("]")
+            refused.append(replace(item, path=f"[{places[int(place)]}]{rest}"))
+    return refused

@@ -1,0 +1,56 @@
+"""From a message to a block, or to a named refusal. Pure."""
+
+from dataclasses import dataclass
+
+from facility.wire import Block, Header, Kind, RejectReason, Topic, WireError, decode, parse_topic
+from server.ingest.inbox import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A block as it came on its topic, with the bytes for quarantine."""
+
+    topic: Topic
+    block: Block
+    payload: bytes
+
+    @property
+    def header(self) -> Header:
+        return self.block.header
+
+    @property
+    def kind(self) -> Kind:
+        return self.block.header.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A message that is no block of ours; header is None where none could be read."""
+
+    topic: Topic
+    header: Header | None
+    reason: RejectReason
+    detail: str
+    payload: bytes
+
+
+def kind_of(topic: Topic) -> Kind:
+    """The kind a block topic names."""
+    return Kind(topic.leaf.removeprefix("blocks/"))
+
+
+def read(message: Message) -> Entry | Refusal | None:
+    """None when the topic itself is not one of ours, so that nobody could be answered."""
+    try:
+        topic = parse_topic(message.topic)
+        kind = kind_of(topic)
+    except (WireError, ValueError):
+        return None
+    try:
+        block = decode(message.payload)
+    except WireError as error:
+        return Refusal(topic, error.header, error.reason, error.detail, message.payload)
+    if block.header.kind is not kind:
+        detail = f"a block of {block.header.kind} on the topic of {kind}"
+        return Refusal(topic, block.header, RejectReason.WRONG_TOPIC, detail, message.payload)
+    return Entry(topic, block, message.payload)

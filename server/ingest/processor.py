@@ -1,0 +1,407 @@
+"""A batch of messages becomes committed content and answers.
+
+Invariants, each with a test of its name:
+- an answer `committed` is made only after every transaction with content of that block is committed;
+- a second delivery is answered as the first, and changes nothing;
+- a block that fails does not keep the others of its batch from being taken;
+- what can never be taken is kept in quarantine before it is answered `rejected`.
+
+Order within a batch: catalogs, then alarms, events and health (main database, a savepoint each), then what readings
+need of the main database, then the readings (history), then their refused items. Readings are entered into history
+before their refused items reach quarantine: after a crash in between the block comes again and quarantine is filled.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from facility.clock import Clock, to_ms
+from facility.wire import Answer, Kind, RejectedItem, RejectReason, RetryReason, Verdict
+from server.db.session import Database, WriteSession
+from server.fleet import catalogs
+from server.fleet import service as fleet
+from server.fleet.refs import AgentRef
+from server.fleet.service import DeviceSeen
+from server.history.rolling import Keep, oldest_taken
+from server.history.store import History, ReadingsBlock, Stored
+from server.ingest import contents, repository
+from server.ingest.directory import Directory
+from server.ingest.inbox import Message
+from server.ingest.intake import Entry, Refusal, read
+from server.ingest.metrics import IngestMetrics
+from server.ingest.models import LedgerBlock
+from server.ingest.protocols import AlarmSink
+from server.ingest.readings import Resolved, lag_seconds, merge_seen, resolve
+
+log = logging.getLogger(__name__)
+
+STRANGER_RETRY_S = 60.0
+STORAGE_RETRY_S = 10.0
+CATALOG_RETRY_S = 1.0
+# A block that fails by itself is tried again this often: the first failures may be a race or a bug of the moment.
+POISON_TRIES = 5
+POISON_REMEMBERED = 1000
+# Of what a database says, these blame the content; everything else is its own trouble and passes.
+BLAMES_CONTENT = (sa.exc.DataError, sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.NotSupportedError)
+
+_PRECEDENCE = {kind: position for position, kind in enumerate((Kind.CATALOG, Kind.ALARMS, Kind.EVENTS, Kind.HEALTH))}
+
+
+def is_weather(error: Exception) -> bool:
+    """Whether a failure is the database's own and no block is to blame."""
+    if isinstance(error, sa.exc.DBAPIError):
+        return not isinstance(error, BLAMES_CONTENT)
+    return isinstance(error, sa.exc.TimeoutError | OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer and whom it goes to."""
+
+    site: str
+    agent: str
+    answer: Answer
+
+
+@dataclass(slots=True)
+class _Job:
+    """A block on its way, with the answer once it is known."""
+
+    entry: Entry
+    agent: AgentRef
+    answer: Answer | None = None
+    resolved: Resolved | None = None
+    refused: tuple[RejectedItem, ...] = ()
+
+
+class Processor:
+    """Not concurrent: one batch after the other."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        history: History,
+        alarms: AlarmSink,
+        clock: Clock,
+        metrics: IngestMetrics,
+        keep: Keep,
+        auto_enrol_zone: str | None,
+    ) -> None:
+        """auto_enrol_zone: the zone of sites that are made for unknown topics; None refuses those."""
+        self._db = db
+        self._history = history
+        self._alarms = alarms
+        self._clock = clock
+        self._metrics = metrics
+        self._keep = keep
+        self._auto_enrol_zone = auto_enrol_zone
+        self._directory = Directory()
+        self._failures: OrderedDict[tuple[str, str, int], int] = OrderedDict()
+        self.seen_agents: dict[str, AgentRef] = {}
+        self.seen_devices: dict[str, DeviceSeen] = {}
+
+    async def take(self, messages: Sequence[Message]) -> list[Reply]:
+        """Take a batch; the replies are to be sent now. Never raises for content or for the database's weather."""
+        started = self._clock.monotonic()
+        entries: list[Entry] = []
+        refusals: list[Refusal] = []
+        for message in messages:
+            found = read(message)
+            if isinstance(found, Entry):
+                entries.append(found)
+            elif found is not None:
+                refusals.append(found)
+            else:
+                self._metrics.dropped.labels("not_ours").inc()
+        try:
+            replies = await self._take(entries, refusals)
+        except Exception as error:
+            # The top of the ingest task: nothing of this batch is answered as taken, and the next one gets its turn.
+            log.exception("batch failed, its blocks are asked for again", extra={"error": str(error)})
+            self._directory = Directory()
+            replies = [
+                self._retry(entry, RetryReason.STORAGE, "the database refuses", STORAGE_RETRY_S) for entry in entries
+            ]
+        self._metrics.batch_seconds.observe(self._clock.monotonic() - started)
+        return replies
+
+    async def _take(self, entries: Sequence[Entry], refusals: Sequence[Refusal]) -> list[Reply]:
+        jobs, replies = await self._identify(entries, refusals)
+        await self._take_main([job for job in jobs if job.entry.kind is not Kind.READINGS])
+        await self._take_readings([job for job in jobs if job.entry.kind is Kind.READINGS])
+        for job in jobs:
+            assert job.answer is not None, "every block is answered"
+            replies.append(self._reply(job.entry, job.answer))
+            self.seen_agents[job.agent.id] = job.agent
+        return replies
+
+    # --- who -------------------------------------------------------------------------------------------------------
+
+    async def _identify(self, entries: Sequence[Entry], refusals: Sequence[Refusal]) -> tuple[list[_Job], list[Reply]]:
+        topics = [entry.topic for entry in entries] + [refusal.topic for refusal in refusals]
+        senders = {(topic.site, topic.agent) for topic in topics}
+        strangers = {sender for sender in senders if self._directory.known_agent(*sender) is None}
+        if strangers:
+            async with self._db.write() as session:
+                met = [await self._meet(session, *sender) for sender in sorted(strangers)]
+            for agent in met:
+                if agent is not None:
+                    self._directory.remember(agent)
+        known = [one for one in refusals if self._directory.known_agent(one.topic.site, one.topic.agent) is not None]
+        if known:
+            async with self._db.write() as session:
+                for refusal in known:
+                    await repository.keep_block(session, refusal, now=self._clock.now())
+        jobs: list[_Job] = []
+        replies: list[Reply] = []
+        for entry in entries:
+            agent = self._directory.known_agent(entry.topic.site, entry.topic.agent)
+            if agent is not None:
+                jobs.append(_Job(entry, agent))
+                continue
+            detail = f"site {entry.topic.site!r} with agent {entry.topic.agent!r} is not known here: create it first"
+            replies.append(self._retry(entry, RetryReason.BUSY, detail, STRANGER_RETRY_S))
+        for refusal in refusals:
+            reply = self._refuse(refusal)
+            if reply is not None:
+                replies.append(reply)
+        return jobs, replies
+
+    async def _meet(self, session: WriteSession, site: str, code: str) -> AgentRef | None:
+        now = self._clock.now()
+        agent = await self._directory.find_agent(session, site, code)
+        if agent is None and self._auto_enrol_zone is not None:
+            agent = await fleet.enrol(session, site_code=site, code=code, zone=self._auto_enrol_zone, now=now)
+            log.info("agent enrolled", extra={"site": site, "agent": code})
+        if agent is None:
+            log.warning("blocks of an unknown agent wait at their sender", extra={"site": site, "agent": code})
+            await repository.note_stranger(session, site, code, "unknown_agent", now=now)
+        else:
+            await repository.forget_strangers(session, [(site, code)])
+        return agent
+
+    def _refuse(self, refusal: Refusal) -> Reply | None:
+        known = self._directory.known_agent(refusal.topic.site, refusal.topic.agent) is not None
+        kind = refusal.topic.leaf.removeprefix("blocks/")
+        self._metrics.blocks.labels(kind, Verdict.REJECTED.value, refusal.reason.value).inc()
+        if refusal.header is None or not known:
+            return None
+        header = refusal.header
+        answer = Answer(header.stream, header.seq, Verdict.REJECTED, refusal.reason.value, refusal.detail[:500])
+        return Reply(refusal.topic.site, refusal.topic.agent, answer)
+
+    # --- catalogs, alarms, events, health --------------------------------------------------------------------------
+
+    async def _take_main(self, jobs: Sequence[_Job]) -> None:
+        if not jobs:
+            return
+        async with self._db.write() as session:
+            for job in sorted(jobs, key=lambda job: (_PRECEDENCE[job.entry.kind], job.agent.id, job.entry.header.seq)):
+                await self._take_one(session, job)
+
+    async def _take_one(self, session: WriteSession, job: _Job) -> None:
+        try:
+            async with session.begin_nested():
+                job.answer = await self._apply(session, job)
+        except Exception as error:
+            if is_weather(error):
+                raise
+            # A savepoint keeps the failure to this block; the class of error says nothing about others.
+            log.exception("block failed", extra={"block": _name(job.entry)})
+            session.expire_all()
+            job.answer = await self._failed(session, job, error)
+
+    async def _apply(self, session: WriteSession, job: _Job) -> Answer:
+        header, now = job.entry.header, self._clock.now()
+        before = await repository.enter(
+            session,
+            LedgerBlock(agent_id=job.agent.id, stream=header.stream, seq=header.seq, digest=header.digest, at=now),
+        )
+        if before is not None and before != header.digest:
+            return _answer(
+                job.entry, Verdict.CONFLICT, "conflict", "this stream and sequence number held another block"
+            )
+        refused = await contents.apply(
+            session, job.agent, job.entry, alarms=self._alarms, fresh=before is None, now=now
+        )
+        if job.entry.kind is Kind.CATALOG:
+            self._directory.forget_site(job.agent.site.id)
+        await repository.keep_items(session, job.entry, refused, now=now)
+        if before is None:
+            self._count_refused(job.entry, refused)
+        return _answer(job.entry, Verdict.COMMITTED, rejected=tuple(refused))
+
+    async def _failed(self, session: WriteSession, job: _Job, error: Exception) -> Answer:
+        """A block the centre cannot take: asked for again a few times, then put aside on both sides."""
+        header = job.entry.header
+        name = (job.agent.id, header.stream, header.seq)
+        tries = self._failures.pop(name, 0) + 1
+        if tries < POISON_TRIES:
+            self._failures[name] = tries
+            while len(self._failures) > POISON_REMEMBERED:
+                self._failures.popitem(last=False)
+            return _answer(job.entry, Verdict.RETRY, RetryReason.STORAGE, "the centre failed on it", STORAGE_RETRY_S)
+        detail = f"the centre failed on it {tries} times: {type(error).__name__}: {error}"[:500]
+        refusal = Refusal(job.entry.topic, header, RejectReason.CORRUPT, detail, job.entry.payload)
+        await repository.keep_block(session, refusal, now=self._clock.now())
+        return _answer(job.entry, Verdict.REJECTED, RejectReason.CORRUPT, detail)
+
+    # --- readings --------------------------------------------------------------------------------------------------
+
+    async def _take_readings(self, jobs: Sequence[_Job]) -> None:
+        ready = [job for job in jobs if await self._prepared(job)]
+        if not ready:
+            return
+        blocks = [_block(job) for job in ready]
+        try:
+            outcomes = await self._history.write(blocks, now_ms=to_ms(self._clock.now()))
+        except Exception as error:
+            log.warning("batch of readings failed, taken one by one", exc_info=error)
+            await self._one_by_one(ready, blocks)
+        else:
+            for job, outcome in zip(ready, outcomes, strict=True):
+                self._stored(job, outcome)
+        await self._keep_refused(ready)
+
+    async def _one_by_one(self, jobs: Sequence[_Job], blocks: Sequence[ReadingsBlock]) -> None:
+        for job, block in zip(jobs, blocks, strict=True):
+            try:
+                (outcome,) = await self._history.write([block], now_ms=to_ms(self._clock.now()))
+            except Exception as error:
+                log.debug("block not stored", exc_info=error)
+                await self._readings_failed(job, error)
+            else:
+                self._stored(job, outcome)
+
+    async def _prepared(self, job: _Job) -> bool:
+        try:
+            return await self._prepare(job)
+        except Exception as error:
+            log.debug("block not prepared", exc_info=error)
+            self._directory.forget_site(job.agent.site.id)
+            await self._readings_failed(job, error)
+            return False
+
+    async def _readings_failed(self, job: _Job, error: Exception) -> None:
+        if is_weather(error):
+            log.error("history refuses, the block is asked for again", extra={"error": str(error)})
+            job.answer = _answer(job.entry, Verdict.RETRY, RetryReason.STORAGE, "the history refuses", STORAGE_RETRY_S)
+            return
+        log.error("readings failed", extra={"block": _name(job.entry)}, exc_info=error)
+        async with self._db.write() as session:
+            job.answer = await self._failed(session, job, error)
+
+    async def _prepare(self, job: _Job) -> bool:
+        """Resolve a block's points; False when it is answered already."""
+        entry, agent, now = job.entry, job.agent, self._clock.now()
+        digest = entry.header.catalog
+        series, refused = contents.series_of(entry, now_ms=to_ms(now))
+        async with self._db.read() as session:
+            if not await self._directory.knows_catalog(session, agent, digest):
+                detail = f"catalog {digest} is not here: send it, then this block again"
+                job.answer = _answer(entry, Verdict.RETRY, RetryReason.NEED_CATALOG, detail, CATALOG_RETRY_S)
+                return False
+            names = {(one.device, one.metric, one.subject) for _, one in series}
+            await self._directory.load(session, agent.site.id, names)
+        missing = {
+            name
+            for name in names
+            if self._directory.point(agent.site.id, name) is None and self._directory.device_id(agent.site.id, name[0])
+        }
+        if missing or (digest and self._directory.active(agent) != digest):
+            await self._learn(job, sorted(missing))
+        job.resolved = resolve(self._directory, agent.site.id, series, oldest_ms=oldest_taken(now, self._keep))
+        job.refused = (*refused, *job.resolved.refused)
+        return True
+
+    async def _learn(self, job: _Job, missing: Sequence[tuple[str, str, str]]) -> None:
+        """Points no catalog announced, and which catalog the agent's newest readings speak of."""
+        agent, header, now = job.agent, job.entry.header, self._clock.now()
+        site = agent.site.id
+        async with self._db.write() as session:
+            for device, metric, subject in missing:
+                device_id = self._directory.device_id(site, device)
+                if device_id is not None:
+                    row = await catalogs.add_point(
+                        session, agent, device_id=device_id, metric_name=metric, subject=subject, now=now
+                    )
+                    self._directory.add(site, device, row)
+            changed = bool(header.catalog) and await catalogs.activate(
+                session, agent, header.catalog, stream=header.stream, seq=header.seq, now=now
+            )
+        if header.catalog:
+            self._directory.note_active(agent, header.catalog)
+        if changed:
+            self._directory.forget_site(site)
+            async with self._db.read() as reader:
+                await self._directory.load(reader, site, ())
+
+    def _stored(self, job: _Job, outcome: Stored) -> None:
+        entry, resolved = job.entry, job.resolved
+        assert resolved is not None, "only resolved blocks are stored"
+        if outcome is Stored.CONFLICT:
+            job.answer = _answer(
+                entry, Verdict.CONFLICT, "conflict", "this stream and sequence number held another block"
+            )
+            job.refused = ()
+            return
+        job.answer = _answer(entry, Verdict.COMMITTED, rejected=job.refused)
+        if outcome is Stored.STORED:
+            self._metrics.values.inc(sum(len(one.at) for one in resolved.series))
+            self._count_refused(entry, job.refused)
+            for device_id, seen in resolved.seen.items():
+                merge_seen(self.seen_devices, device_id, seen)
+        if resolved.newest:
+            self._metrics.lag.set(lag_seconds(self._clock.now(), resolved.newest))
+
+    async def _keep_refused(self, jobs: Sequence[_Job]) -> None:
+        """Refused items of committed blocks go to quarantine before the answer does: else the block is asked again."""
+        taken = [job for job in jobs if job.refused and job.answer and job.answer.verdict is Verdict.COMMITTED]
+        if not taken:
+            return
+        async with self._db.write() as session:
+            for job in taken:
+                await repository.keep_items(session, job.entry, job.refused, now=self._clock.now())
+
+    # --- answers ---------------------------------------------------------------------------------------------------
+
+    def _count_refused(self, entry: Entry, refused: Sequence[RejectedItem]) -> None:
+        for item in refused:
+            self._metrics.refused.labels(entry.kind.value, item.reason.value).inc()
+
+    def _retry(self, entry: Entry, reason: RetryReason, detail: str, after_s: float) -> Reply:
+        return self._reply(entry, _answer(entry, Verdict.RETRY, reason, detail, after_s))
+
+    def _reply(self, entry: Entry, answer: Answer) -> Reply:
+        self._metrics.blocks.labels(entry.kind.value, answer.verdict.value, answer.reason).inc()
+        return Reply(entry.topic.site, entry.topic.agent, answer)
+
+
+# An answer lists this many refused items at most: one block can hold tens of thousands, a message must not.
+ANSWERED_ITEMS = 100
+
+
+def _answer(
+    entry: Entry,
+    verdict: Verdict,
+    reason: str = "",
+    detail: str = "",
+    after_s: float = 0.0,
+    rejected: tuple[RejectedItem, ...] = (),
+) -> Answer:
+    header = entry.header
+    return Answer(header.stream, header.seq, verdict, str(reason), detail, after_s, rejected[:ANSWERED_ITEMS])
+
+
+def _name(entry: Entry) -> str:
+    return f"{entry.topic}/{entry.header.stream}/{entry.header.seq}"
+
+
+def _block(job: _Job) -> ReadingsBlock:
+    assert job.resolved is not None, "only resolved blocks are stored"
+    header = job.entry.header
+    return ReadingsBlock(job.agent.id, header.stream, header.seq, header.digest, job.resolved.series)

@@ -1,0 +1,158 @@
+"""Keeping what could not be taken: bounded by rows and bytes, the oldest go first."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from facility.clock import to_ms
+from facility.ids import new_id
+from facility.wire import Header, RejectedItem, Topic
+from server.db.base import Base
+from server.db.session import ReadSession, WriteSession
+from server.fleet.texts import clip
+from server.ingest.intake import Entry, Refusal, kind_of
+from server.ingest.models import LedgerBlock, Quarantined, Stranger
+from server.kit.paging import Order, PageRequest, fetch_page
+from server.kit.problems import NotFound
+
+MAX_ROWS = 5000
+MAX_PAYLOAD = 272 * 1024  # a whole block of the largest lawful size; of larger messages the beginning
+MAX_TOTAL = 128 * 1024 * 1024
+# Of one block's refused items the first are kept: they are nearly always the same mistake.
+ITEMS_OF_A_BLOCK = 20
+MAX_STRANGERS = 1000
+LEDGER_KEEP = timedelta(days=90)  # agents keep unsent blocks 7 days by default; a block this old comes no more
+
+QUARANTINE = Order("ingest_quarantine.at", Quarantined.at, Quarantined.id, descending=True)
+
+
+async def keep_block(session: WriteSession, refusal: Refusal, *, now: datetime) -> None:
+    """Keep a whole block, once however often it comes."""
+    row = _row(refusal.topic, refusal.header, path="", reason=refusal.reason, detail=refusal.detail, now=now)
+    if refusal.header is None:
+        # Without a name there is no telling a second delivery: its bytes name it.
+        row["key"] = (
+            f"{refusal.topic.site}/{refusal.topic.agent}/{hashlib.blake2b(refusal.payload, digest_size=16).hexdigest()}"
+        )
+    row.update(
+        size=len(refusal.payload), kept=len(refusal.payload[:MAX_PAYLOAD]), payload=refusal.payload[:MAX_PAYLOAD]
+    )
+    await _insert(session, [row])
+
+
+async def keep_items(session: WriteSession, entry: Entry, refused: Sequence[RejectedItem], *, now: datetime) -> None:
+    """Keep the items of a block that were refused, with the item's own bytes."""
+    rows = []
+    for item in refused[:ITEMS_OF_A_BLOCK]:
+        row = _row(entry.topic, entry.header, path=item.path, reason=item.reason, detail=item.detail, now=now)
+        raw = entry.block.items[int(item.path[1:].partition("]")[0])]
+        row.update(size=len(raw), kept=len(raw[:MAX_PAYLOAD]), payload=raw[:MAX_PAYLOAD])
+        rows.append(row)
+    await _insert(session, rows)
+
+
+def _row(
+    topic: Topic, header: Header | None, *, path: str, reason: str, detail: str, now: datetime
+) -> dict[str, object]:
+    stream, seq = (header.stream, header.seq) if header is not None else ("", 0)
+    return {
+        "id": new_id(to_ms(now)),
+        "at": now,
+        "site": topic.site,
+        "agent": topic.agent,
+        "kind": kind_of(topic).value,
+        "stream": stream,
+        "seq": seq,
+        "path": clip(path, 64),
+        "reason": str(reason),
+        "detail": clip(detail, 500),
+        "key": f"{topic.site}/{topic.agent}/{stream}/{seq}/{clip(path, 30)}",
+    }
+
+
+async def _insert(session: WriteSession, rows: Sequence[dict[str, object]]) -> None:
+    if not rows:
+        return
+    await session.execute(_insert_into(session, Quarantined).on_conflict_do_nothing(), list(rows))
+
+
+def _insert_into(session: WriteSession, model: type[Base]) -> Any:
+    """The dialects' INSERT: both know ON CONFLICT, SQLAlchemy has no common word for it."""
+    if session.get_bind().dialect.name == "postgresql":
+        return postgresql_insert(model)
+    return sqlite_insert(model)
+
+
+async def enter(session: WriteSession, block: LedgerBlock) -> str | None:
+    """Enter a block into the ledger; None when it is new, else the digest it was entered with before."""
+    values = {"agent_id": block.agent_id, "stream": block.stream, "seq": block.seq}
+    insert = _insert_into(session, LedgerBlock).values(**values, digest=block.digest, at=block.at)
+    made = await session.scalar(insert.on_conflict_do_nothing().returning(LedgerBlock.seq))
+    if made is not None:
+        return None
+    row = await session.get(LedgerBlock, tuple(values.values()), populate_existing=True)
+    return row.digest if row is not None else ""
+
+
+async def note_stranger(session: WriteSession, site: str, agent: str, reason: str, *, now: datetime) -> None:
+    known = await session.get(Stranger, (site, agent))
+    if known is None and (await session.scalar(sa.select(sa.func.count()).select_from(Stranger)) or 0) >= MAX_STRANGERS:
+        return
+    insert = _insert_into(session, Stranger).values(
+        site=site, agent=agent, reason=reason, first_at=now, last_at=now, blocks=1
+    )
+    again = {"last_at": now, "reason": reason, "blocks": Stranger.blocks + 1}
+    await session.execute(insert.on_conflict_do_update(index_elements=["site", "agent"], set_=again))
+
+
+async def forget_strangers(session: WriteSession, known: Sequence[tuple[str, str]]) -> None:
+    """These became known."""
+    for site, agent in known:
+        await session.execute(sa.delete(Stranger).where(Stranger.site == site, Stranger.agent == agent))
+
+
+async def prune(session: WriteSession, now: datetime) -> None:
+    """Job: keep the quarantine, the ledger and the list of strangers within their bounds."""
+    newest = sa.select(Quarantined.id, Quarantined.kept).order_by(Quarantined.at.desc(), Quarantined.id.desc())
+    total, keep = 0, 0
+    for _, kept in (await session.execute(newest.limit(MAX_ROWS))).all():
+        total += kept
+        if total > MAX_TOTAL:
+            break
+        keep += 1
+    excess = sa.select(Quarantined.id).order_by(Quarantined.at.desc(), Quarantined.id.desc()).offset(keep).limit(-1)
+    if session.get_bind().dialect.name == "postgresql":
+        excess = excess.limit(None)
+    await session.execute(sa.delete(Quarantined).where(Quarantined.id.in_(excess)))
+    await session.execute(sa.delete(LedgerBlock).where(LedgerBlock.at < now - LEDGER_KEEP))
+    await session.execute(sa.delete(Stranger).where(Stranger.last_at < now - timedelta(days=30)))
+
+
+async def list_quarantine(
+    session: ReadSession, page: PageRequest, *, site: str | None, agent: str | None, reason: str | None
+) -> tuple[Sequence[Quarantined], str | None]:
+    """For operators of the whole installation; not scoped, because a refused block proves no site."""
+    query = sa.select(Quarantined)
+    if site is not None:
+        query = query.where(Quarantined.site == site)
+    if agent is not None:
+        query = query.where(Quarantined.agent == agent)
+    if reason is not None:
+        query = query.where(Quarantined.reason == reason)
+    return await fetch_page(session, query, order=QUARANTINE, page=page)
+
+
+async def list_strangers(session: ReadSession) -> Sequence[Stranger]:
+    return (await session.scalars(sa.select(Stranger).order_by(Stranger.site, Stranger.agent))).all()
+
+
+async def get_quarantined(session: ReadSession, quarantined_id: str) -> Quarantined:
+    row = await session.get(Quarantined, quarantined_id)
+    if row is None:
+        raise NotFound("quarantined block", quarantined_id)
+    return row

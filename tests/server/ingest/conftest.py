@@ -1,0 +1,98 @@
+"""A processor on a built server, and a sink for alarms that keeps what it was given."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from facility.items import AlarmItem
+from facility.wire import Answer, RejectedItem, RejectReason
+from server.app import Server
+from server.config import RetentionConfig
+from server.db.session import WriteSession
+from server.fleet import service as fleet
+from server.fleet.refs import AgentRef, SiteRef
+from server.fleet.schemas import AgentIn
+from server.history.domain import open_database
+from server.history.rolling import keep_of
+from server.history.stores import SqlStore
+from server.ingest.inbox import Message
+from server.ingest.metrics import IngestMetrics
+from server.ingest.processor import Processor
+from server.kit.scope import Scope
+from tests.server.factories import World
+from tests.server.ingest.wire_by_hand import Sender
+
+
+@dataclass
+class Sink:
+    """Takes every item; refuses events of `refused_device`; raises for `poison_device`."""
+
+    taken: list[tuple[str, AlarmItem]] = field(default_factory=list)
+    refused_device: str = "refused"
+    poison_device: str = "poison"
+
+    async def apply(
+        self, session: WriteSession, *, site: SiteRef, agent: AgentRef, items: Sequence[AlarmItem], now: datetime
+    ) -> list[RejectedItem]:
+        refused = []
+        for position, item in enumerate(items):
+            device = item.event.device if item.event is not None else ""
+            if device == self.poison_device:
+                raise ValueError("this event breaks the sink")
+            if device == self.refused_device:
+                refused.append(RejectedItem(f"[{position}]", RejectReason.UNKNOWN_DEVICE, "told so"))
+            else:
+                self.taken.append((agent.code, item))
+        return refused
+
+
+@dataclass
+class Station:
+    """A processor with its stores and its sink."""
+
+    server: Server
+    world: World
+    store: SqlStore
+    sink: Sink
+    metrics: IngestMetrics
+    processor: Processor
+
+    def another(self, *, auto_enrol: bool = False) -> Processor:
+        """A second worker on the same databases."""
+        return Processor(
+            db=self.server.db,
+            history=SqlStore(self.store.db),
+            alarms=self.sink,
+            clock=self.world.clock,
+            metrics=self.metrics,
+            keep=keep_of(RetentionConfig()),
+            auto_enrol_zone="Asia/Shanghai" if auto_enrol else None,
+        )
+
+    async def take(self, *sent: tuple[str, bytes, int]) -> list[Answer]:
+        """What the processor answers to these messages, in order of sequence numbers."""
+        replies = await self.processor.take([Message(topic, payload) for topic, payload, _ in sent])
+        return sorted((reply.answer for reply in replies), key=lambda answer: answer.seq)
+
+    async def sender(self, code: str = "edge1") -> Sender:
+        """A new agent of the home site."""
+        async with self.server.db.write() as session:
+            body = AgentIn(site=self.world.home.site.id, code=code)
+            await fleet.create_agent(session, Scope.system(), body, now=self.world.clock.now())
+        return Sender("home", code)
+
+    def counted(self, name: str, **labels: str) -> float:
+        return self.server.kit.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+@pytest.fixture
+async def station(server: Server, world: World) -> AsyncIterator[Station]:
+    async with open_database(server.kit.config, server.db) as db:
+        metrics = IngestMetrics(server.kit.metrics.registry)
+        sink = Sink()
+        made: Any = Station(server, world, SqlStore(db), sink, metrics, None)  # type: ignore[arg-type]
+        made.processor = made.another()
+        yield made
