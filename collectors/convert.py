@@ -122,12 +122,7 @@ class _View:
         return None if isinstance(raw, QualityReason) else text_of(raw)
 
     def holds(self, condition: Condition, row: Row) -> bool:
-        raw = self.raw_text(condition, row)
-        if condition.present is not None:
-            return (raw not in (None, "")) is condition.present
-        if condition.one_of:
-            return raw in condition.one_of
-        return raw not in condition.not_in
+        return condition.accepts(self.raw_text(condition, row))
 
 
 class _CompiledSource:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from collectors.decode import text_of
 from collectors.exchange import SnmpAnswer, SnmpNeeds, SnmpValue
 from collectors.library import Library
-from facility.profile import Probe, Profile, Protocol, Recognition
+from facility.profile import Profile, Protocol, Recognition
 from facility.sources import Place
 
 SYS_DESCR = "1.3.6.1.2.1.1.1.0"
@@ -123,16 +123,7 @@ def _holds(recognition: Recognition, values: Mapping[str, SnmpValue]) -> bool:
             return False
     if recognition.sys_descr is not None and not re.search(recognition.sys_descr, _text_at(values, SYS_DESCR)):
         return False
-    return all(_probed(probe, values) for probe in recognition.probes)
-
-
-def _probed(probe: Probe, values: Mapping[str, SnmpValue]) -> bool:
-    text = _text(values, probe)
-    if probe.present is not None:
-        return bool(text) is probe.present
-    if probe.matches is not None:
-        return re.search(probe.matches, text) is not None
-    return text in probe.one_of if probe.one_of else text not in probe.not_in
+    return all(probe.accepts(_text(values, probe) or None) for probe in recognition.probes)
 
 
 def _text(values: Mapping[str, SnmpValue], place: Place) -> str:

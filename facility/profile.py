@@ -26,7 +26,6 @@ __all__ = [
     "Maturity",
     "ModbusLimits",
     "Point",
-    "Probe",
     "Profile",
     "Protocol",
     "Recognition",
@@ -168,25 +167,12 @@ def _check_states(source: Source, name: str, states: StateSet) -> None:
             raise ValueError(f"{word!r} is no state of {name}; allowed: {', '.join(states.words)}")
 
 
-class Probe(Condition):
-    """A look at one object of a device to recognise it; `matches` is a regular expression over its text."""
-
-    matches: Regex | None = None
-
-    @model_validator(mode="after")
-    def _one_test(self) -> Self:
-        tests = (bool(self.one_of), bool(self.not_in), self.present is not None, self.matches is not None)
-        if sum(tests) != 1:
-            raise ValueError("say exactly one of in, not_in, present, matches")
-        return self
-
-
 class Recognition(Model):
     """One way to recognise the family: everything said must hold."""
 
     sys_object_id: Oid | None = None  # itself or a prefix of the device's
     sys_descr: Regex | None = None
-    probes: Annotated[tuple[Probe, ...], BeforeValidator(listed)] = ()
+    probes: Annotated[tuple[Condition, ...], BeforeValidator(listed)] = ()
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

@@ -25,6 +25,7 @@ def _numeric_oid(text: str) -> str:
 
 
 def regex(text: str) -> str:
+    """The text, if it is a regular expression; ValueError otherwise."""
     try:
         re.compile(text)
     except re.error as error:
@@ -33,6 +34,7 @@ def regex(text: str) -> str:
 
 
 def listed(value: object) -> object:
+    """A single mapping stands for a list of one, so that profiles stay short."""
     return [value] if isinstance(value, dict) else value
 
 
@@ -85,6 +87,8 @@ class NumberType(StrEnum):
 
 
 class Model(BaseModel):
+    """Whatever a profile file holds: nothing unknown is taken, nothing changes after load."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -150,20 +154,35 @@ class ScaleFrom(Place):
 
 
 class Condition(Place):
-    """True when the object holds one of `in`, none of `not_in`, or is there at all (`present`).
+    """True when the object holds one of `in`, none of `not_in`, is there at all (`present`), or its text matches.
 
-    An object the device does not have makes `in` false and `not_in` true.
+    An object the device does not have makes `in` and `matches` false, `not_in` and `not_matches` true.
     """
 
     one_of: RawValues = Field(default=(), alias="in")
     not_in: RawValues = ()
     present: bool | None = None
+    matches: Regex | None = None
+    not_matches: Regex | None = None
 
     @model_validator(mode="after")
     def _one_test(self) -> Self:
-        if sum((bool(self.one_of), bool(self.not_in), self.present is not None)) != 1:
-            raise ValueError("say exactly one of in, not_in, present")
+        regexes = (self.matches is not None, self.not_matches is not None)
+        if sum((bool(self.one_of), bool(self.not_in), self.present is not None, *regexes)) != 1:
+            raise ValueError("say exactly one of in, not_in, present, matches, not_matches")
         return self
+
+    def accepts(self, text: str | None) -> bool:
+        """Whether this raw text (None: not there) fulfils the condition."""
+        if self.present is not None:
+            return bool(text) is self.present
+        if self.one_of:
+            return text in self.one_of
+        if self.not_in:
+            return text not in self.not_in
+        if self.matches is not None:
+            return text is not None and re.search(self.matches, text) is not None
+        return text is None or re.search(self.not_matches or "", text) is None
 
 
 class NotAvailable(Model):
