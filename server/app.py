@@ -19,12 +19,14 @@ from fastapi import FastAPI
 from facility.clock import Clock, SystemClock
 from server.api.application import create_application
 from server.config import SECRET_KEY_FILE, Role, ServerConfig
+from server.alarms.service import AlarmService
 from server.customers import domain as customers
 from server.db import migrate
 from server.db.session import Database
 from server.fleet import domain as fleet
 from server.history import domain as history
 from server.history.stores import SqlStore
+from server.ingest import domain as ingest
 from server.kit import domain as kit_domain
 from server.kit.attachments import AttachmentStore
 from server.kit.context import Component, Domain, Kit
@@ -35,6 +37,7 @@ from server.kit.outbox import OutboxRunner
 from server.kit.secrets import Signer, load_or_create_key, new_token
 from server.kit.templates import Templates
 from server.people import domain as people
+from server.web import domain as web
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +48,15 @@ GRACE_SECONDS = 10  # for requests under way when the server is told to stop
 def domains_of(kit: Kit, *, history_db: Database) -> list[Domain]:
     """Every domain of the server, lower ones first."""
     store = SqlStore(history_db)
+    alarm_service = AlarmService()
     return [
         kit_domain.build(kit),
         people.build(kit),
         customers.build(kit),
         fleet.build(kit, watchers=[]),
         history.build(kit, store=store),
+        web.build(kit),
+        ingest.build(kit, history=store, alarms=alarm_service, watchers=[]),
     ]
 
 

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from facility.items import AlarmItem
-from facility.wire import Answer, RejectedItem, RejectReason
+from facility.wire import Answer, RejectedItem, RejectReason, Verdict
 from server.app import Server
 from server.config import RetentionConfig
 from server.db.session import WriteSession
+from server.fleet import repository as fleet_repository
 from server.fleet import service as fleet
+from server.fleet.models import Agent, Point
 from server.fleet.refs import AgentRef, SiteRef
 from server.fleet.schemas import AgentIn
 from server.history.domain import open_database
@@ -20,10 +22,13 @@ from server.history.rolling import keep_of
 from server.history.stores import SqlStore
 from server.ingest.inbox import Message
 from server.ingest.metrics import IngestMetrics
+from server.ingest.models import Quarantined
 from server.ingest.processor import Processor
+from server.ingest.repository import list_quarantine
+from server.kit.paging import PageRequest
 from server.kit.scope import Scope
 from tests.server.factories import World
-from tests.server.ingest.wire_by_hand import Sender
+from tests.server.ingest.wire_by_hand import Sender, catalog
 
 
 @dataclass
@@ -83,6 +88,38 @@ class Station:
             body = AgentIn(site=self.world.home.site.id, code=code)
             await fleet.create_agent(session, Scope.system(), body, now=self.world.clock.now())
         return Sender("home", code)
+
+    async def point(self, device: str, metric: str = "room.temperature", subject: str = "") -> Point:
+        """A point of the home site."""
+        async with self.server.db.read() as session:
+            site_id = self.world.home.site.id
+            found = await fleet_repository.find_point(session, Scope.system(), site_id, device, metric, subject)
+        assert found is not None
+        return found
+
+    async def values(self, device: str, metric: str = "room.temperature") -> list[tuple[int, float | None]]:
+        """(taken_at, value) of everything history holds of a point."""
+        point = await self.point(device, metric)
+        return [(row.at, row.value) for row in await self.store.raw(point.id, 0, 2**62, limit=1_000_000)]
+
+    async def agent(self, code: str = "edge1") -> Agent:
+        async with self.server.db.read() as session:
+            found = await fleet_repository.find_agent(session, Scope.system(), "home", code)
+        assert found is not None
+        return found
+
+    async def quarantined(self) -> list[Quarantined]:
+        async with self.server.db.read() as session:
+            rows, _ = await list_quarantine(session, PageRequest(limit=500), site=None, agent=None, reason=None)
+        return list(rows)
+
+    async def catalogued(self, code: str = "edge1", **points: str) -> tuple[Sender, str]:
+        """A sender whose catalog is taken (device=metric, by default th1), and the digest the server knows it by."""
+        sender = await self.sender(code)
+        devices = {device: [(metric, "")] for device, metric in (points or {"th1": "room.temperature"}).items()}
+        (answer,) = await self.take(sender.next("catalog", [catalog(devices, room="hall")]))
+        assert (answer.verdict, answer.rejected) == (Verdict.COMMITTED, ())
+        return sender, (await self.agent(code)).catalog_digest
 
     def counted(self, name: str, **labels: str) -> float:
         return self.server.kit.metrics.registry.get_sample_value(name, labels) or 0.0
