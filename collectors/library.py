@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from facility.config import ConfigErrors, ConfigProblem, Document, read_yaml, validate
 from facility.profile import ID_PATTERN, Profile, extended
@@ -75,6 +75,14 @@ def read_folders(folders: Iterable[Path]) -> tuple[Profile, ...]:
     if problems:
         raise ProfileErrors(problems)
     return tuple(profiles)
+
+
+def file_schema() -> dict[str, Any]:
+    """The JSON Schema of a profile file, for editors: the model without `id`, which is the file's path."""
+    schema = Profile.model_json_schema(by_alias=True)
+    del schema["properties"]["id"]
+    schema["required"].remove("id")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def read_file(path: Path, library: Library) -> Profile:

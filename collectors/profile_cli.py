@@ -11,7 +11,7 @@ from rich.table import Table
 
 from collectors.convert import Converter
 from collectors.exchange import ModbusNeeds
-from collectors.library import Library, ProfileErrors, UnknownProfileError, read_file
+from collectors.library import Library, ProfileErrors, UnknownProfileError, file_schema, read_file
 from collectors.replay import ReplayError, replay
 from collectors.walk import WalkError
 from facility.config import ConfigErrors
@@ -101,6 +101,12 @@ def validate(
     if problems:
         _fail(problems)
     typer.echo(f"{count} profiles are valid")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a profile file, for editors that complete and check while typing."""
+    _print_json(file_schema())
 
 
 @app.command("replay")

@@ -120,3 +120,9 @@ def test_every_shipped_profile_keeps_the_house_rules(profile: Profile) -> None:
         assert profile.identify.any_of, "an SNMP device is recognised, not guessed"
     else:
         assert profile.modbus is not None, "how hard a Modbus device may be asked is known"
+
+
+def test_the_profile_in_the_guide_is_valid(tmp_path: Path) -> None:
+    guide = (DATA.parents[1] / "docs" / "profiles.md").read_text("utf-8")
+    _site(tmp_path, "acme/em-4", guide.split("```yaml\n")[1].split("```")[0])
+    assert Library.load([tmp_path]).get("acme/em-4").points[0].metric == "room.temperature"

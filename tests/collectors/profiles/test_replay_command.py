@@ -93,6 +93,14 @@ def test_validate_counts_the_shipped_and_checks_a_sites_folder(tmp_path: Path) -
     assert "acme/c1" in RUN.invoke(app, ["list", "--profiles", str(tmp_path)]).stdout
 
 
+def test_the_schema_for_editors_has_the_fields_of_a_file() -> None:
+    schema = json.loads(RUN.invoke(app, ["schema"]).stdout)
+    assert "id" not in schema["properties"]
+    assert "provenance" in schema["required"]
+    assert {"from", "metric", "subject", "when"} <= set(schema["$defs"]["Point"]["properties"])
+    assert {"scale", "binary_scale", "sentinels", "bits", "word_order"} <= set(schema["$defs"]["Source"]["properties"])
+
+
 def test_a_walk_is_read_in_numeric_order_with_all_types(tmp_path: Path) -> None:
     walk = tmp_path / "w.snmprec"
     walk.write_bytes(
