@@ -1,0 +1,118 @@
+"""The configuration answers back: every bad case is a file with the expected text beside it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from agent.cli import BAD_CONFIG, app
+from agent.loading import load_config
+from agent.site import read_site
+from agent.values import parse_duration, parse_size
+from collectors.library import Library
+from facility.config import ConfigErrors
+from tests.agent.running import ENVIRON, ups, write_config
+
+DATA = Path(__file__).parents[1] / "data" / "config" / "agent"
+EXAMPLE = Path(__file__).parents[2] / "deploy" / "examples" / "agent.yaml"
+BAD = sorted(DATA.glob("bad-*.yaml"))
+
+
+def test_there_are_bad_cases() -> None:
+    assert len(BAD) >= 6
+
+
+@pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
+def test_every_problem_is_said_at_once_with_its_place(path: Path) -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        read_site(path, environ=ENVIRON, shown=path.name)
+    expected = path.with_suffix(".txt").read_text()
+    # Rule and profile files are named by where they lie.
+    assert str(caught.value).replace(f"{DATA}/", "") + "\n" == expected
+
+
+def test_no_message_repeats_a_secret() -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        read_site(DATA / "bad-secrets.yaml", environ={**ENVIRON, "A": "also-secret"})
+    assert "hunter2" not in str(caught.value)
+    assert "also-secret" not in str(caught.value)
+
+
+def test_secrets_come_from_environment_and_files_and_are_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "community").write_text("deep-secret\n")
+    (tmp_path / "community").chmod(0o644)
+    config = write_config(
+        tmp_path,
+        credentials={
+            "file": {"snmp": "v2c", "community": {"file": "community"}},
+            "v3": {
+                "snmp": "v3", "user": "watcher", "auth": "sha256", "auth_password": {"env": "AUTH"},
+                "priv": "aes128", "priv_password": {"env": "PRIV"},
+            },
+        },
+        devices=[{**ups(161), "credentials": "file"}, {**ups(161, device="ups-2"), "credentials": "v3"}],
+        rooms=[{"id": "hall"}],
+    )  # fmt: skip
+    site = read_site(config, environ=ENVIRON)
+    first, second = (device.polled.target for device in site.devices)
+    assert getattr(first, "community", None) == "deep-secret"
+    assert (getattr(second, "auth_key", None), getattr(second, "priv_key", None)) == ("measure-twice", "cool-the-aisle")
+    for shown in (repr(site), str(site.loaded.config), site.loaded.config.model_dump_json()):
+        assert "deep-secret" not in shown
+        assert "measure-twice" not in shown
+    (warning,) = site.loaded.warnings
+    assert "chmod 600" in str(warning)
+    (tmp_path / "community").chmod(0o600)
+    assert load_config(config, environ=ENVIRON).warnings == ()
+
+
+def test_what_is_equal_is_equal_and_a_changed_secret_is_a_change(tmp_path: Path) -> None:
+    config = write_config(tmp_path, devices=[ups(161)], rooms=[{"id": "hall"}])
+    assert read_site(config, environ=ENVIRON) == read_site(config, environ=ENVIRON)
+    assert read_site(config, environ=ENVIRON) != read_site(config, environ={**ENVIRON, "COMMUNITY": "other"})
+
+
+def test_check_prints_all_and_exits_78(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRON.items():
+        monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(app, ["check", "--config", str(DATA / "bad-references.yaml")])
+    assert result.exit_code == BAD_CONFIG
+    assert "did you mean 'racks'?" in result.output
+    assert "problems found" in result.output
+
+
+def test_check_of_a_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMMUNITY", "public")
+    config = write_config(tmp_path, devices=[ups(161)], rooms=[{"id": "hall"}])
+    result = CliRunner().invoke(app, ["check", "--config", str(config)])
+    assert result.exit_code == 0, result.output
+    assert "1 devices" in result.output
+
+
+def test_the_example_is_good_and_covers_every_kind_of_device() -> None:
+    data = yaml.safe_load(EXAMPLE.read_text())
+    refs = [ref for entry in (*data["credentials"].values(), data["uplink"]) for ref in entry.values()]
+    names = [ref["env"] for ref in refs if isinstance(ref, dict) and "env" in ref]
+    assert len(names) == 4
+    site = read_site(EXAMPLE, environ=dict.fromkeys(names, "long-enough-secret"))
+    shipped = Library.load().all()
+    assert {device.profile.kind for device in site.devices} == {profile.kind for profile in shipped}
+    assert {device.profile.protocol for device in site.devices} == {profile.protocol for profile in shipped}
+
+
+@pytest.mark.parametrize(("text", "ms"), [("10s", 10_000), ("1.5m", 90_000), ("250ms", 250), ("7d", 604_800_000)])
+def test_durations(text: str, ms: int) -> None:
+    assert parse_duration(text) == ms
+
+
+@pytest.mark.parametrize("text", ["10", "", "10 parsecs", "-5s", "1h30", None, 10])
+def test_what_is_no_duration(text: object) -> None:
+    with pytest.raises(ValueError, match="duration"):
+        parse_duration(text)
+
+
+def test_sizes() -> None:
+    assert parse_size("512MiB") == 512 << 20
+    with pytest.raises(ValueError, match="size"):
+        parse_size("512MB")
