@@ -13,6 +13,7 @@ from server.kit.attachments import attach
 from server.kit.principal import Role
 from server.kit.scope import Scope
 from tests.server.factories import Place, World, make_user
+from tests.server.fleet.making import make_agent, make_device
 
 Example = Callable[[World, Place], Awaitable[str]]
 BodyExample = Callable[[World, Place], Awaitable[dict[str, object]]]
@@ -63,7 +64,23 @@ async def _token(world: World, place: Place) -> str:
     return new_id(to_ms(world.clock.now()))
 
 
+async def _agent(world: World, place: Place) -> str:
+    return (await make_agent(world, place)).id
+
+
+async def _device(world: World, place: Place) -> str:
+    return (await make_device(world, place))[0].id
+
+
+async def _point(world: World, place: Place) -> str:
+    return (await make_device(world, place))[1].id
+
+
 PATH: Mapping[str, Example] = {
+    "agent_id": _agent,
+    "device_id": _device,
+    "point_id": _point,
+    "quarantined_id": _token,
     "customer_id": _customer,
     "site_id": _site,
     "room_id": _room,
@@ -93,7 +110,16 @@ async def _new_contact(world: World, place: Place) -> dict[str, object]:
     return {"customer": place.customer.id, "site": place.site.id, "name": "Planted"}
 
 
+async def _new_agent(world: World, place: Place) -> dict[str, object]:
+    return {"site": place.site.id, "code": "planted"}
+
+
+async def _readings(world: World, place: Place) -> dict[str, object]:
+    return {"point": await _point(world, place)}
+
+
 BODIES: Mapping[str, BodyExample] = {
+    "POST /api/v1/agents": _new_agent,
     "PATCH /api/v1/customers/{customer_id}": _fixed(name="Taken over"),
     "POST /api/v1/sites": _new_site,
     "PATCH /api/v1/sites/{site_id}": _fixed(name="Taken over"),
@@ -103,10 +129,15 @@ BODIES: Mapping[str, BodyExample] = {
     "PATCH /api/v1/contacts/{contact_id}": _fixed(name="Taken over"),
 }
 
-QUERIES: Mapping[str, BodyExample] = {}
+QUERIES: Mapping[str, BodyExample] = {
+    "GET /api/v1/readings": _readings,
+}
 
 # operation -> (statuses allowed to a caller limited to another place, why)
 GLOBAL: Mapping[str, tuple[set[int], str]] = {
+    "GET /api/v1/ingest/quarantine": ({403}, "a refused block proves no site"),
+    "GET /api/v1/ingest/quarantine/{quarantined_id}/payload": ({403}, "a refused block proves no site"),
+    "GET /api/v1/ingest/strangers": ({403}, "who is not known belongs to nobody"),
     "POST /api/v1/session": ({422, 401}, "signing in"),
     "DELETE /api/v1/session": ({400}, "a token has no session"),
     "GET /api/v1/me": ({200}, "oneself"),
