@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from coldaisle.demo.site import ROOM_CLASS, ROOMS, SITE, room_code
+from coldaisle.demo.site import AGENT, ROOM_CLASS, ROOMS, SITE, room_code
 from server.customers import repository as customers
 from server.customers import service as customer_service
 from server.customers.schemas import CustomerIn, RoomIn, SiteIn
 from server.db.session import Database, WriteSession
+from server.fleet import service as fleet
+from server.fleet.schemas import AgentIn
 from server.kit.principal import SYSTEM, Role
 from server.kit.scope import Scope
 from server.kit.secrets import new_token
@@ -81,4 +83,5 @@ async def _site(session: WriteSession, now: datetime) -> str:
     for room, (en, zh) in ROOMS.items():
         body = RoomIn(site=site.id, code=room_code(room), name=f"{zh} {en}", thresholds=ROOM_CLASS)
         await customer_service.create_room(session, scope, body, now=now)
+    await fleet.create_agent(session, scope, AgentIn(site=site.id, code=AGENT), now=now)
     return site.id
