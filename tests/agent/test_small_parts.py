@@ -1,0 +1,151 @@
+"""The clock guard, the live table, the little HTTP server, the service manager, log lines."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from agent.guard import ClockGuard, ClockVerdict, verdict
+from agent.http import MAX_REQUEST, HttpServer, Page
+from agent.live import LiveTable
+from agent.logs import KeyValueFormatter
+from agent.service import ServiceManager
+from collectors.exchange import PollOutcome, PollProblem
+from facility.clock import now_ms
+from facility.items import AHEAD_MS, EARLIEST_MS
+from facility.reading import Quality, QualityReason, Reading
+from tests.agent.journals import manual_clock
+
+NOW = now_ms(manual_clock())
+
+
+def taken(at: int, value: float = 21.0) -> Reading:
+    return Reading("t-1", "room.temperature", "", value, at)
+
+
+@pytest.mark.parametrize(
+    ("at", "found"),
+    [
+        (EARLIEST_MS - 1, ClockVerdict.TOO_EARLY),
+        (EARLIEST_MS, ClockVerdict.BELIEVABLE),
+        (NOW + AHEAD_MS, ClockVerdict.BELIEVABLE),
+        (NOW + AHEAD_MS + 1, ClockVerdict.TOO_FAR_AHEAD),
+    ],
+)
+def test_what_a_clock_can_say(at: int, found: ClockVerdict) -> None:
+    assert verdict(at, NOW) is found
+
+
+def test_readings_of_1970_are_held_and_moved_with_the_clock() -> None:
+    guard = ClockGuard()
+    assert guard.judge([taken(5_000), taken(6_000)], 6_000) == []
+    assert guard.held == 2
+    first, second = guard.stepped(NOW - 6_000, NOW)
+    assert (first.taken_at, second.taken_at) == (NOW - 1_000, NOW)
+    assert {(each.quality, each.reason) for each in (first, second)} == {(Quality.UNCERTAIN, QualityReason.CLOCK)}
+    assert guard.held == 0
+
+
+def test_readings_of_the_future_wait_until_it_comes() -> None:
+    guard = ClockGuard()
+    ahead = NOW + 2 * AHEAD_MS
+    assert guard.judge([taken(ahead)], NOW) == []
+    assert guard.judge([], NOW + AHEAD_MS)[0].taken_at == ahead
+
+
+def test_what_is_held_is_bounded_and_counted() -> None:
+    guard = ClockGuard(max_held=3)
+    guard.judge([taken(at) for at in range(1, 6)], 10)
+    assert (guard.held, guard.dropped) == (3, 2)
+
+
+def outcome(problem: PollProblem | None = None) -> PollOutcome:
+    return PollOutcome("t-1", NOW, 0.1, 1, (), problem, "no answer" if problem else "")
+
+
+def test_a_value_ends_with_its_device_its_quality_or_its_time(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    table = LiveTable()
+    table.configure({"t-1": 10.0})
+    table.keep(outcome(), [taken(NOW)])
+    assert [reading.value for _, reading in table.living(NOW + 30_000)] == [21.0]
+    assert list(table.living(NOW + 30_001)) == []
+    bad = Reading("t-1", "room.temperature", "", None, NOW + 1, Quality.BAD, QualityReason.SENTINEL)
+    table.keep(outcome(), [bad])
+    assert list(table.living(NOW)) == []
+    table.keep(outcome(), [taken(NOW)])
+    for _ in range(1000):
+        table.keep(outcome(PollProblem.TIMEOUT), [])
+    assert list(table.living(NOW)) == []
+    assert table.lost == 1
+    table.keep(outcome(), [taken(NOW)])
+    assert table.lost == 0
+    # Said once when it broke and once when it healed.
+    said = [record.levelname for record in caplog.records if record.levelno >= logging.INFO]
+    assert said == ["WARNING", "INFO"]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[HttpServer]:
+    def broken() -> Page:
+        raise RuntimeError("a fault of our own")
+
+    server = HttpServer("127.0.0.1", 0, {"/metrics": lambda: Page(b"up 1\n"), "/broken": broken})
+    await server.start()
+    yield server
+    await server.close()
+
+
+async def test_pages_of_the_http_server(server: HttpServer) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
+        good = await client.get("/metrics?x=1")
+        assert (good.status_code, good.text) == (200, "up 1\n")
+        head = await client.head("/metrics")
+        assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", "5")
+        assert (await client.get("/etc/passwd")).status_code == 404
+        refused = await client.post("/metrics", content=b"x")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+        assert (await client.get("/broken")).status_code == 500
+        assert (await client.get("/metrics")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET /" + b"a" * (MAX_REQUEST + 1) + b" HTTP/1.1\r\n\r\n", b"431"),
+        (b"\x16\x03\x01\x02\x00\r\n\r\n", b"400"),
+        (b"GET /metrics\r\n\r\n", b"400"),
+    ],
+)
+async def test_what_is_no_request(server: HttpServer, sent: bytes, status: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(sent)
+    line = await asyncio.wait_for(reader.readline(), 5)
+    assert line.split(b" ")[1] == status
+    writer.close()
+
+
+async def test_systemd_is_told_over_its_socket(tmp_path: Path) -> None:
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        service = ServiceManager({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "30000000"})
+        assert service.watchdog_s == 15.0
+        assert service.notify("READY=1")
+        assert manager.recv(100) == b"READY=1"
+    assert not service.notify("WATCHDOG=1"), "nobody listens any more"
+    alone = ServiceManager({})
+    assert not alone.notify("READY=1")
+    assert alone.watchdog_s == 0.0
+    assert ServiceManager({"WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1"}).watchdog_s == 0.0
+
+
+def test_a_log_line_is_one_line() -> None:
+    record = logging.LogRecord("agent.live", logging.WARNING, "", 0, "device does not answer", None, None)
+    record.device, record.detail = "ups-1", "two\nlines"
+    line = KeyValueFormatter().format(record)
+    assert line.endswith("WARNING agent.live: device does not answer device=ups-1 detail='two\\nlines'")

@@ -1,0 +1,259 @@
+"""Every answer of the centre, over a real broker: what the agent keeps, sends again, renumbers or sets aside."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.figures import Figures
+from agent.journal import Journal, Store, ThreadOffload
+from agent.outbox_policy import WINDOW
+from agent.uplink import Broker, Uplink
+from facility.catalog import Catalog
+from facility.clock import SystemClock, now_ms
+from facility.ids import new_id
+from facility.reading import Reading
+from facility.wire import Kind
+from tests.agent.journals import MIB
+from tests.agent.ledger import Ledger, committed
+from tests.support.mosquitto import Mosquitto
+from tests.support.peers import until_async
+
+pytestmark = pytest.mark.peer("mosquitto")
+
+
+@dataclass
+class Bench:
+    """A journal and an uplink without devices."""
+
+    journal: Journal
+    uplink: Uplink
+    clock: SystemClock
+    figures: Figures
+    notices: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+
+    def connected(self) -> None:
+        """Reports protocol: there is no engine here to give a snapshot."""
+
+    def notice(self, what: str, detail: dict[str, str]) -> None:
+        self.notices.append((what, detail))
+
+    async def keep(self, value: float) -> None:
+        """One reading in a block of its own."""
+        self.journal.take([Reading("t-1", "room.temperature", "", value, now_ms(self.clock))])
+        await self.journal.commit()
+
+    async def idle(self) -> None:
+        """Everything is answered."""
+        await until_async(self._empty, timeout=30, what="an empty outbox")
+
+    async def _empty(self) -> bool:
+        await self.journal.commit()
+        return sum(self.journal.stats().unsent_blocks.values()) == 0
+
+
+@asynccontextmanager
+async def bench(folder: Path, broker: Mosquitto, *, before: int = 0) -> AsyncIterator[Bench]:
+    """before: blocks that are in the journal before the uplink first connects."""
+    clock = SystemClock(asyncio.sleep)
+    offload = ThreadOffload("test journal")
+    store = Store(folder / "j.db", max_bytes=64 * MIB, max_age_ms=86_400_000)
+    journal = Journal(store, clock=clock, offload=offload, new_id=new_id)
+    await journal.open()
+    figures = Figures()
+    made: list[Bench] = []
+    uplink = Uplink(
+        Broker(broker.host, broker.port),
+        site="s1",
+        agent="edge-1",
+        version="test",
+        journal=journal,
+        figures=figures,
+        reports=_Late(made),
+        clock=clock,
+        backlog_rate=1000.0,
+    )
+    it = Bench(journal, uplink, clock, figures)
+    made.append(it)
+    for number in range(before):
+        await it.keep(float(number))
+    task = asyncio.create_task(uplink.run())
+    try:
+        yield it
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await journal.close()
+        offload.close()
+
+
+class _Late:
+    """Hands reports to the bench that is made after the uplink."""
+
+    def __init__(self, made: list[Bench]) -> None:
+        self._made = made
+
+    def connected(self) -> None:
+        self._made[0].connected()
+
+    def notice(self, what: str, detail: dict[str, str]) -> None:
+        self._made[0].notice(what, detail)
+
+
+async def test_at_most_32_blocks_wait_for_an_answer_and_alarms_still_pass(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    silent = Ledger(mosquitto.host, mosquitto.port, judge=lambda header, items: None)
+    async with silent as ledger, bench(tmp_path, mosquitto, before=60) as it:
+        await until_async(lambda: len(ledger.deliveries) >= WINDOW - 4)
+        # The centre says nothing; an event still finds room, and the readings do not fill it.
+        it.notices.clear()
+        it.journal.append(Kind.EVENTS, [{"id": "e", "at": 1, "kind": "journal"}], at=now_ms(it.clock))
+        await it.journal.commit()
+        await until_async(lambda: len(ledger.deliveries) >= WINDOW - 3)
+        assert it.uplink.in_flight == WINDOW - 3
+        assert max(ledger.deliveries.values()) == 1
+        ledger.judge = committed
+    assert len(ledger.deliveries) == WINDOW - 3
+
+
+async def test_a_rejected_block_is_set_aside_counted_and_not_sent_again(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    def judge(header: dict[str, Any], items: list[Any]) -> dict[str, Any]:
+        if items[0].get("value") == [2.0]:
+            return {"verdict": "rejected", "reason": "corrupt", "detail": "as told"}
+        return {"verdict": "committed"}
+
+    async with Ledger(mosquitto.host, mosquitto.port, judge=judge) as ledger, bench(tmp_path, mosquitto) as it:
+        for value in (1.0, 2.0, 3.0):
+            await it.keep(value)
+        await it.idle()
+        assert [value for _, value in ledger.samples("t-1", "room.temperature")] == [1.0, 3.0]
+        assert max(ledger.deliveries.values()) == 1
+        assert it.figures.rejected == Counter({"corrupt": 1})
+        assert [what for what, _ in it.notices] == ["block_rejected"]
+        assert it.notices[0][1]["detail"] == "as told"
+
+
+async def test_refused_items_of_a_taken_block_are_counted(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    def judge(header: dict[str, Any], items: list[Any]) -> dict[str, Any]:
+        rejected = [{"path": "[0].value[0]", "reason": "bad_item", "detail": "no"}]
+        return {"verdict": "committed", "rejected": rejected}
+
+    async with Ledger(mosquitto.host, mosquitto.port, judge=judge), bench(tmp_path, mosquitto) as it:
+        await it.keep(1.0)
+        await it.idle()
+        assert it.figures.rejected == Counter({"bad_item": 1})
+        assert it.notices[0][1]["first"].startswith("[0].value[0]: bad_item")
+
+
+async def test_retry_is_sent_again_when_the_centre_said(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    asked = Counter[int]()
+
+    def judge(header: dict[str, Any], items: list[Any]) -> dict[str, Any]:
+        asked[header["seq"]] += 1
+        if asked[header["seq"]] < 2:
+            return {"verdict": "retry", "reason": "busy", "after_s": 0.1}
+        return {"verdict": "committed"}
+
+    async with Ledger(mosquitto.host, mosquitto.port, judge=judge) as ledger, bench(tmp_path, mosquitto) as it:
+        await it.keep(1.0)
+        await it.idle()
+        assert [value for _, value in ledger.samples("t-1", "room.temperature")] == [1.0]
+        assert set(asked.values()) == {2}
+        assert it.figures.resent == 1
+
+
+async def test_a_centre_without_the_catalog_gets_it_first(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    known: set[str] = set()
+
+    def judge(header: dict[str, Any], items: list[Any]) -> dict[str, Any]:
+        if header["kind"] == "catalog":
+            catalogs.append(items[0])
+            # The first one is forgotten, as by a centre restored from an old backup.
+            if len(catalogs) > 1:
+                known.add(names)
+        elif header["catalog"] not in known:
+            return {"verdict": "retry", "reason": "need_catalog", "after_s": 0.1}
+        return {"verdict": "committed"}
+
+    catalogs: list[Any] = []
+    catalog = Catalog(agent_version="test", config_digest="0" * 32)
+    names = catalog.digest()
+    async with Ledger(mosquitto.host, mosquitto.port, judge=judge) as ledger, bench(tmp_path, mosquitto) as it:
+        it.journal.append_catalog(catalog, names, at=now_ms(it.clock))
+        for value in (1.0, 2.0, 3.0):
+            await it.keep(value)
+        await it.idle()
+        assert [value for _, value in ledger.samples("t-1", "room.temperature")] == [1.0, 2.0, 3.0]
+        assert len(catalogs) == 2, "asked for by three blocks, sent once more"
+        assert catalogs[0] == catalogs[1]
+
+
+async def test_a_catalog_that_is_nowhere_any_more_is_replaced_by_the_present_one(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    catalog = Catalog(agent_version="test")
+    names = catalog.digest()
+
+    def judge(header: dict[str, Any], items: list[Any]) -> dict[str, Any]:
+        if header["kind"] == "readings" and header["catalog"] != names:
+            return {"verdict": "retry", "reason": "need_catalog", "after_s": 0.1}
+        return {"verdict": "committed"}
+
+    async with Ledger(mosquitto.host, mosquitto.port, judge=judge) as ledger, bench(tmp_path, mosquitto) as it:
+        it.journal.catalog = "f" * 32  # lost with a corrupt file
+        await it.keep(1.0)
+        it.journal.append_catalog(catalog, names, at=now_ms(it.clock))
+        await it.idle()
+        assert [value for _, value in ledger.samples("t-1", "room.temperature")] == [1.0]
+        (header,) = [header for header, _ in ledger.blocks.values() if header["kind"] == "readings"]
+        assert header["catalog"] == names
+
+
+async def test_a_conflict_gets_a_new_number_and_nothing_is_lost(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    refused: set[int] = set()
+
+    def judge(header: dict[str, Any], items: list[Any]) -> dict[str, Any]:
+        if header["seq"] == 2 and not refused:
+            refused.add(2)
+            return {"verdict": "conflict"}
+        return {"verdict": "committed"}
+
+    async with Ledger(mosquitto.host, mosquitto.port, judge=judge) as ledger, bench(tmp_path, mosquitto) as it:
+        for value in (1.0, 2.0, 3.0):
+            await it.keep(value)
+        await it.idle()
+        assert [value for _, value in ledger.samples("t-1", "room.temperature")] == [1.0, 2.0, 3.0]
+        assert sorted(seq for _, seq in ledger.blocks) == [1, 3, 4]
+        assert [what for what, _ in it.notices] == ["block_renumbered"]
+
+
+async def test_status_is_online_then_offline_by_the_last_will(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    async with Ledger(mosquitto.host, mosquitto.port) as ledger:
+        async with bench(tmp_path, mosquitto):
+            await until_async(lambda: ledger.statuses and ledger.statuses[-1]["state"] == "online")
+        await until_async(lambda: ledger.statuses[-1]["state"] == "offline")
+
+
+async def test_live_readings_do_not_wait_behind_a_backlog(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    held: list[int] = []
+
+    def judge(header: dict[str, Any], items: list[Any]) -> dict[str, Any] | None:
+        held.append(header["seq"])
+        return {"verdict": "committed"} if release.is_set() else None
+
+    release = asyncio.Event()
+    async with Ledger(mosquitto.host, mosquitto.port, judge=judge) as ledger:
+        async with bench(tmp_path, mosquitto, before=0) as it:
+            await it.keep(0.0)
+        # A later opening: what was there before it is backlog, what comes now is live.
+        ledger.deliveries.clear()
+        release.set()
+        async with bench(tmp_path, mosquitto) as it:
+            await it.keep(99.0)
+            await it.idle()
+        assert {value for _, value in ledger.samples("t-1", "room.temperature")} == {0.0, 99.0}
+    assert len(held) >= 2
