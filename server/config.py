@@ -79,7 +79,6 @@ class MqttConfig(_Model):
     tls: bool = False
     ca_file: Path | None = None
     client_id: str = "coldaisle-server"
-    topic_root: str = "coldaisle/v1"
     shared_group: str | None = Field(default=None, description="the group of several ingest workers")
     auto_enrol: bool = Field(default=False, description="make sites and agents that send and are not known here")
 

@@ -178,8 +178,9 @@ class Processor:
             agent = await fleet.enrol(session, site_code=site, code=code, zone=self._auto_enrol_zone, now=now)
             log.info("agent enrolled", extra={"site": site, "agent": code})
         if agent is None:
-            log.warning("blocks of an unknown agent wait at their sender", extra={"site": site, "agent": code})
-            await repository.note_stranger(session, site, code, "unknown_agent", now=now)
+            # Said once; that it goes on is counted in the list of strangers.
+            if await repository.note_stranger(session, site, code, "unknown_agent", now=now):
+                log.warning("blocks of an unknown agent wait at their sender", extra={"site": site, "agent": code})
         else:
             await repository.forget_strangers(session, [(site, code)])
         return agent

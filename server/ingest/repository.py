@@ -99,15 +99,17 @@ async def enter(session: WriteSession, block: LedgerBlock) -> str | None:
     return row.digest if row is not None else ""
 
 
-async def note_stranger(session: WriteSession, site: str, agent: str, reason: str, *, now: datetime) -> None:
+async def note_stranger(session: WriteSession, site: str, agent: str, reason: str, *, now: datetime) -> bool:
+    """Remember who sends and is not known here; True when it was not heard of before."""
     known = await session.get(Stranger, (site, agent))
     if known is None and (await session.scalar(sa.select(sa.func.count()).select_from(Stranger)) or 0) >= MAX_STRANGERS:
-        return
+        return False
     insert = _insert_into(session, Stranger).values(
         site=site, agent=agent, reason=reason, first_at=now, last_at=now, blocks=1
     )
     again = {"last_at": now, "reason": reason, "blocks": Stranger.blocks + 1}
     await session.execute(insert.on_conflict_do_update(index_elements=["site", "agent"], set_=again))
+    return known is None
 
 
 async def forget_strangers(session: WriteSession, known: Sequence[tuple[str, str]]) -> None:
