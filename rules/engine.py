@@ -134,7 +134,8 @@ class Engine:
 
     def advance(self, now_ms: int) -> list[AlarmEvent]:
         """Let timers before `now_ms` act; their events by time and key. Going back does nothing."""
-        if now_ms <= self._advanced:
+        # The same instant again is no step back: after `restore` it is the first look at timers that were due before.
+        if now_ms < self._advanced:
             return []
         self._advanced = now_ms
         self._now = max(self._now, now_ms)

@@ -50,6 +50,13 @@ def test_a_restart_marks_nobody_absent() -> None:
     assert [event.at for event in after.advance(37_000_000)] == [36_280_000]  # 20 s before, 280 s after
 
 
+def test_a_timer_due_before_the_restart_acts_at_the_first_look_after_it() -> None:
+    judged = engine(ABSENT, facts(TEMPERATURE, "room.humidity"))
+    judged.sample(good(301, 50, "room.humidity"))  # time has gone past the other point's absence, nobody looked yet
+    after = restarted(judged, engine(ABSENT, facts(TEMPERATURE, "room.humidity"), started=301), 301)
+    assert [brief(event) for event in after.advance(301_000)] == ["5m raised absent minor data_absent"]
+
+
 def test_a_clock_set_back_is_followed() -> None:
     judged = engine([PENDING, ABSENT])
     judged.samples([good(7200, 28), good(7230, 28)])
