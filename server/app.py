@@ -17,9 +17,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from facility.clock import Clock, SystemClock
-from server.api.application import create_application
-from server.config import SECRET_KEY_FILE, Role, ServerConfig
+from server.alarms import domain as alarms
+from server.alarms.centre import CentreAlarms
 from server.alarms.service import AlarmService
+from server.api.application import create_application
+from server.assets import domain as assets
+from server.config import SECRET_KEY_FILE, Role, ServerConfig
 from server.customers import domain as customers
 from server.db import migrate
 from server.db.session import Database
@@ -36,7 +39,15 @@ from server.kit.metrics import Metrics
 from server.kit.outbox import OutboxRunner
 from server.kit.secrets import Signer, load_or_create_key, new_token
 from server.kit.templates import Templates
+from server.notify import domain as notify
+from server.notify.alarms import AlarmNotices
+from server.notify.metrics import NotifyMetrics
+from server.notify.service import Notifier
 from server.people import domain as people
+from server.tickets import domain as tickets
+from server.tickets.alarms import AlarmTickets, TicketLinks
+from server.tickets.metrics import TicketMetrics
+from server.tickets.service import TicketService
 from server.web import domain as web
 
 log = logging.getLogger(__name__)
@@ -48,15 +59,26 @@ GRACE_SECONDS = 10  # for requests under way when the server is told to stop
 def domains_of(kit: Kit, *, history_db: Database) -> list[Domain]:
     """Every domain of the server, lower ones first."""
     store = SqlStore(history_db)
-    alarm_service = AlarmService()
+    notify_metrics, ticket_metrics = NotifyMetrics(kit.metrics.registry), TicketMetrics(kit.metrics.registry)
+    notifier = Notifier(kit, notify_metrics)
+    links = TicketLinks()
+    alarm_tickets = AlarmTickets(notifier=notifier, metrics=ticket_metrics)
+    # Tickets are told first: what has a ticket is told to people by it.
+    alarm_service = AlarmService(observers=[alarm_tickets, AlarmNotices(notifier=notifier, tickets=links)])
+    ticket_service = TicketService(alarms=alarm_service, notifier=notifier)
+    centre = CentreAlarms(alarm_service)
     return [
         kit_domain.build(kit),
         people.build(kit),
         customers.build(kit),
-        fleet.build(kit, watchers=[]),
+        assets.build(kit),
+        fleet.build(kit, watchers=[centre]),
         history.build(kit, store=store),
+        alarms.build(kit, service=alarm_service, tickets=links),
+        notify.build(kit, notifier=notifier, alarms=centre, metrics=notify_metrics),
+        tickets.build(kit, service=ticket_service, alarm_tickets=alarm_tickets, metrics=ticket_metrics),
         web.build(kit),
-        ingest.build(kit, history=store, alarms=alarm_service, watchers=[]),
+        ingest.build(kit, history=store, alarms=alarm_service, watchers=[centre]),
     ]
 
 

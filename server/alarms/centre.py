@@ -1,0 +1,51 @@
+"""The centre's own alarms, for those who notice what they are about."""
+
+from datetime import datetime
+
+from server.alarms.centre_rules import AGENT_LOST, NOTIFY_CHANNEL_FAILED
+from server.alarms.service import AlarmService
+from server.db.session import WriteSession
+from server.fleet.refs import AgentRef
+
+# What stands where a device would, for what concerns the server's own channels.
+NOTIFY_DEVICE = "notify"
+
+
+class CentreAlarms:
+    """Implements `server.fleet.watch.AgentWatcher`; the device of an agent's alarm is the agent's code."""
+
+    def __init__(self, alarms: AlarmService) -> None:
+        self._alarms = alarms
+
+    async def agent_lost(self, session: WriteSession, *, agent: AgentRef, since: datetime, now: datetime) -> None:
+        await self._alarms.raise_centre(
+            session,
+            customer_id=agent.site.customer_id,
+            site_id=agent.site.id,
+            rule=AGENT_LOST,
+            device=agent.code,
+            value=since.isoformat(timespec="seconds"),
+            now=now,
+        )
+
+    async def agent_returned(self, session: WriteSession, *, agent: AgentRef, now: datetime) -> None:
+        await self._alarms.end_centre(session, site_id=agent.site.id, rule=AGENT_LOST, device=agent.code, now=now)
+
+    async def channel_failed(
+        self, session: WriteSession, *, customer_id: str, site_id: str, login: str, now: datetime
+    ) -> None:
+        """Messages to a person's channel fail again and again."""
+        await self._alarms.raise_centre(
+            session,
+            customer_id=customer_id,
+            site_id=site_id,
+            rule=NOTIFY_CHANNEL_FAILED,
+            device=NOTIFY_DEVICE,
+            subject=login,
+            now=now,
+        )
+
+    async def channel_works(self, session: WriteSession, *, login: str, now: datetime) -> None:
+        await self._alarms.end_centre_everywhere(
+            session, rule=NOTIFY_CHANNEL_FAILED, device=NOTIFY_DEVICE, subject=login, now=now
+        )

@@ -1,0 +1,23 @@
+"""How the alarms domain presents itself to the composition root."""
+
+from datetime import timedelta
+
+from server.alarms.endpoints import router
+from server.alarms.metrics import AlarmMetrics
+from server.alarms.service import AlarmService
+from server.alarms.watching import TicketFinder
+from server.kit.context import Domain, Kit
+from server.kit.jobs import Job
+
+
+def build(kit: Kit, *, service: AlarmService, tickets: TicketFinder) -> Domain:
+    metrics = AlarmMetrics(kit.metrics.registry)
+    return Domain(
+        name="alarms",
+        api=[router],
+        jobs=[
+            Job("alarms.rejudge_mutes", timedelta(seconds=30), service.rejudge_mutes),
+            Job("alarms.figures", timedelta(seconds=15), metrics.refresh),
+        ],
+        services={AlarmService: service, TicketFinder: tickets},
+    )

@@ -1,0 +1,202 @@
+"""All queries of alarms. Those that people reach take a Scope; a row outside it is not found."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import joinedload
+
+from facility.alarms import CENTRE, AlarmKey, EndReason
+from facility.clock import to_ms
+from facility.ids import new_id
+from facility.severity import Severity
+from server.alarms.lifecycle import AlarmState
+from server.alarms.models import Alarm, AlarmEvent, AlarmKeyRow
+from server.customers.models import Site
+from server.db.session import ReadSession, WriteSession
+from server.kit.paging import Order, PageRequest, fetch_page
+from server.kit.problems import NotFound
+from server.kit.scope import Scope, scoped
+
+ALARMS = Order("alarms.raised", Alarm.raised_at, Alarm.id, descending=True)
+# Parameters of one statement stay far below what either database takes.
+CHUNK = 200
+MOST_EVENTS = 1000
+
+
+def _parts(keys: Iterable[AlarmKey]) -> list[list[AlarmKey]]:
+    ordered = sorted(set(keys), key=str)
+    return [ordered[start : start + CHUNK] for start in range(0, len(ordered), CHUNK)]
+
+
+def _key_of(row: AlarmKeyRow) -> AlarmKey:
+    return AlarmKey(row.origin, row.device, row.rule, row.subject)
+
+
+async def key_ids(
+    session: WriteSession, *, customer_id: str, site_id: str, keys: Iterable[AlarmKey], now: datetime
+) -> dict[AlarmKey, str]:
+    """The ids of these keys of a site, making those that are new. A concurrent maker is waited for, no clash."""
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    found: dict[AlarmKey, str] = {}
+    for part in _parts(keys):
+        columns = sa.tuple_(AlarmKeyRow.origin, AlarmKeyRow.device, AlarmKeyRow.rule, AlarmKeyRow.subject)
+        query = sa.select(AlarmKeyRow).where(
+            AlarmKeyRow.site_id == site_id,
+            columns.in_([(key.origin, key.device, key.rule, key.subject) for key in part]),
+        )
+        known = {_key_of(row): row.id for row in await session.scalars(query)}
+        missing = [key for key in part if key not in known]
+        if missing:
+            rows = [
+                {
+                    "id": new_id(to_ms(now)),
+                    "customer_id": customer_id,
+                    "site_id": site_id,
+                    "origin": key.origin,
+                    "device": key.device,
+                    "rule": key.rule,
+                    "subject": key.subject,
+                }
+                for key in missing
+            ]
+            await session.execute(insert(AlarmKeyRow).values(rows).on_conflict_do_nothing())
+            known = {_key_of(row): row.id for row in await session.scalars(query)}
+        found.update(known)
+    return found
+
+
+async def lock_keys(session: WriteSession, ids: Collection[str]) -> None:
+    """Hold these keys until the transaction ends; always in the same order, so that two holders cannot deadlock."""
+    ordered = sorted(ids)
+    for start in range(0, len(ordered), CHUNK):
+        query = (
+            sa.select(AlarmKeyRow.id)
+            .where(AlarmKeyRow.id.in_(ordered[start : start + CHUNK]))
+            .order_by(AlarmKeyRow.id)
+            .with_for_update()
+        )
+        await session.execute(query)
+
+
+async def fresh(session: WriteSession, alarm_id: str) -> Alarm | None:
+    """The row as the database has it now, under the key's lock. Not scoped: ingest and jobs only."""
+    return await session.get(Alarm, alarm_id, populate_existing=True)
+
+
+async def entries_of(session: ReadSession, alarm_id: str) -> Sequence[AlarmEvent]:
+    """The whole log of an occurrence, as recorded."""
+    query = sa.select(AlarmEvent).where(AlarmEvent.alarm_id == alarm_id)
+    return (await session.scalars(query.order_by(AlarmEvent.recorded_at, AlarmEvent.id))).all()
+
+
+async def next_younger(session: WriteSession, key_id: str, alarm_id: str) -> Alarm | None:
+    query = sa.select(Alarm).where(Alarm.key_id == key_id, Alarm.id > alarm_id).order_by(Alarm.id).limit(1)
+    return await session.scalar(query, execution_options={"populate_existing": True})
+
+
+async def next_older(session: WriteSession, key_id: str, alarm_id: str) -> Alarm | None:
+    query = sa.select(Alarm).where(Alarm.key_id == key_id, Alarm.id < alarm_id).order_by(Alarm.id.desc()).limit(1)
+    return await session.scalar(query, execution_options={"populate_existing": True})
+
+
+async def active_of_key(session: ReadSession, key_id: str) -> Alarm | None:
+    return await session.scalar(sa.select(Alarm).where(Alarm.key_id == key_id, Alarm.active))
+
+
+async def active_of_origin(session: ReadSession, *, site_id: str, origin: str) -> Sequence[Alarm]:
+    """Every active occurrence an origin raised at a site. Not scoped: ingest only."""
+    query = sa.select(Alarm).where(Alarm.site_id == site_id, Alarm.origin == origin, Alarm.active)
+    return (await session.scalars(query)).all()
+
+
+async def superseded_among(session: ReadSession, *, site_id: str, origin: str, ids: Collection[str]) -> Sequence[Alarm]:
+    """Those of these occurrences of an origin that count as superseded here."""
+    ordered = sorted(ids)
+    found: list[Alarm] = []
+    for start in range(0, len(ordered), CHUNK):
+        query = sa.select(Alarm).where(
+            Alarm.site_id == site_id,
+            Alarm.origin == origin,
+            Alarm.id.in_(ordered[start : start + CHUNK]),
+            Alarm.end_reason == EndReason.SUPERSEDED,
+        )
+        found.extend(await session.scalars(query))
+    return found
+
+
+async def active_of_rule(
+    session: ReadSession, *, rule: str, subject: str, device: str, site_id: str | None = None
+) -> Sequence[Alarm]:
+    """Active alarms the centre raised, at one site or at any. Not scoped: for the centre's own alarms."""
+    query = sa.select(Alarm).where(
+        Alarm.origin == CENTRE, Alarm.rule == rule, Alarm.subject == subject, Alarm.device == device, Alarm.active
+    )
+    if site_id is not None:
+        query = query.where(Alarm.site_id == site_id)
+    return (await session.scalars(query.order_by(Alarm.id))).all()
+
+
+async def muted_alarms(session: ReadSession, scope: Scope, *, limit: int) -> Sequence[Alarm]:
+    query = sa.select(Alarm).where(Alarm.active, Alarm.muted_because.is_not(None)).order_by(Alarm.id).limit(limit)
+    return (await session.scalars(scoped(query, Alarm, scope))).all()
+
+
+async def active_by_severity(session: ReadSession, scope: Scope) -> dict[Severity, int]:
+    """How many alarms are active, by severity; severities without any are there with 0."""
+    counted = sa.select(Alarm.severity, sa.func.count()).where(Alarm.active).group_by(Alarm.severity)
+    query = scoped(cast("sa.Select[Any]", counted), Alarm, scope)
+    found = {Severity(row[0]): int(row[1]) for row in await session.execute(query)}
+    return {severity: found.get(severity, 0) for severity in Severity}
+
+
+async def get_alarm(session: ReadSession, scope: Scope, alarm_id: str) -> Alarm:
+    """The alarm with its site loaded."""
+    query = sa.select(Alarm).where(Alarm.id == alarm_id).options(joinedload(Alarm.site))
+    row = await session.scalar(scoped(query, Alarm, scope), execution_options={"populate_existing": True})
+    if row is None:
+        raise NotFound("alarm", alarm_id)
+    return row
+
+
+async def list_alarms(
+    session: ReadSession,
+    scope: Scope,
+    page: PageRequest,
+    *,
+    site: str | None = None,
+    device: str | None = None,
+    rule: str | None = None,
+    severities: Collection[Severity] = (),
+    states: Collection[AlarmState] = (),
+    active: bool | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> tuple[Sequence[Alarm], str | None]:
+    """Youngest first, with sites loaded. `site` is an id or code; since and until bound `raised_at`, half open."""
+    query = scoped(sa.select(Alarm), Alarm, scope).options(joinedload(Alarm.site))
+    if site is not None:
+        query = query.join(Alarm.site).where(sa.or_(Site.id == site, Site.code == site))
+    for column, wanted in ((Alarm.device, device), (Alarm.rule, rule)):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if severities:
+        query = query.where(Alarm.severity.in_(sorted(severities)))
+    if states:
+        query = query.where(Alarm.state.in_(sorted(states)))
+    if active is not None:
+        query = query.where(Alarm.active.is_(active))
+    if since is not None:
+        query = query.where(Alarm.raised_at >= since)
+    if until is not None:
+        query = query.where(Alarm.raised_at < until)
+    return await fetch_page(session, query, order=ALARMS, page=page)
+
+
+async def events_of(session: ReadSession, scope: Scope, alarm_id: str) -> Sequence[AlarmEvent]:
+    """The log for people: oldest first, at most MOST_EVENTS entries."""
+    query = sa.select(AlarmEvent).where(AlarmEvent.alarm_id == alarm_id)
+    query = query.order_by(AlarmEvent.recorded_at, AlarmEvent.id).limit(MOST_EVENTS)
+    return (await session.scalars(scoped(query, AlarmEvent, scope))).all()

@@ -1,0 +1,394 @@
+"""Takes what happened to alarms and makes one state of it, whatever the order of arrival.
+
+Every change happens under the lock on the alarm's key (a row lock on PostgreSQL, the single writer on SQLite), in the
+transaction of the block, the request or the job that brought it; observers act in the same transaction.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from facility.alarms import CENTRE, ActiveOccurrence, AlarmEvent, AlarmEventKind, AlarmKey, EndReason
+from facility.clock import from_ms, to_ms
+from facility.ids import new_id
+from facility.items import AlarmItem
+from facility.wire import RejectedItem, RejectReason
+from server.alarms import repository
+from server.alarms.centre_rules import CentreRule
+from server.alarms.folding import refold
+from server.alarms.incoming import fault_of, revision_of
+from server.alarms.lifecycle import Arrival, Revision, Value, may_acknowledge
+from server.alarms.log import CentreKind, History, history_of, write_centre, write_revision
+from server.alarms.models import Alarm
+from server.alarms.naming import names_of
+from server.alarms.watching import AlarmObserver, AlarmSnapshot, Muter, snapshot_of
+from server.db.session import WriteSession
+from server.fleet.refs import AgentRef, SiteRef
+from server.kit.audit import audit
+from server.kit.problems import Conflict
+from server.kit.scope import Scope
+
+log = logging.getLogger(__name__)
+
+# Muted alarms looked at in one run of the job, so that a run stays a short transaction.
+MOST_REJUDGED = 500
+_CENTRE_LEVEL = "state"
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Who judged: an agent, or the centre (then `agent_id` is None)."""
+
+    customer_id: str
+    site_id: str
+    code: str
+    agent_id: str | None
+
+
+class AlarmService:
+    """The one writer of alarms. Observers are told in the order given; the first muter with a reason wins."""
+
+    def __init__(self, *, observers: Sequence[AlarmObserver] = (), muters: Sequence[Muter] = ()) -> None:
+        self._observers = tuple(observers)
+        self._muters = tuple(muters)
+
+    async def apply(
+        self, session: WriteSession, *, site: SiteRef, agent: AgentRef, items: Sequence[AlarmItem], now: datetime
+    ) -> list[RejectedItem]:
+        """Take events and snapshots of an agent; returns those refused, with their position as path `[i]`.
+
+        Events of one occurrence count as one change, so that what came and went within a block is told as such.
+        """
+        refused: list[RejectedItem] = []
+        events: dict[str, list[tuple[int, AlarmEvent]]] = {}
+        for position, item in enumerate(items):
+            if item.event is None:
+                continue
+            fault = fault_of(item.event, origin=agent.code, now=now)
+            if fault is not None:
+                refused.append(RejectedItem(f"[{position}]", *fault))
+                continue
+            events.setdefault(item.event.occurrence, []).append((position, item.event))
+        origin = _Origin(site.customer_id, site.id, agent.code, agent.id)
+        snapshots = [(from_ms(item.at), item.snapshot) for item in items if item.snapshot is not None]
+        keys = await self._keys(session, origin, {event.key for found in events.values() for _, event in found}, now)
+        doubtful = await self._doubtful(session, origin, [held for _, held in snapshots])
+        await repository.lock_keys(session, {*keys.values(), *(row.key_id for row in doubtful)})
+        for occurrence, found in sorted(events.items()):
+            refused += await self._take(session, origin, keys, occurrence, found, now)
+        for at, held in sorted(snapshots, key=lambda pair: pair[0]):
+            await self._compare(session, origin, at, held, now)
+        return sorted(refused, key=lambda item: int(item.path[1:-1]))
+
+    async def acknowledge(
+        self, session: WriteSession, scope: Scope, alarm_id: str, *, note: str, source: str, now: datetime
+    ) -> Alarm:
+        """A person has seen it. Conflict when it is seen already, or over and seen."""
+        row = await repository.get_alarm(session, scope, alarm_id)
+        await repository.lock_keys(session, [row.key_id])
+        row = await repository.get_alarm(session, scope, alarm_id)
+        if not may_acknowledge(row.state):
+            raise Conflict(f"the alarm is {row.state.value}: there is nothing to acknowledge", code="not_ackable")
+        before = snapshot_of(row)
+        write_centre(
+            session,
+            row,
+            CentreKind.ACKNOWLEDGED,
+            {
+                "revision": row.revision,
+                "severity": row.severity.value,
+                "name": scope.principal.name[:200],
+                "note": note,
+            },
+            at=now,
+            actor=scope.principal.id,
+            source=source,
+            now=now,
+        )
+        audit(
+            session,
+            now=now,
+            actor=scope.principal,
+            action="alarms.alarm.acknowledged",
+            entity="alarm",
+            entity_id=row.id,
+            new={"note": note},
+            customer_id=row.customer_id,
+            site_id=row.site_id,
+        )
+        await self._settle(session, row, before, now)
+        return row
+
+    async def raise_centre(
+        self,
+        session: WriteSession,
+        *,
+        customer_id: str,
+        site_id: str,
+        rule: CentreRule,
+        device: str,
+        subject: str = "",
+        value: Value = None,
+        limit: Value = None,
+        reason: str = "",
+        now: datetime,
+    ) -> str:
+        """Raise one of the centre's own alarms; returns the occurrence. Raising what is active changes nothing."""
+        origin = _Origin(customer_id, site_id, CENTRE, None)
+        key = AlarmKey(CENTRE, device, rule.id, subject)
+        keys = await self._keys(session, origin, {key}, now)
+        await repository.lock_keys(session, keys.values())
+        active = await repository.active_of_key(session, keys[key])
+        if active is not None:
+            return active.id
+        event = AlarmEvent(
+            occurrence=new_id(to_ms(now)),
+            revision=1,
+            kind=AlarmEventKind.RAISED,
+            origin=CENTRE,
+            device=device,
+            rule=rule.id,
+            subject=subject,
+            metric="",
+            level=_CENTRE_LEVEL,
+            severity=rule.severity,
+            at=to_ms(now),
+            value=value,
+            limit=limit,
+            reason=reason or rule.id,
+            rule_revision="",
+        )
+        await self._take(session, origin, keys, event.occurrence, [(0, event)], now)
+        return event.occurrence
+
+    async def end_centre(
+        self, session: WriteSession, *, site_id: str, rule: CentreRule, device: str, subject: str = "", now: datetime
+    ) -> bool:
+        """End it as recovered; False when it was not active."""
+        found = await repository.active_of_rule(session, rule=rule.id, subject=subject, site_id=site_id, device=device)
+        return await self._end_centre(session, found, now) > 0
+
+    async def end_centre_everywhere(
+        self, session: WriteSession, *, rule: CentreRule, device: str, subject: str, now: datetime
+    ) -> int:
+        """End it at every site where it is active; returns at how many."""
+        found = await repository.active_of_rule(session, rule=rule.id, subject=subject, device=device)
+        return await self._end_centre(session, found, now)
+
+    async def _end_centre(self, session: WriteSession, found: Sequence[Alarm], now: datetime) -> int:
+        await repository.lock_keys(session, {row.key_id for row in found})
+        ended = 0
+        for alarm in found:
+            row = await repository.fresh(session, alarm.id)
+            if row is None or not row.active:
+                continue
+            event = AlarmEvent(
+                occurrence=row.id,
+                revision=row.revision + 1,
+                kind=AlarmEventKind.ENDED,
+                origin=CENTRE,
+                device=row.device,
+                rule=row.rule,
+                subject=row.subject,
+                metric=row.metric,
+                level=row.level,
+                severity=row.severity,
+                at=to_ms(now),
+                value=None,
+                limit=row.limit_value,
+                reason=EndReason.RECOVERED.value,
+                rule_revision="",
+            )
+            origin = _Origin(row.customer_id, row.site_id, CENTRE, None)
+            await self._take(session, origin, {event.key: row.key_id}, row.id, [(0, event)], now)
+            ended += 1
+        return ended
+
+    async def rejudge_mutes(self, session: WriteSession, now: datetime) -> None:
+        """Job: an alarm whose mute has ended is told to the observers as if it came now."""
+        rows = await repository.muted_alarms(session, Scope.system(), limit=MOST_REJUDGED)
+        await repository.lock_keys(session, {row.key_id for row in rows})
+        for found in rows:
+            row = await repository.fresh(session, found.id)
+            if row is not None and row.active:
+                await self._settle(session, row, snapshot_of(row), now)
+
+    async def _keys(
+        self, session: WriteSession, origin: _Origin, keys: set[AlarmKey], now: datetime
+    ) -> dict[AlarmKey, str]:
+        return await repository.key_ids(
+            session, customer_id=origin.customer_id, site_id=origin.site_id, keys=keys, now=now
+        )
+
+    async def _doubtful(
+        self, session: WriteSession, origin: _Origin, snapshots: Sequence[Sequence[ActiveOccurrence]]
+    ) -> list[Alarm]:
+        """The alarms whose state a snapshot may contradict."""
+        if not snapshots:
+            return []
+        held = {entry.occurrence for snapshot in snapshots for entry in snapshot}
+        active = await repository.active_of_origin(session, site_id=origin.site_id, origin=origin.code)
+        back = await repository.superseded_among(session, site_id=origin.site_id, origin=origin.code, ids=held)
+        return [*active, *back]
+
+    async def _take(
+        self,
+        session: WriteSession,
+        origin: _Origin,
+        keys: dict[AlarmKey, str],
+        occurrence: str,
+        found: Sequence[tuple[int, AlarmEvent]],
+        now: datetime,
+    ) -> list[RejectedItem]:
+        """Record the new revisions of one occurrence, under its key's lock."""
+        row = await repository.fresh(session, occurrence)
+        key_id = keys[found[0][1].key] if row is None else row.key_id
+        history = history_of(await repository.entries_of(session, occurrence))
+        refused: list[RejectedItem] = []
+        new: dict[int, Revision] = {}
+        for position, event in found:
+            revision = revision_of(event)
+            known = history.revisions.get(event.revision) or new.get(event.revision)
+            if keys[event.key] != key_id:
+                detail = "the occurrence is known under another key"
+                refused.append(RejectedItem(f"[{position}]", RejectReason.BAD_ITEM, detail))
+            elif known is None:
+                new[event.revision] = revision
+            elif known != revision:
+                detail = f"revision {event.revision} is known with other content"
+                refused.append(RejectedItem(f"[{position}]", RejectReason.BAD_ITEM, detail))
+        if not new:
+            return refused
+        before = None if row is None else snapshot_of(row)
+        if row is None:
+            row = await self._begin(session, origin, key_id, found[0][1], new, now)
+        source = "centre" if row.origin == CENTRE else "agent"
+        for _, revision in sorted(new.items()):
+            write_revision(session, row, revision, source=source, now=now)
+        await session.flush()
+        await self._order(session, row, now)
+        await self._settle(session, row, before, now)
+        return refused
+
+    async def _begin(
+        self,
+        session: WriteSession,
+        origin: _Origin,
+        key_id: str,
+        event: AlarmEvent,
+        new: dict[int, Revision],
+        now: datetime,
+    ) -> Alarm:
+        """The row of a new occurrence, not yet active: the one it follows must be ended first."""
+        names = await names_of(
+            session,
+            site_id=origin.site_id,
+            agent_id=origin.agent_id,
+            origin=origin.code,
+            device=event.device,
+            rule=event.rule,
+            revision=event.rule_revision,
+        )
+        over = any(revision.kind is AlarmEventKind.ENDED for revision in new.values())
+        row = Alarm(
+            id=event.occurrence,
+            customer_id=origin.customer_id,
+            site_id=origin.site_id,
+            key_id=key_id,
+            agent_id=origin.agent_id,
+            origin=origin.code,
+            device=event.device,
+            rule=event.rule,
+            subject=event.subject,
+            metric=event.metric,
+            device_en=names.device_en,
+            device_zh=names.device_zh,
+            rule_en=names.rule_en,
+            rule_zh=names.rule_zh,
+            room=names.room,
+            arrival=Arrival.CLEARED_BEFORE_ARRIVAL if over else Arrival.LIVE,
+            received_at=now,
+        )
+        refold(row, History(new, [], None))
+        row.active = False
+        session.add(row)
+        await session.flush()
+        return row
+
+    async def _order(self, session: WriteSession, row: Alarm, now: datetime) -> None:
+        """An agent holds one occurrence of a key at a time: the coming of a younger one is the end of the older."""
+        history = history_of(await repository.entries_of(session, row.id))
+        younger = await repository.next_younger(session, row.key_id, row.id)
+        row.succeeded_at = None if younger is None else younger.raised_at
+        older = await repository.next_older(session, row.key_id, row.id)
+        if older is None:
+            return
+        before = snapshot_of(older)
+        older.succeeded_at = history.began_at
+        await self._settle(session, older, before, now)
+
+    async def _compare(
+        self, session: WriteSession, origin: _Origin, at: datetime, held: Sequence[ActiveOccurrence], now: datetime
+    ) -> None:
+        """What an agent does not hold at `at` ended without our hearing of it; what it holds has not been superseded.
+
+        What began after the snapshot was made is not judged by it.
+        """
+        ids = {entry.occurrence for entry in held}
+        for known in await repository.active_of_origin(session, site_id=origin.site_id, origin=origin.code):
+            row = await repository.fresh(session, known.id)
+            if row is None or not row.active or row.id in ids or row.raised_at > at:
+                continue
+            before = snapshot_of(row)
+            row.orphaned_at = at if row.orphaned_at is None else max(row.orphaned_at, at)
+            await self._settle(session, row, before, now)
+        for known in await repository.superseded_among(session, site_id=origin.site_id, origin=origin.code, ids=ids):
+            row = await repository.fresh(session, known.id)
+            if row is None or row.active or (row.seen_at is not None and row.seen_at >= at):
+                continue
+            if await repository.active_of_key(session, row.key_id) is not None:
+                log.warning("snapshot holds two of a key", extra={"alarm": row.id, "origin": origin.code})
+                continue
+            before = snapshot_of(row)
+            row.seen_at = at
+            await self._settle(session, row, before, now)
+
+    async def _settle(self, session: WriteSession, row: Alarm, before: AlarmSnapshot | None, now: datetime) -> None:
+        """Fold, judge the mute, write, tell. `before` is None for an occurrence that is new here."""
+        history = history_of(await repository.entries_of(session, row.id))
+        why = refold(row, history)
+        if row.active or before is None:
+            row.muted_because = await self._mute(session, snapshot_of(row), now)
+        self._log_centre(session, row, before, now)
+        await session.flush()
+        after = snapshot_of(row, why)
+        if before is not None and replace(before, why=why) == after:
+            return
+        for observer in self._observers:
+            await observer.on_change(session, before, after, now)
+
+    async def _mute(self, session: WriteSession, alarm: AlarmSnapshot, now: datetime) -> str | None:
+        for muter in self._muters:
+            reason = await muter.muted(session, alarm, now)
+            if reason is not None:
+                return reason
+        return None
+
+    def _log_centre(self, session: WriteSession, row: Alarm, before: AlarmSnapshot | None, now: datetime) -> None:
+        """What the centre itself changed, for people who read the log."""
+        was_muted = None if before is None else before.muted_because
+        if row.muted_because != was_muted:
+            kind = CentreKind.MUTED if row.muted_because else CentreKind.UNMUTED
+            self._note(session, row, kind, {"because": row.muted_because or was_muted}, now)
+        superseded = row.end_reason is EndReason.SUPERSEDED
+        if superseded and (before is None or before.active):
+            self._note(session, row, CentreKind.SUPERSEDED, {}, now)
+        elif before is not None and before.end_reason is EndReason.SUPERSEDED and row.active:
+            self._note(session, row, CentreKind.STILL_HELD, {}, now)
+
+    def _note(
+        self, session: WriteSession, row: Alarm, kind: CentreKind, payload: dict[str, Any], now: datetime
+    ) -> None:
+        write_centre(session, row, kind, payload, at=now, actor=CENTRE, source=CENTRE, now=now)

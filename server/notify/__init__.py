@@ -1,0 +1,1 @@
+"""Telling people: one channel per person, at least once, from the outbox."""
