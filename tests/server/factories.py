@@ -9,6 +9,9 @@ import httpx
 from facility.clock import ManualClock, to_ms
 from facility.ids import new_id
 from server.app import Server
+from server.assets import service as assets
+from server.assets.models import Asset, AssetCategory
+from server.assets.schemas import AssetIn
 from server.customers import service as customers
 from server.customers.models import Contact, Customer, Room, Site
 from server.customers.schemas import ContactIn, CustomerIn, RoomIn, SiteIn
@@ -86,6 +89,18 @@ async def make_place(server: Server, code: str, *, customer: Customer | None = N
             now=server.kit.clock.now(),
         )
     return Place(customer, site, room, contact)
+
+
+async def make_asset(
+    server: Server, site: Site, category: AssetCategory = AssetCategory.CRAC, **fields: object
+) -> Asset:
+    """An asset of the site; `fields` as of AssetIn."""
+    name = f"{category.value} {next(_numbers)}"
+    body = AssetIn.model_validate(
+        {"site": site.id, "category": category, "name_en": name.title(), "name_zh": name, **fields}
+    )
+    async with server.db.write() as session:
+        return await assets.create_asset(session, Scope.system(), body, now=server.kit.clock.now())
 
 
 async def make_user(

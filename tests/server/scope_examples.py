@@ -12,7 +12,7 @@ from facility.ids import new_id
 from server.kit.attachments import attach
 from server.kit.principal import Role
 from server.kit.scope import Scope
-from tests.server.factories import Place, World, make_user
+from tests.server.factories import Place, World, make_asset, make_user
 from tests.server.fleet.making import make_agent, make_device
 
 Example = Callable[[World, Place], Awaitable[str]]
@@ -64,6 +64,10 @@ async def _token(world: World, place: Place) -> str:
     return new_id(to_ms(world.clock.now()))
 
 
+async def _asset(world: World, place: Place) -> str:
+    return (await make_asset(world.server, place.site)).id
+
+
 async def _agent(world: World, place: Place) -> str:
     return (await make_agent(world, place)).id
 
@@ -86,6 +90,7 @@ PATH: Mapping[str, Example] = {
     "room_id": _room,
     "contact_id": _contact,
     "attachment_id": _attachment,
+    "asset_id": _asset,
     "user_id": _user,
     "token_id": _token,
 }
@@ -110,6 +115,10 @@ async def _new_contact(world: World, place: Place) -> dict[str, object]:
     return {"customer": place.customer.id, "site": place.site.id, "name": "Planted"}
 
 
+async def _new_asset(world: World, place: Place) -> dict[str, object]:
+    return {"site": place.site.id, "category": "ups", "name_en": "Planted", "name_zh": "Planted"}
+
+
 async def _new_agent(world: World, place: Place) -> dict[str, object]:
     return {"site": place.site.id, "code": "planted"}
 
@@ -127,6 +136,8 @@ BODIES: Mapping[str, BodyExample] = {
     "PATCH /api/v1/rooms/{room_id}": _fixed(name="Taken over"),
     "POST /api/v1/contacts": _new_contact,
     "PATCH /api/v1/contacts/{contact_id}": _fixed(name="Taken over"),
+    "POST /api/v1/assets": _new_asset,
+    "PATCH /api/v1/assets/{asset_id}": _fixed(name_en="Taken over"),
 }
 
 QUERIES: Mapping[str, BodyExample] = {
