@@ -65,8 +65,8 @@ def _sensors() -> list[Device]:
     return [
         Device(
             id=f"th-{unit:02d}",
-            name_en=f"Temperature and humidity: {place_en}",
-            name_zh=f"温湿度: {place_zh}",
+            name_en=place_en,
+            name_zh=f"{place_zh}温湿度",
             kind="temp-humidity",
             family="XY-MD02",
             protocol="modbus",
@@ -148,7 +148,7 @@ def inventory() -> list[Device]:
         *_sensors(),
         Device(
             id="baro-1",
-            name_en="Barometer of the main room",
+            name_en="Main room barometer",
             name_zh="主机房气压变送器",
             kind="barometer",
             family="Comet T7511",
@@ -160,7 +160,7 @@ def inventory() -> list[Device]:
         ),
         Device(
             id="dp-1",
-            name_en="Differential pressure room to corridor",
+            name_en="Room to corridor pressure",
             name_zh="机房对走廊静压差变送器",
             kind="differential-pressure",
             family="Delta OHM HD402",
@@ -172,7 +172,7 @@ def inventory() -> list[Device]:
         ),
         Device(
             id="leak-1",
-            name_en="Leak detection under the raised floor",
+            name_en="Raised floor leak detector",
             name_zh="架空地板漏水检测",
             kind="leak",
             family="RLE LD",
@@ -184,7 +184,7 @@ def inventory() -> list[Device]:
         ),
         Device(
             id="env-1",
-            name_en="Environment monitor at the door",
+            name_en="Door environment monitor",
             name_zh="门口环境监控主机",
             kind="environment",
             family="HWg Poseidon",
