@@ -1,20 +1,24 @@
 """How the pages present themselves to the composition root."""
 
 from server.kit.context import Domain, Kit
-from server.web import assets, series
-from server.web.pages import account, devices, overview, session
+from server.web import assets as static
+from server.web import series
+from server.web.pages import account, alarms, assets, devices, overview, session, tickets
 
 
 def build(kit: Kit) -> Domain:
     return Domain(
         name="web",
         pages=[
-            assets.router,
+            static.router,
             session.sign_in_router,
             session.router,
             account.router,
             overview.router,
             devices.router,
+            alarms.router,
+            tickets.router,
+            assets.router,
             series.router,
         ],
     )

@@ -1,4 +1,4 @@
-"""Wording for templates: names, values with units, states, times, ages; in the reader's language and the site's zone."""
+"""Wording for templates: names, values with units, states, times; in the reader's language and the site's zone."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_timedelta
+from babel.numbers import format_decimal
 from markupsafe import Markup
 
 from facility.metrics import Metric, UnknownMetricError, metric
@@ -14,9 +15,10 @@ from facility.severity import LABELS_EN, LABELS_ZH, Severity
 from facility.states import Tone
 from facility.units import Unit, convert, symbol
 from server.kit.i18n import Translations
-from server.kit.templates import local_time, quantity
+from server.kit.templates import local_time
 from server.web.words import ICONS, WORDS
 
+_GROUPED_FROM = 10_000
 _LONG_AGO = timedelta(days=2)
 
 
@@ -64,6 +66,14 @@ def offset_name(at: datetime, zone: str) -> str:
     sign = "+" if minutes >= 0 else "\u2212"
     hours, rest = divmod(abs(minutes), 60)
     return f"UTC{sign}{hours}" + (f":{rest:02d}" if rest else "")
+
+
+def quantity(value: float, unit: str, language: str, decimals: int) -> str:
+    """A number and its unit (1013.2 hPa); digits are grouped from five in front of the point on (12,457.3 kWh)."""
+    whole = "#,##0" if abs(value) >= _GROUPED_FROM else "0"
+    pattern = f"{whole}.{'0' * decimals}" if decimals else whole
+    number = format_decimal(value, format=pattern, locale=Locale.parse(language))
+    return f"{number}\u00a0{unit}" if unit else str(number)
 
 
 class Ui:

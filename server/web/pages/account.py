@@ -11,9 +11,13 @@ from server.customers import repository as customers
 from server.kit.paging import MAX_LIMIT, PageRequest
 from server.kit.requests import Now, Read, Write
 from server.kit.versioned import etag
+from server.notify import repository as notify
+from server.notify import service as notify_service
+from server.notify.recipients import Wanted, wanted_of
 from server.people import repository as people
 from server.people import service
 from server.people.schemas import MeChange
+from server.web.filters import choice
 from server.web.view import PageRoute, TheView, safe_next
 
 router = APIRouter(route_class=PageRoute)
@@ -28,7 +32,15 @@ async def account(view: TheView, session: Read) -> Response:
             session, view.scope, PageRequest(limit=MAX_LIMIT), customer=None, active=None
         )
         sites = [site.name for site in found]
-    return view.page("account.html", user=user, sites=sites, zones=sorted(available_timezones()))
+    setting = await notify.setting(session, view.principal.id)
+    return view.page(
+        "account.html",
+        user=user,
+        sites=sites,
+        zones=sorted(available_timezones()),
+        wanted=wanted_of(view.principal.roles, setting.wanted if setting else None),
+        wanted_choices=list(Wanted),
+    )
 
 
 @router.post("/account")
@@ -66,15 +78,23 @@ async def change_language(
     return view.go(safe_next(back))
 
 
-@router.post("/account/channel")
-async def change_channel(
+@router.post("/account/notify")
+async def change_notify(
     view: TheView,
     session: Write,
     now: Now,
+    wanted: Annotated[str, Form(max_length=16)] = "",
     notify_url: Annotated[str, Form(max_length=1000)] = "",
+    remove: Annotated[str, Form(max_length=8)] = "",
 ) -> Response:
-    body = MeChange(notify_url=SecretStr(notify_url.strip()))
-    await service.change_user(
-        session, view.principal, view.principal.id, body, password_hash=None, if_match="*", now=now
-    )
+    """An empty address leaves the channel as it is: it is never shown, so the form cannot repeat it."""
+    level = choice(Wanted, wanted)
+    if level is not None:
+        await notify_service.set_wanted(session, view.scope, level, now=now)
+    address = notify_url.strip()
+    if address or remove:
+        body = MeChange(notify_url=SecretStr("" if remove else address))
+        await service.change_user(
+            session, view.principal, view.principal.id, body, password_hash=None, if_match="*", now=now
+        )
     return view.go("/account", done="saved")

@@ -10,7 +10,7 @@
     if (value === null || value === undefined) return "–";
     if (Object.keys(data.states).length) return data.states[value] ?? "–";
     const text = value.toFixed(data.decimals);
-    return data.unit ? `${text}\u202f${data.unit}` : text;
+    return data.unit ? `${text}\u00a0${data.unit}` : text;
   }
 
   // Thresholds far away would flatten the curve: one is drawn when it lies within twice the height of what is shown.
