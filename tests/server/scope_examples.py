@@ -9,10 +9,15 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from facility.clock import to_ms
 from facility.ids import new_id
+from server.alarms.centre_rules import AGENT_LOST
+from server.alarms.service import AlarmService
 from server.kit.attachments import attach
 from server.kit.principal import Role
 from server.kit.scope import Scope
+from server.tickets.schemas import TicketIn
+from server.tickets.service import TicketService
 from tests.server.factories import Place, World, make_asset, make_user
+from tests.server.finding import service_of
 from tests.server.fleet.making import make_agent, make_device
 
 Example = Callable[[World, Place], Awaitable[str]]
@@ -80,7 +85,39 @@ async def _point(world: World, place: Place) -> str:
     return (await make_device(world, place))[1].id
 
 
+async def _alarm(world: World, place: Place) -> str:
+    """One of the centre's own alarms: at another place each time it is asked for."""
+    async with world.server.db.write() as session:
+        return await service_of(world.server, AlarmService).raise_centre(
+            session,
+            customer_id=place.customer.id,
+            site_id=place.site.id,
+            rule=AGENT_LOST,
+            device=f"edge-{new_id(to_ms(world.clock.now()))}",
+            now=world.clock.now(),
+        )
+
+
+async def _ticket(world: World, place: Place) -> str:
+    body = TicketIn(site=place.site.id, title="A lamp is out")
+    async with world.server.db.write() as session:
+        opened = await service_of(world.server, TicketService).open_by_hand(
+            session, Scope.system(), body, source="api", now=world.clock.now()
+        )
+    return opened.id
+
+
+async def _new_ticket(world: World, place: Place) -> dict[str, object]:
+    return {"site": place.site.id, "title": "Planted"}
+
+
+async def _new_owner(world: World, place: Place) -> dict[str, object]:
+    return {"owner": await _user(world, place)}
+
+
 PATH: Mapping[str, Example] = {
+    "alarm_id": _alarm,
+    "ticket_id": _ticket,
     "agent_id": _agent,
     "device_id": _device,
     "point_id": _point,
@@ -136,6 +173,15 @@ BODIES: Mapping[str, BodyExample] = {
     "PATCH /api/v1/rooms/{room_id}": _fixed(name="Taken over"),
     "POST /api/v1/contacts": _new_contact,
     "PATCH /api/v1/contacts/{contact_id}": _fixed(name="Taken over"),
+    "POST /api/v1/alarms/{alarm_id}/ack": _fixed(note="Seen"),
+    "POST /api/v1/tickets": _new_ticket,
+    "POST /api/v1/tickets/{ticket_id}/acknowledge": _fixed(note="Seen"),
+    "POST /api/v1/tickets/{ticket_id}/start": _fixed(note=""),
+    "POST /api/v1/tickets/{ticket_id}/resolve": _fixed(note="Done"),
+    "POST /api/v1/tickets/{ticket_id}/close": _fixed(note=""),
+    "POST /api/v1/tickets/{ticket_id}/reopen": _fixed(note="Again"),
+    "POST /api/v1/tickets/{ticket_id}/assign": _new_owner,
+    "POST /api/v1/tickets/{ticket_id}/comment": _fixed(text="Planted"),
     "POST /api/v1/assets": _new_asset,
     "PATCH /api/v1/assets/{asset_id}": _fixed(name_en="Taken over"),
 }
@@ -154,6 +200,8 @@ GLOBAL: Mapping[str, tuple[set[int], str]] = {
     "GET /api/v1/me": ({200}, "oneself"),
     "GET /api/v1/me/profile": ({200}, "oneself"),
     "PATCH /api/v1/me/profile": ({200, 412, 422}, "oneself"),
+    "GET /api/v1/me/notify": ({200}, "oneself"),
+    "PUT /api/v1/me/notify": ({200, 422}, "oneself"),
     "GET /api/v1/tokens": ({200}, "one's own tokens"),
     "POST /api/v1/tokens": ({400, 422}, "one's own tokens, made by a session only"),
     "POST /api/v1/customers": ({403, 422}, "only who sees all customers adds one"),
