@@ -147,7 +147,11 @@
   function decimalsOf(splits, data) {
     if (splits.length < 2) return data.decimals;
     const step = Math.abs(splits[1] - splits[0]);
-    return step >= 1 ? 0 : Math.min(3, Math.ceil(-Math.log10(step)));
+    for (let decimals = 0; decimals < 4; decimals += 1) {
+      const scaled = step * 10 ** decimals;
+      if (Math.abs(scaled - Math.round(scaled)) < 1e-6) return decimals;
+    }
+    return 4;
   }
 
   function note(box, text) {
