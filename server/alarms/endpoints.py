@@ -1,6 +1,5 @@
 """REST of alarms."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -24,7 +23,6 @@ Acks = Annotated[Scope, require(Permission.ALARMS_ACK)]
 Service = Annotated[AlarmService, provide(AlarmService)]
 Tickets = Annotated[TicketFinder, provide(TicketFinder)]
 Word = Annotated[str | None, Query(max_length=120)]
-At = Annotated[AwareDatetime | None, Query(description="RFC 3339 time; bounds `raised_at`, half open")]
 
 
 @router.get("/alarms")
@@ -39,8 +37,8 @@ async def list_alarms(
     severity: Annotated[list[Severity] | None, Query()] = None,
     state: Annotated[list[AlarmState] | None, Query()] = None,
     active: bool | None = None,
-    since: Annotated[datetime | None, At, Query(alias="from")] = None,
-    until: Annotated[datetime | None, At, Query(alias="to")] = None,
+    since: Annotated[AwareDatetime | None, Query(alias="from", description="bounds `raised_at`, half open")] = None,
+    until: Annotated[AwareDatetime | None, Query(alias="to", description="bounds `raised_at`, half open")] = None,
 ) -> Page[AlarmOut]:
     rows, following = await repository.list_alarms(
         session,

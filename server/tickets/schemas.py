@@ -6,12 +6,12 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, Field
 
 from facility.severity import Severity
+from server.kit.attachments import Attachment
 from server.kit.schemas import Body, Shown
 from server.tickets.models import Ticket, TicketEvent
 from server.tickets.states import Action, TicketKind, TicketState, allowed
 
 Note = Annotated[str, Field(max_length=4000)]
-RequiredNote = Annotated[str, Field(min_length=1, max_length=4000)]
 
 
 class TicketIn(Body):
@@ -29,14 +29,6 @@ class TicketIn(Body):
 
 class NoteIn(Body):
     note: Note = ""
-
-
-class ResolveIn(Body):
-    note: RequiredNote
-
-
-class CommentIn(Body):
-    text: RequiredNote
 
 
 class AssignIn(Body):
@@ -95,14 +87,28 @@ def ticket_fields(row: Ticket) -> dict[str, Any]:
     }
 
 
+class AttachmentOut(Shown):
+    """Download it from /attachments/{id}."""
+
+    id: str
+    filename: str
+    media_type: str
+    size: int
+    sha256: str
+    created_at: datetime
+    created_by: str
+
+
 class TicketDetail(TicketOut):
-    """The ticket with the occurrences it is about, oldest first."""
+    """The ticket with the occurrences it is about (their ids, oldest first) and its files."""
 
     alarms: list[str]
+    attachments: list[AttachmentOut]
 
     @classmethod
-    def with_alarms(cls, row: Ticket, alarms: list[str]) -> "TicketDetail":
-        return cls(**ticket_fields(row), alarms=alarms)
+    def with_parts(cls, row: Ticket, alarms: list[str], attachments: list[Attachment]) -> "TicketDetail":
+        shown = [AttachmentOut.model_validate(one) for one in attachments]
+        return cls(**ticket_fields(row), alarms=alarms, attachments=shown)
 
 
 class TicketEventOut(Shown):

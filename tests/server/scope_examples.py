@@ -181,7 +181,7 @@ BODIES: Mapping[str, BodyExample] = {
     "POST /api/v1/tickets/{ticket_id}/close": _fixed(note=""),
     "POST /api/v1/tickets/{ticket_id}/reopen": _fixed(note="Again"),
     "POST /api/v1/tickets/{ticket_id}/assign": _new_owner,
-    "POST /api/v1/tickets/{ticket_id}/comment": _fixed(text="Planted"),
+    "POST /api/v1/tickets/{ticket_id}/comment": _fixed(note="Planted"),
     "POST /api/v1/assets": _new_asset,
     "PATCH /api/v1/assets/{asset_id}": _fixed(name_en="Taken over"),
 }
