@@ -182,7 +182,7 @@ def _value(level: float, swing: float, minutes_ago: int, *, warms: bool) -> floa
 
 
 async def _readings(
-    server: Server, agent: AgentRef, points: dict[tuple[str, str], Point], now: datetime, *, hours: int = 24
+    server: Server, agent: AgentRef, points: dict[tuple[str, str], Point], now: datetime, *, hours: int = 30
 ) -> None:
     history = service_of(server, HistoryService).history
     series = []

@@ -1,0 +1,29 @@
+"""Every text is in every catalog, translated, with the same placeholders."""
+
+import re
+
+from server.web.messages import catalogs, extract, read
+
+
+def test_the_catalogs_hold_every_text_and_no_other() -> None:
+    wanted = {message.id for message in extract() if message.id}
+    assert len(wanted) > 200
+    found = dict(catalogs())
+    assert "zh_CN" in found
+    for language, path in found.items():
+        catalog = read(path, language)
+        assert {message.id for message in catalog if message.id} == wanted, (
+            f"{path.name} of {language}: run python -m server.web.messages and translate what is new"
+        )
+
+
+def test_every_text_is_translated_with_its_placeholders() -> None:
+    for language, path in catalogs():
+        for message in read(path, language):
+            if not message.id:
+                continue
+            text = str(message.string)
+            assert text.strip(), f"{language}: {message.id!r} has no translation"
+            assert not message.fuzzy
+            places = re.findall(r"%\(\w+\)s", str(message.id))
+            assert sorted(re.findall(r"%\(\w+\)s", text)) == sorted(places), message.id
