@@ -1,9 +1,12 @@
 """What a customer's first day leaves in the centre: people, a site with rooms, a token. Twice adds nothing."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from coldaisle.demo.site import AGENT, ROOM_CLASS, ROOMS, SITE, room_code
+from server.assets import service as asset_service
+from server.assets.models import AssetCategory
+from server.assets.schemas import AssetIn
 from server.customers import repository as customers
 from server.customers import service as customer_service
 from server.customers.schemas import CustomerIn, RoomIn, SiteIn
@@ -22,6 +25,14 @@ LOGIN = "demo"
 ENGINEER = "engineer"
 ZONE = "Asia/Shanghai"
 TOKEN_DAYS = 30
+# Device, category, names, days since acceptance, months of warranty: one far from its end, one near, one past it.
+ASSETS = (
+    ("ups-1", AssetCategory.UPS, "UPS A (feed A)", "A路UPS", 400, 24),
+    ("ups-2", AssetCategory.UPS, "UPS B (feed B)", "B路UPS", 340, 12),
+    ("crac-1", AssetCategory.CRAC, "CRAC 1", "1号精密空调", 700, 24),
+    ("crac-2", AssetCategory.CRAC, "CRAC 2", "2号精密空调", 400, 12),
+    ("crac-3", AssetCategory.CRAC, "CRAC 3", "3号精密空调", 30, 24),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,4 +95,16 @@ async def _site(session: WriteSession, now: datetime) -> str:
         body = RoomIn(site=site.id, code=room_code(room), name=f"{zh} {en}", thresholds=ROOM_CLASS)
         await customer_service.create_room(session, scope, body, now=now)
     await fleet.create_agent(session, scope, AgentIn(site=site.id, code=AGENT), now=now)
+    for device, category, en, zh, age_days, months in ASSETS:
+        accepted = (now - timedelta(days=age_days)).date()
+        asset = AssetIn(
+            site=site.id,
+            device=device,
+            category=category,
+            name_en=en,
+            name_zh=zh,
+            accepted_on=accepted,
+            warranty_months=months,
+        )
+        await asset_service.create_asset(session, scope, asset, now=now)
     return site.id
