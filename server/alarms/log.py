@@ -119,7 +119,7 @@ def write_centre(
         source=source,
         kind=kind.value,
         revision=None,
-        key=f"{kind.value}/{new_id(to_ms(now))}",
+        key=f"{kind.value}/{row.last_seq + 1}",
         payload=payload,
     )
 
@@ -137,12 +137,14 @@ def _write(
     key: str,
     payload: dict[str, Any],
 ) -> None:
+    row.last_seq += 1
     session.add(
         AlarmEvent(
             id=new_id(to_ms(now)),
             customer_id=row.customer_id,
             site_id=row.site_id,
             alarm_id=row.id,
+            seq=row.last_seq,
             revision=revision,
             at=at,
             recorded_at=now,

@@ -34,7 +34,7 @@ class Alarm(SiteScoped, Base):
 
     Names and titles are those of the time it came, so a later renaming does not rewrite history. `value` and
     `limit_value` are a number in the metric's base unit or a state word. `muted_because` is the reason of the mute it
-    is under. The last three columns are `lifecycle.Marks`.
+    is under. `succeeded_at`, `orphaned_at` and `seen_at` are `lifecycle.Marks`.
     """
 
     __tablename__ = "alarms"
@@ -75,6 +75,7 @@ class Alarm(SiteScoped, Base):
     succeeded_at: Mapped[datetime | None]
     orphaned_at: Mapped[datetime | None]
     seen_at: Mapped[datetime | None]
+    last_seq: Mapped[int]
 
     site: Mapped[Site] = relationship(lazy="raise")
 
@@ -94,11 +95,15 @@ class Alarm(SiteScoped, Base):
 
 
 class AlarmEvent(SiteScoped, EventRow, Base):
-    """What happened to an occurrence: its revisions (`revision` set), and acknowledgements, mutes, supersessions."""
+    """What happened to an occurrence: its revisions (`revision` set), and acknowledgements, mutes, supersessions.
+
+    `seq` counts from 1 in the order of recording.
+    """
 
     __tablename__ = "alarm_events"
 
     alarm_id: Mapped[str] = mapped_column(sa.String(ID_LENGTH), sa.ForeignKey("alarms.id"))
+    seq: Mapped[int]
     revision: Mapped[int | None]
 
-    __table_args__ = (sa.UniqueConstraint("alarm_id", "revision"),)
+    __table_args__ = (sa.UniqueConstraint("alarm_id", "seq"), sa.UniqueConstraint("alarm_id", "revision"))

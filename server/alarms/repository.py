@@ -89,7 +89,7 @@ async def fresh(session: WriteSession, alarm_id: str) -> Alarm | None:
 async def entries_of(session: ReadSession, alarm_id: str) -> Sequence[AlarmEvent]:
     """The whole log of an occurrence, as recorded."""
     query = sa.select(AlarmEvent).where(AlarmEvent.alarm_id == alarm_id)
-    return (await session.scalars(query.order_by(AlarmEvent.recorded_at, AlarmEvent.id))).all()
+    return (await session.scalars(query.order_by(AlarmEvent.seq))).all()
 
 
 async def next_younger(session: WriteSession, key_id: str, alarm_id: str) -> Alarm | None:
@@ -198,5 +198,5 @@ async def list_alarms(
 async def events_of(session: ReadSession, scope: Scope, alarm_id: str) -> Sequence[AlarmEvent]:
     """The log for people: oldest first, at most MOST_EVENTS entries."""
     query = sa.select(AlarmEvent).where(AlarmEvent.alarm_id == alarm_id)
-    query = query.order_by(AlarmEvent.recorded_at, AlarmEvent.id).limit(MOST_EVENTS)
+    query = query.order_by(AlarmEvent.seq).limit(MOST_EVENTS)
     return (await session.scalars(scoped(query, AlarmEvent, scope))).all()

@@ -310,6 +310,7 @@ class AlarmService:
             room=names.room,
             arrival=Arrival.CLEARED_BEFORE_ARRIVAL if over else Arrival.LIVE,
             received_at=now,
+            last_seq=0,
         )
         refold(row, History(new, [], None))
         row.active = False

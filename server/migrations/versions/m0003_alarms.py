@@ -97,6 +97,7 @@ def _alarms() -> None:
         _at("succeeded_at", nullable=True),
         _at("orphaned_at", nullable=True),
         _at("seen_at", nullable=True),
+        sa.Column("last_seq", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.ForeignKeyConstraint(["key_id"], ["alarm_keys.id"]),
         sa.ForeignKeyConstraint(["agent_id"], ["agents.id"]),
@@ -126,6 +127,7 @@ def _events() -> None:
         _id(),
         *_scope(),
         _id("alarm_id"),
+        sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=True),
         _at("at"),
         _at("recorded_at"),
@@ -138,6 +140,7 @@ def _events() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.ForeignKeyConstraint(["alarm_id"], ["alarms.id"]),
         sa.UniqueConstraint("idempotency_key"),
+        sa.UniqueConstraint("alarm_id", "seq"),
         sa.UniqueConstraint("alarm_id", "revision"),
     )
     _index_scope("alarm_events")
