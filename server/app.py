@@ -39,6 +39,7 @@ from server.kit.metrics import Metrics
 from server.kit.outbox import OutboxRunner
 from server.kit.secrets import Signer, load_or_create_key, new_token
 from server.kit.templates import Templates
+from server.maintenance import domain as maintenance
 from server.notify import domain as notify
 from server.notify.alarms import AlarmNotices
 from server.notify.metrics import NotifyMetrics
@@ -77,6 +78,7 @@ def domains_of(kit: Kit, *, history_db: Database) -> list[Domain]:
         alarms.build(kit, service=alarm_service, tickets=links),
         notify.build(kit, notifier=notifier, alarms=centre, metrics=notify_metrics),
         tickets.build(kit, service=ticket_service, alarm_tickets=alarm_tickets, metrics=ticket_metrics),
+        maintenance.build(kit, tickets=ticket_service),
         web.build(kit),
         ingest.build(kit, history=store, alarms=alarm_service, watchers=[centre]),
     ]

@@ -19,6 +19,7 @@ from server.tickets.service import TicketService
 from tests.server.factories import Place, World, make_asset, make_user
 from tests.server.finding import service_of
 from tests.server.fleet.making import make_agent, make_device
+from tests.server.maintaining import make_order, make_plan, plan_body
 
 Example = Callable[[World, Place], Awaitable[str]]
 BodyExample = Callable[[World, Place], Awaitable[dict[str, object]]]
@@ -115,6 +116,14 @@ async def _new_owner(world: World, place: Place) -> dict[str, object]:
     return {"owner": await _user(world, place)}
 
 
+async def _plan(world: World, place: Place) -> str:
+    return (await make_plan(world.server, place.site)).id
+
+
+async def _order(world: World, place: Place) -> str:
+    return (await make_order(world.server, place.site)).id
+
+
 PATH: Mapping[str, Example] = {
     "alarm_id": _alarm,
     "ticket_id": _ticket,
@@ -128,6 +137,8 @@ PATH: Mapping[str, Example] = {
     "contact_id": _contact,
     "attachment_id": _attachment,
     "asset_id": _asset,
+    "plan_id": _plan,
+    "order_id": _order,
     "user_id": _user,
     "token_id": _token,
 }
@@ -164,6 +175,14 @@ async def _readings(world: World, place: Place) -> dict[str, object]:
     return {"point": await _point(world, place)}
 
 
+async def _new_plan(world: World, place: Place) -> dict[str, object]:
+    return plan_body(site=place.site.id, category="ups")
+
+
+async def _plan_from_template(world: World, place: Place) -> dict[str, object]:
+    return {"template": "ups-monthly", "site": place.site.id, "dtstart": "2026-04-01T09:00"}
+
+
 BODIES: Mapping[str, BodyExample] = {
     "POST /api/v1/agents": _new_agent,
     "PATCH /api/v1/customers/{customer_id}": _fixed(name="Taken over"),
@@ -183,6 +202,11 @@ BODIES: Mapping[str, BodyExample] = {
     "POST /api/v1/tickets/{ticket_id}/assign": _new_owner,
     "POST /api/v1/tickets/{ticket_id}/comment": _fixed(note="Planted"),
     "POST /api/v1/assets": _new_asset,
+    "POST /api/v1/maintenance/plans": _new_plan,
+    "POST /api/v1/maintenance/plans/from-template": _plan_from_template,
+    "PATCH /api/v1/maintenance/plans/{plan_id}": _fixed(title_en="Taken over"),
+    "POST /api/v1/maintenance/orders/{order_id}/complete": _fixed(results={}),
+    "POST /api/v1/maintenance/orders/{order_id}/skip": _fixed(reason="no_access"),
     "PATCH /api/v1/assets/{asset_id}": _fixed(name_en="Taken over"),
 }
 
