@@ -101,9 +101,9 @@ async def made_of(session: ReadSession, scope: Scope, plans: Iterable[Plan]) -> 
         for plan_id, due_on in await session.execute(after.add_columns(Order.due_on)):
             days[plan_id].add(due_on)
         newest = mine.add_columns(sa.func.max(Order.due_on)).where(Order.state == OrderState.OPEN)
-        open_on |= dict(await session.execute(newest.group_by(Order.plan_id)))
+        open_on |= {row[0]: row[1] for row in await session.execute(newest.group_by(Order.plan_id))}
         counted = mine.add_columns(sa.func.max(Order.counted_from)).where(Order.counted_from.is_not(None))
-        counted_from |= dict(await session.execute(counted.group_by(Order.plan_id)))
+        counted_from |= {row[0]: row[1] for row in await session.execute(counted.group_by(Order.plan_id))}
     return {
         key: Made(days=frozenset(days[key]), open_on=open_on.get(key), counted_from=counted_from.get(key))
         for key in wanted

@@ -3,7 +3,7 @@
 from server.kit.context import Domain, Kit
 from server.web import assets as static
 from server.web import series
-from server.web.pages import account, alarms, assets, devices, overview, session, tickets
+from server.web.pages import account, alarms, assets, devices, maintenance, overview, session, tickets
 
 
 def build(kit: Kit) -> Domain:
@@ -19,6 +19,8 @@ def build(kit: Kit) -> Domain:
             alarms.router,
             tickets.router,
             assets.router,
+            maintenance.router,
+            maintenance.json_router,
             series.router,
         ],
     )

@@ -15,7 +15,7 @@ from server.kit.i18n import DOMAIN
 
 WEB = Path(__file__).parent
 _METHODS = [("**.py", "python"), ("**.html", "jinja2")]
-_KEYWORDS = {"_": None, "N_": None, "gettext": None, "ngettext": (1, 2)}
+_KEYWORDS = {"_": None, "N_": None, "gettext": None, "nN_": (1, 2)}
 
 
 def catalogs() -> Iterator[tuple[str, Path]]:

@@ -1,5 +1,6 @@
 """Wording for templates: names, values with units, states, times; in the reader's language and the site's zone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from facility.states import Tone
 from facility.units import Unit, convert, symbol
 from server.kit.i18n import Translations
 from server.kit.templates import local_time
-from server.web.words import ICONS, WORDS
+from server.web.words import ICONS, N_, WORDS, nN_
 
 _GROUPED_FROM = 10_000
 _LONG_AGO = timedelta(days=2)
@@ -27,6 +28,22 @@ class Named(Protocol):
 
     name_en: str
     name_zh: str
+
+
+class Recurring(Protocol):
+    """The rule of a maintenance plan: RFC 5545 text, or so many days or months after completion."""
+
+    rrule: Any
+    every: Any
+    step: Any
+
+
+_SPANS = {
+    "days": nN_("%(count)s day", "%(count)s days"),
+    "weeks": nN_("%(count)s week", "%(count)s weeks"),
+    "months": nN_("%(count)s month", "%(count)s months"),
+    "years": nN_("%(count)s year", "%(count)s years"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +188,26 @@ class Ui:
         """How long something lasted, in its largest unit."""
         span = max((end or self.now) - start, timedelta())
         return str(format_timedelta(span, locale=Locale.parse(self.language), threshold=1.2))
+
+    def recurs(self, plan: Recurring) -> str:
+        """How often a plan comes: `Every 3 months`, or `3 months after it was done`."""
+        if plan.rrule is None:
+            count, unit, floating = plan.every or 1, str(plan.step), True
+        else:
+            parts = dict(part.split("=", 1) for part in plan.rrule.upper().split(";") if "=" in part)
+            unit = {"DAILY": "days", "WEEKLY": "weeks", "MONTHLY": "months"}.get(parts.get("FREQ", ""), "years")
+            count, floating = int(parts.get("INTERVAL", "1")), False
+        span = self._translations.catalog(self.language).ngettext(*_SPANS[unit], count) % {"count": count}
+        pattern = N_("%(span)s after it was done") if floating else N_("Every %(span)s")
+        return self.gettext(pattern) % {"span": span}
+
+    def bounds(self, item: Mapping[str, Any]) -> str:
+        """The limits of a checklist item as stored, with the unit; a dash for none."""
+        low, high, unit = item.get("lower"), item.get("upper"), item.get("unit")
+        if low is None and high is None:
+            return "–"
+        text = f"{low:g} – {high:g}" if None not in (low, high) else f"≥ {low:g}" if low is not None else f"≤ {high:g}"
+        return f"{text}\u00a0{symbol(Unit(unit))}" if unit else text
 
     def seconds(self, value: float) -> str:
         return str(format_timedelta(timedelta(seconds=value), locale=Locale.parse(self.language), threshold=1.2))

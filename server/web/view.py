@@ -55,8 +55,8 @@ NOTICES = {
     "commented": N_("The comment is added."),
     "opened": N_("The ticket is open."),
     "saved": N_("Saved."),
-    "started": N_("The order is started."),
     "finished": N_("The order is finished."),
+    "skipped": N_("The order is left out."),
 }
 
 

@@ -7,6 +7,10 @@ def N_(message: str) -> str:  # noqa: N802 - gettext's own name for "translate l
     return message
 
 
+def nN_(one: str, many: str) -> tuple[str, str]:  # noqa: N802 - the same for a number of things
+    return one, many
+
+
 STATUSES: Mapping[int, str] = {
     400: N_("That makes no sense together"),
     401: N_("Sign in first"),
@@ -36,6 +40,8 @@ PROBLEMS: Mapping[str, str] = {
     "owner_unknown": N_("Choose somebody who works on tickets."),
     "owner_out_of_scope": N_("Choose somebody who looks after this site."),
     "not_ackable": N_("Somebody has acknowledged it already, or it is over."),
+    "not_open": N_("Somebody has finished it or left it out already."),
+    "asset_inactive": N_("The asset is no longer in service: plan for what took its place."),
     "too_many": N_("Wait a little and try again."),
 }
 
@@ -141,6 +147,43 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "minor": N_("Minor and worse"),
         "info": N_("Everything"),
         "never": N_("Nothing"),
+    },
+    "order": {
+        "planned": N_("Planned"),
+        "open": N_("To do"),
+        "overdue": N_("Overdue"),
+        "done": N_("Done"),
+        "skipped": N_("Left out"),
+    },
+    "skip": {
+        "missed": N_("Day missed"),
+        "superseded": N_("A later day has the order"),
+        "no_assets": N_("Nothing to maintain"),
+        "no_access": N_("No access"),
+        "customer_request": N_("The customer wished so"),
+        "out_of_service": N_("Out of service"),
+        "done_elsewhere": N_("Done with other work"),
+        "other": N_("Other"),
+    },
+    "catch_up": {
+        "all": N_("An order for each"),
+        "latest": N_("One order for the newest"),
+        "none": N_("No order"),
+    },
+    "outcome": {
+        "passed": N_("Pass"),
+        "failed": N_("Fail"),
+        "not_done": N_("Not done"),
+    },
+    "item": {
+        "check": N_("Check"),
+        "measure": N_("Measure"),
+        "test": N_("Test"),
+        "clean": N_("Clean"),
+        "lubricate": N_("Lubricate"),
+        "tighten": N_("Tighten"),
+        "adjust": N_("Adjust"),
+        "replace": N_("Replace"),
     },
     "source": {
         "api": N_("Programme"),

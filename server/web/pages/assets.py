@@ -1,19 +1,24 @@
 """The asset register: what stands where, until when it is under warranty, and what was done to it."""
 
-from typing import Annotated
+from datetime import timedelta
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from server.assets import repository, service
-from server.assets.models import AssetCategory
+from server.assets.models import Asset, AssetCategory
 from server.assets.warranty import WarrantyStatus
 from server.customers import repository as customers
+from server.db.session import ReadSession
 from server.fleet import repository as fleet
 from server.kit.paging import MAX_LIMIT, PageRequest
 from server.kit.principal import Permission
 from server.kit.requests import Read, require
 from server.kit.scope import Scope
+from server.maintenance import planner
+from server.maintenance import repository as maintenance
+from server.maintenance.models import Order, OrderState
 from server.tickets import repository as tickets
 from server.tickets.states import OPEN_STATES
 from server.web.filters import Chosen, choice, older
@@ -25,6 +30,7 @@ router = APIRouter(route_class=PageRoute)
 Seen = require(Permission.ASSETS_READ)
 A_PAGE = 50
 MOST_TICKETS = 20
+LAST_YEAR = timedelta(days=400)
 
 
 @router.get("/assets")
@@ -78,6 +84,8 @@ async def asset(asset_id: str, view: TheView, session: Read, scope: Scope = Seen
     return view.page(
         "asset.html",
         zone=row.site.zone,
+        may_maintenance=scope.may(Permission.MAINTENANCE_READ),
+        **await _maintenance(view, session, scope, row),
         row=row,
         shown=service.shown(row, view.now),
         device=device,
@@ -85,3 +93,36 @@ async def asset(asset_id: str, view: TheView, session: Read, scope: Scope = Seen
         open_tickets=[ticket for ticket in done if ticket.state in OPEN_STATES],
         present=await repository.present_asset(session, scope, row.id) if row.replaced_by_id else None,
     )
+
+
+async def _maintenance(view: TheView, session: ReadSession, scope: Scope, row: Asset) -> dict[str, Any]:
+    """The plans that cover an asset, what was done last by them and what comes next."""
+    if not scope.may(Permission.MAINTENANCE_READ):
+        return {"plans": [], "last_order": None, "next_event": None}
+    plans = [
+        plan
+        for plan in await maintenance.active_plans(session, scope, site=row.site_id)
+        if plan.asset_id == row.id or plan.category == row.category
+    ]
+    covering = {plan.id for plan in plans}
+    today = service.site_day(row.site, view.now)
+    last_day = today + timedelta(days=planner.MAX_DAYS - 1)
+    coming = (
+        []
+        if not plans
+        else await planner.events_between(session, scope, first=today, last=last_day, site=row.site_id, now=view.now)
+    )
+    done: list[Order] = []
+    for plan in plans:
+        wanted = maintenance.OrderFilter(plan=plan.id, states=(OrderState.DONE,), since=today - LAST_YEAR)
+        found, _ = await maintenance.list_orders(
+            session, scope, PageRequest(limit=MAX_LIMIT), wanted=wanted, now=view.now
+        )
+        done += found
+    return {
+        "plans": plans,
+        "last_order": max(done, key=lambda order: order.due_at, default=None),
+        "next_event": next(
+            (e for e in coming if e.plan_id in covering and e.state in (OrderState.OPEN, "planned")), None
+        ),
+    }

@@ -18,6 +18,7 @@ from server.kit.principal import Permission
 from server.kit.problems import Forbidden, NotFound
 from server.kit.requests import Now, Read, Write, provide, require
 from server.kit.scope import Scope
+from server.maintenance import repository as maintenance
 from server.people import repository as people
 from server.people.auth import principal_of_user
 from server.people.models import User
@@ -163,6 +164,9 @@ async def ticket(ticket_id: str, view: TheView, session: Read, scope: Scope = Se
         may_assign=Action.ASSIGN in actions,
         engineers=await _engineers(session, row) if Action.ASSIGN in actions else [],
         may_comment=Action.COMMENT in actions,
+        order=await maintenance.order_of_ticket(session, scope, row.id)
+        if scope.may(Permission.MAINTENANCE_READ)
+        else None,
         past=await _past(session, scope, row),
         names={user.id: user.name for user in await people.active_users(session)},
         may_history=scope.may(Permission.HISTORY_READ),

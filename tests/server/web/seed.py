@@ -28,7 +28,13 @@ from server.fleet.refs import AgentRef
 from server.fleet.schemas import AgentIn
 from server.history.service import HistoryService
 from server.history.store import PointSamples, ReadingsBlock
+from server.kit.paging import PageRequest
 from server.kit.scope import Scope
+from server.maintenance import repository as orders
+from server.maintenance import service as maintenance
+from server.maintenance.generator import Generator
+from server.maintenance.repository import OrderFilter
+from server.maintenance.schemas import PlanIn
 from tests.server.finding import service_of
 
 STREAM = "0190f3c0-0000-7000-8000-00000000000b"
@@ -90,7 +96,10 @@ HUMID = CatalogRule(
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
-    """What a test asks for by name. `hot` is the active alarm of th-03 (major), `humid` one of th-01 that is over."""
+    """What a test asks for by name. `hot` is the active alarm of th-03 (major), `humid` one of th-01 that is over.
+
+    `plans`: monthly work on all air conditioners, and floating work on ups-1. `order`: the open order of the first.
+    """
 
     site: Site
     agent: AgentRef
@@ -99,6 +108,8 @@ class Seeded:
     hot: str
     humid: str
     assets: dict[str, Asset]
+    plans: list[str]
+    order: str
 
     def point(self, device: str, name: str = _TEMPERATURE) -> Point:
         return self.points[device, name]
@@ -118,7 +129,9 @@ async def seed(server: Server, *, code: str = "jinan", device_suffix: str = "") 
     by_name = {(point.device.device, point.metric): point for point in points}
     await _readings(server, agent, by_name, now)
     hot, humid = await _alarms(server, agent, now)
-    return Seeded(site, agent, devices, by_name, hot, humid, await _assets(server, site, now))
+    things = await _assets(server, site, now)
+    plans, order = await _maintenance(server, site, things, now)
+    return Seeded(site, agent, devices, by_name, hot, humid, things, plans, order)
 
 
 async def _site(server: Server, code: str, now: datetime) -> Site:
@@ -274,3 +287,41 @@ async def _assets(server: Server, site: Site, now: datetime) -> dict[str, Asset]
             )
             made[device] = await assets.create_asset(session, SYSTEM, body, now=now)
     return made
+
+
+async def _maintenance(server: Server, site: Site, things: dict[str, Asset], now: datetime) -> tuple[list[str], str]:
+    """Two plans and the orders the generator makes of them."""
+    wall = (now + timedelta(hours=30)).replace(tzinfo=None, minute=0, second=0, microsecond=0)
+    check = {"id": "filter", "kind": "clean", "title_en": "Clean the filter", "title_zh": "清洁过滤网", "type": "bool"}
+    measured = {
+        "id": "supply", "kind": "measure", "title_en": "Supply air", "title_zh": "送风温度", "type": "number",
+        "unit": "Cel", "lower": 15.0, "upper": 22.0, "source": "GB 50174-2017",
+    }  # fmt: skip
+    belt = {
+        "id": "belt", "kind": "check", "title_en": "Fan belt", "title_zh": "风机皮带", "type": "choice",
+        "choices": [
+            {"value": "good", "title_en": "Good", "title_zh": "良好"},
+            {"value": "worn", "title_en": "Worn", "title_zh": "磨损", "passes": False},
+        ],
+    }  # fmt: skip
+    monthly = {
+        "site": site.id, "category": "crac", "title_en": "Monthly care of CRAC", "title_zh": "精密空调月度保养",
+        "rule": {"kind": "fixed", "rrule": "FREQ=WEEKLY;INTERVAL=2", "dtstart": wall},
+        "checklist": [check, measured, belt],
+    }  # fmt: skip
+    yearly = {
+        "asset": things["ups-1"].id, "title_en": "UPS discharge test", "title_zh": "UPS 核对性放电",
+        "rule": {"kind": "floating", "every": 3, "step": "months", "dtstart": wall + timedelta(days=9)},
+        "checklist": [check],
+    }  # fmt: skip
+    plans = []
+    async with server.db.write() as session:
+        for body in (monthly, yearly):
+            plan = await maintenance.create_plan(session, SYSTEM, PlanIn.model_validate(body), template=None, now=now)
+            plans.append(plan.id)
+    async with server.db.write() as session:
+        await service_of(server, Generator).run(session, now)
+    async with server.db.read() as session:
+        wanted = OrderFilter(plan=plans[0])
+        found, _ = await orders.list_orders(session, SYSTEM, PageRequest(), wanted=wanted, now=now)
+    return plans, found[0].id
