@@ -1,7 +1,7 @@
 """What a customer's first day leaves in the centre: people, a site with rooms, a token. Twice adds nothing."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 from coldaisle.demo.site import AGENT, ROOM_CLASS, ROOMS, SITE, room_code
 from server.assets import service as asset_service
@@ -16,6 +16,9 @@ from server.fleet.schemas import AgentIn
 from server.kit.principal import SYSTEM, Role
 from server.kit.scope import Scope
 from server.kit.secrets import new_token
+from server.maintenance import service as maintenance
+from server.maintenance.catalogue import load_catalogue
+from server.maintenance.schemas import PlanFromTemplate
 from server.people import repository as people
 from server.people import service as people_service
 from server.people.passwords import Passwords
@@ -25,6 +28,8 @@ LOGIN = "demo"
 ENGINEER = "engineer"
 ZONE = "Asia/Shanghai"
 TOKEN_DAYS = 30
+FIRST_WORK_DAYS = 45
+PLANS = ("crac-monthly", "ups-quarterly")
 # Device, category, names, days since acceptance, months of warranty: one far from its end, one near, one past it.
 ASSETS = (
     ("ups-1", AssetCategory.UPS, "UPS A (feed A)", "A路UPS", 400, 24),
@@ -107,4 +112,10 @@ async def _site(session: WriteSession, now: datetime) -> str:
             warranty_months=months,
         )
         await asset_service.create_asset(session, scope, asset, now=now)
+    # First due beyond the plans' lead times: a demo without a fault opens no ticket, preventive ones included.
+    start = datetime.combine((now + timedelta(days=FIRST_WORK_DAYS)).date(), time(9))
+    for template in PLANS:
+        wanted = PlanFromTemplate(site=site.id, template=template, dtstart=start)
+        plan = load_catalogue().get(template).plan(wanted)
+        await maintenance.create_plan(session, scope, plan, template=template, now=now)
     return site.id
