@@ -106,6 +106,7 @@ def _send(url: str, title: str, body: str) -> Exception | None:
     channel = apprise.Apprise()
     if not channel.add(url):
         return PermanentError("the notify URL is none that Apprise understands")
-    if channel.notify(title=title, body=body):
+    # Apprise refuses an empty body, and a notice without facts has none.
+    if channel.notify(title=title, body=body or title):
         return None
     return DeliveryError(f"the {url.partition(':')[0]} channel did not take the message")
