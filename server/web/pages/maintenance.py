@@ -154,7 +154,7 @@ async def plan(plan_id: str, view: TheView, session: Read, scope: Scope = Seen) 
         "plan.html",
         zone=row.site.zone,
         plan=row,
-        asset=asset,
+        covered=asset,
         coming=[event for event in coming if event.plan_id == row.id],
         done=list(reversed(done))[:OLD_ORDERS],
     )

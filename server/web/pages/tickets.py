@@ -19,6 +19,7 @@ from server.kit.problems import Forbidden, NotFound
 from server.kit.requests import Now, Read, Write, provide, require
 from server.kit.scope import Scope
 from server.maintenance import repository as maintenance
+from server.maintenance.models import Order
 from server.people import repository as people
 from server.people.auth import principal_of_user
 from server.people.models import User
@@ -164,9 +165,7 @@ async def ticket(ticket_id: str, view: TheView, session: Read, scope: Scope = Se
         may_assign=Action.ASSIGN in actions,
         engineers=await _engineers(session, row) if Action.ASSIGN in actions else [],
         may_comment=Action.COMMENT in actions,
-        order=await maintenance.order_of_ticket(session, scope, row.id)
-        if scope.may(Permission.MAINTENANCE_READ)
-        else None,
+        order=await _order(view, session, scope, row),
         past=await _past(session, scope, row),
         names={user.id: user.name for user in await people.active_users(session)},
         may_history=scope.may(Permission.HISTORY_READ),
@@ -195,6 +194,15 @@ async def _judged(session: ReadSession, scope: Scope, alarms: Sequence[Any]) -> 
             "levels": level_lines(point.metric, judged.levels) if judged else [],
         }
     return {"point": None, "charted": None, "rule": None}
+
+
+async def _order(view: TheView, session: ReadSession, scope: Scope, row: Ticket) -> Order | None:
+    """The maintenance order a planned ticket was opened for."""
+    if not scope.may(Permission.MAINTENANCE_READ) or row.kind not in (TicketKind.PREVENTIVE, TicketKind.INSPECTION):
+        return None
+    wanted = maintenance.OrderFilter(ticket=row.id)
+    found, _ = await maintenance.list_orders(session, scope, PageRequest(limit=1), wanted=wanted, now=view.now)
+    return found[0] if found else None
 
 
 async def _engineers(session: ReadSession, row: Ticket) -> list[User]:

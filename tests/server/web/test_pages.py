@@ -64,6 +64,12 @@ def paths_of(seeded: Seeded, ticket: str) -> dict[str, str]:
         "assets": "/assets",
         "asset": f"/assets/{seeded.assets['crac-2'].id}",
         "account": "/account",
+        "maintenance": "/maintenance",
+        "plans": "/maintenance/plans",
+        "new plan": "/maintenance/plans/new",
+        "plan": f"/maintenance/plans/{seeded.plans[0]}",
+        "floating plan": f"/maintenance/plans/{seeded.plans[1]}",
+        "order": f"/maintenance/orders/{seeded.order}",
     }
 
 
@@ -97,9 +103,11 @@ async def test_a_foreign_site_does_not_exist(server: Server, seeded: Seeded, sig
         f"/assets/{seeded.assets['crac-2'].id}",
         f"/web/points/{seeded.point('th-03').id}/series",
         f"/web/alarms/{seeded.hot}/series",
+        f"/maintenance/plans/{seeded.plans[0]}",
+        f"/maintenance/orders/{seeded.order}",
     ):
         assert (await client.get(path)).status_code == 404, path
-    for page in ("/", "/alarms", "/tickets?state=", "/assets"):
+    for page in ("/", "/alarms", "/tickets?state=", "/assets", "/maintenance", "/maintenance/plans"):
         text = (await client.get(page)).text
         assert "Weihai" in text, page
         assert "Jinan" not in text.replace("Jinan Service", ""), page
