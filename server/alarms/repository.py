@@ -106,6 +106,14 @@ async def active_of_key(session: ReadSession, key_id: str) -> Alarm | None:
     return await session.scalar(sa.select(Alarm).where(Alarm.key_id == key_id, Alarm.active))
 
 
+async def end_of_key(session: ReadSession, key_id: str) -> EndReason | None:
+    """How the trouble of a key ended: the reason of its youngest occurrence; None while one is active."""
+    if await active_of_key(session, key_id) is not None:
+        return None
+    query = sa.select(Alarm.end_reason).where(Alarm.key_id == key_id).order_by(Alarm.id.desc()).limit(1)
+    return await session.scalar(query)
+
+
 async def active_of_origin(session: ReadSession, *, site_id: str, origin: str) -> Sequence[Alarm]:
     """Every active occurrence an origin raised at a site. Not scoped: ingest only."""
     query = sa.select(Alarm).where(Alarm.site_id == site_id, Alarm.origin == origin, Alarm.active)

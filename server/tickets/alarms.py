@@ -55,7 +55,7 @@ class AlarmTickets:
             after,
             ticket=ticket,
             past=past,
-            key_active=await alarms.active_of_key(session, after.key_id) is not None,
+            key_end=await alarms.end_of_key(session, after.key_id),
             policy=self.policy,
             now=now,
         )
@@ -169,7 +169,7 @@ class AlarmTickets:
             decision = decide_hold(
                 taken=summary_of(row).taken,
                 auto_resolve_at=row.auto_resolve_at,
-                key_active=await alarms.active_of_key(session, found.alarm_key_id) is not None,
+                key_active=await alarms.end_of_key(session, found.alarm_key_id) is None,
                 now=now,
             )
             if decision is not TicketDecision.AUTO_RESOLVED:

@@ -65,6 +65,7 @@ _COVERING = (
     TicketDecision.OPENED_NEW,
     TicketDecision.OPENED_LINKED,
     TicketDecision.APPENDED_TO_OPEN,
+    TicketDecision.SEVERITY_RAISED,
     TicketDecision.REOPENED,
 )
 
@@ -75,12 +76,14 @@ def decide(
     *,
     ticket: OpenTicket | None,
     past: PastTicket | None,
-    key_active: bool,
+    key_end: EndReason | None,
     policy: TicketPolicy,
     now: datetime,
 ) -> tuple[TicketDecision, ...]:
-    """What to do about one change of one occurrence, in order. At most one of `ticket` and `past` is given;
-    key_active says whether any occurrence of the key is active now.
+    """What to do about one change of one occurrence, in order. At most one of `ticket` and `past` is given.
+
+    key_end is how the key's youngest occurrence ended, None while one is active: a late word of an older occurrence
+    must not undo what the younger one says of the trouble.
     """
     decisions: list[TicketDecision] = []
     came = before is None or (after.active and (not before.active or before.muted_because != after.muted_because))
@@ -94,7 +97,7 @@ def decide(
     if not after.active and (ended or now_covered):
         taken = ticket is not None and ticket.taken
         covered = now_covered or (ticket is not None and ticket.covers)
-        decisions.append(_end(after, covered=covered, taken=taken, key_active=key_active))
+        decisions.append(_end(key_end, covered=covered, taken=taken))
     return tuple(decisions)
 
 
@@ -124,12 +127,12 @@ def _trouble(
     return TicketDecision.REOPENED if after.active else TicketDecision.NOTED_ON_PAST
 
 
-def _end(after: AlarmSnapshot, *, covered: bool, taken: bool, key_active: bool) -> TicketDecision:
+def _end(key_end: EndReason | None, *, covered: bool, taken: bool) -> TicketDecision:
     if not covered:
         return TicketDecision.NO_TICKET
-    if key_active:
+    if key_end is None:
         return TicketDecision.UNCHANGED
-    if after.end_reason is not EndReason.RECOVERED:
+    if key_end is not EndReason.RECOVERED:
         return TicketDecision.NOT_RECOVERED
     return TicketDecision.TAKEN_BY_PERSON if taken else TicketDecision.HELD
 

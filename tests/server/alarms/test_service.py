@@ -35,11 +35,14 @@ def told(row: Alarm) -> tuple[object, ...]:
 
 
 async def test_every_order_of_arrival_gives_the_same_alarms(world: World) -> None:
-    """Two occurrences of one key, the first one's end lost, and a snapshot that holds the second."""
+    """Two occurrences of one key, the first one's end lost, and a snapshot that holds the second.
+
+    Every fifth of the 120 orders; the fold itself is held to all of them in test_lifecycle.
+    """
     start = world.clock.now()
     world.clock.advance(3600)
     seen = set()
-    for number, order in enumerate(itertools.permutations(range(5))):
+    for number, order in enumerate(itertools.islice(itertools.permutations(range(5)), 0, None, 5)):
         device = f"th-{number}"
         first = raised(start, device=device)
         second = raised(start + minutes(20), device=device)

@@ -67,6 +67,7 @@ async def deliver(world: World, events: Sequence[AlarmEvent]) -> None:
 
 
 async def tickets(world: World) -> Sequence[Ticket]:
+    """Every ticket, youngest first; fails when a row is not what its log makes of it."""
     async with world.server.db.read() as session:
         rows, _ = await repository.list_tickets(session, Scope.system(), PageRequest(limit=50))
         for row in rows:
