@@ -17,6 +17,6 @@ def build(kit: Kit, *, tickets: TicketService) -> Domain:
     return Domain(
         name="maintenance",
         api=[router],
-        jobs=[Job("maintenance.generate", timedelta(minutes=5), generator.run)],
+        jobs=[Job("maintenance.generate", timedelta(minutes=1), generator.run)],
         services={Orders: Orders(tickets=tickets), Generator: generator, Catalogue: load_catalogue()},
     )

@@ -111,12 +111,13 @@ async def list_orders(
     now: Now,
     site: Id = None,
     plan: Id = None,
+    ticket: Id = None,
     state: Annotated[Sequence[OrderState], Query()] = (),
     since: From = None,
     until: To = None,
     overdue: bool | None = None,
 ) -> Page[OrderOut]:
-    wanted = OrderFilter(site=site, plan=plan, states=state, since=since, until=until, overdue=overdue)
+    wanted = OrderFilter(site=site, plan=plan, ticket=ticket, states=state, since=since, until=until, overdue=overdue)
     found = await repository.list_orders(session, scope, page, wanted=wanted, now=now)
     return page_of(found, lambda row: OrderOut.of(row, now))
 

@@ -26,6 +26,9 @@ from server.tickets.states import TicketKind
 
 log = logging.getLogger(__name__)
 
+# Orders made in one run: some 15 ms each with their tickets, and a run is one transaction of the only SQLite writer.
+MOST_MADE = 50
+
 _SKIPS = {DueReason.MISSED: SkipReason.MISSED, DueReason.SUPERSEDED: SkipReason.SUPERSEDED}
 # Planned work comes below everything that is broken.
 SEVERITY = Severity.INFO
@@ -52,14 +55,19 @@ def schedule_of(plan: Plan) -> Schedule:
 
 
 class Generator:
-    """Makes orders and opens their tickets."""
+    """Makes orders and opens their tickets. A run ends after the plan with which `most` orders are reached."""
 
-    def __init__(self, *, tickets: TicketService, metrics: MaintenanceMetrics) -> None:
+    def __init__(self, *, tickets: TicketService, metrics: MaintenanceMetrics, most: int = MOST_MADE) -> None:
         self._tickets = tickets
         self._metrics = metrics
+        self._most = most
 
     async def run(self, session: WriteSession, now: datetime) -> None:
-        """Job: make what is due of every active plan. One plan that cannot be followed stops no other."""
+        """Job: make what is due of the active plans; what is left over comes with the next run.
+
+        One plan that cannot be followed stops no other.
+        """
+        count = 0
         scope = Scope.system()
         plans = await repository.active_plans(session, scope)
         made = await repository.made_of(session, scope, plans)
@@ -71,7 +79,10 @@ class Generator:
                 log.error("plan cannot be followed: correct its rule", extra={"plan": plan.id, "error": str(error)})
                 continue
             if waiting:
-                await self.make_due(session, scope, plan.id, now=now)
+                count += len(await self.make_due(session, scope, plan.id, now=now))
+            if count >= self._most:
+                log.info("more orders in the next run", extra={"made": count})
+                return
 
     async def make_due(self, session: WriteSession, scope: Scope, plan_id: str, *, now: datetime) -> list[Order]:
         """Make what is due of one plan, oldest first. The plan is locked and looked at anew."""

@@ -69,7 +69,7 @@ Rule = FixedRule | FloatingRule
 class _Parsed:
     """What dateutil is given. COUNT and UNTIL are kept apart, so that every expansion can be bounded by a day."""
 
-    text: str
+    parts: dict[str, str]
     count: int | None
     until: datetime | None
 
@@ -101,8 +101,9 @@ def days(rule: FixedRule, zone: ZoneInfo, *, first: date, last: date) -> Iterato
     until = datetime.combine(last, time.max)
     if parsed.until is not None:
         until = min(until, parsed.until)
+    dtstart = rule.dtstart if parsed.count is not None else _nearer(parsed.parts, rule.dtstart, first)
     try:
-        expanded = rrulestr(parsed.text, dtstart=rule.dtstart)
+        expanded = rrulestr(";".join(f"{name}={value}" for name, value in parsed.parts.items()), dtstart=dtstart)
     except ValueError as error:
         raise RuleError(f"{rule.rrule!r} is not an RFC 5545 rule: {error}") from error
     if not isinstance(expanded, rrule):
@@ -126,7 +127,35 @@ def _parse(rule: FixedRule, zone: ZoneInfo) -> _Parsed:
     until = _until(parts.pop("UNTIL"), zone) if "UNTIL" in parts else None
     parts.pop("RSCALE", None)
     _apply_skip(parts, parts.pop("SKIP", None), rule.dtstart)
-    return _Parsed(";".join(f"{name}={value}" for name, value in parts.items()), count, until)
+    return _Parsed(parts, count, until)
+
+
+def _nearer(parts: dict[str, str], dtstart: datetime, first: date) -> datetime:
+    """A start that gives the same days from `first` on, a whole number of intervals later and at least one before it.
+
+    Expansion walks from the start: 10 ms for a daily rule of six years, which a thousand plans cannot afford. What the
+    rule takes from its start (RFC 5545: the day, the month) is written into `parts` where the new start differs in it.
+    """
+    interval = int(parts.get("INTERVAL", "1"))
+    match parts["FREQ"]:
+        case "DAILY" | "WEEKLY":
+            step = interval if parts["FREQ"] == "DAILY" else 7 * interval
+            return dtstart + timedelta(days=max(0, (first - dtstart.date()).days // step - 1) * step)
+        case "MONTHLY":
+            months = (first.year - dtstart.year) * 12 + first.month - dtstart.month
+            turns = max(0, months // interval - 1)
+        case _:
+            turns = max(0, (first.year - dtstart.year) // interval - 1)
+    if turns == 0:
+        return dtstart
+    implied = not _DAY_PARTS & parts.keys()
+    if implied:
+        parts["BYMONTHDAY"] = str(dtstart.day)
+    if parts["FREQ"] == "MONTHLY":
+        return datetime.combine(add(dtstart.date().replace(day=1), turns * interval, Step.MONTHS), dtstart.time())
+    if implied:
+        parts.setdefault("BYMONTH", str(dtstart.month))
+    return dtstart.replace(year=dtstart.year + turns * interval, month=1, day=1)
 
 
 def _split(text: str) -> dict[str, str]:

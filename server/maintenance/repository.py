@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 import sqlalchemy as sa
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import defer, joinedload
 
 from server.assets.models import AssetCategory
 from server.db.session import ReadSession, WriteSession
@@ -29,6 +29,7 @@ class OrderFilter:
 
     site: str | None = None
     plan: str | None = None
+    ticket: str | None = None
     states: Sequence[OrderState] = ()
     since: date | None = None
     until: date | None = None
@@ -67,8 +68,9 @@ async def list_plans(
 
 
 async def active_plans(session: ReadSession, scope: Scope, *, site: str | None = None) -> Sequence[Plan]:
-    """With their sites, in the order they were made."""
-    query = scoped(sa.select(Plan).where(Plan.active.is_(True)), Plan, scope).options(joinedload(Plan.site))
+    """With their sites and without their checklists, in the order they were made."""
+    query = scoped(sa.select(Plan).where(Plan.active.is_(True)), Plan, scope)
+    query = query.options(joinedload(Plan.site), defer(Plan.checklist, raiseload=True))
     if site is not None:
         query = query.where(Plan.site_id == site)
     return (await session.scalars(query.order_by(Plan.id))).all()
@@ -128,21 +130,18 @@ async def lock_order(session: WriteSession, scope: Scope, order_id: str) -> Orde
     return row
 
 
-async def order_of_ticket(session: ReadSession, scope: Scope, ticket_id: str) -> Order | None:
-    """The order a ticket was opened for, with its site."""
-    query = scoped(sa.select(Order).where(Order.ticket_id == ticket_id), Order, scope)
-    return await session.scalar(query.options(joinedload(Order.site)))
-
-
 async def list_orders(
     session: ReadSession, scope: Scope, page: PageRequest, *, wanted: OrderFilter, now: datetime
 ) -> tuple[Sequence[Order], str | None]:
     """With their sites, by due time."""
     query = scoped(sa.select(Order), Order, scope).options(joinedload(Order.site))
-    if wanted.site is not None:
-        query = query.where(Order.site_id == wanted.site)
-    if wanted.plan is not None:
-        query = query.where(Order.plan_id == wanted.plan)
+    for column, value in (
+        (Order.site_id, wanted.site),
+        (Order.plan_id, wanted.plan),
+        (Order.ticket_id, wanted.ticket),
+    ):
+        if value is not None:
+            query = query.where(column == value)
     if wanted.states:
         query = query.where(Order.state.in_(wanted.states))
     if wanted.overdue is not None:

@@ -50,8 +50,10 @@ def plan_body(**fields: object) -> dict[str, object]:
 
 
 async def make_plan(server: Server, site: Site, **fields: object) -> Plan:
-    """A plan for a new air conditioner of the site, unless `fields` name another target."""
-    if not {"asset", "category"} & fields.keys():
+    """A plan for a new air conditioner of the site, unless `fields` name an asset or a category."""
+    if "category" in fields:
+        fields["site"] = site.id
+    elif "asset" not in fields:
         fields["asset"] = (await make_asset(server, site, AssetCategory.CRAC, device="crac-1")).id
     body = PlanIn.model_validate(plan_body(**fields))
     async with server.db.write() as session:

@@ -1,10 +1,12 @@
 """Recurrence rules: what is accepted, which days they give, and what is answered to the others."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from itertools import islice
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from server.maintenance.recurrence import FixedRule, FloatingRule, RuleError, Step, add, check, days, instant
 
@@ -101,6 +103,36 @@ def test_a_floating_rule_has_bounds(every: int) -> None:
 )
 def test_days_and_months_are_added_by_the_calendar(start: str, every: int, step: Step, expected: str) -> None:
     assert str(add(date.fromisoformat(start), every, step)) == expected
+
+
+@given(
+    rrule=st.sampled_from(
+        [
+            "FREQ=DAILY;INTERVAL=7",
+            "FREQ=DAILY;INTERVAL=5;BYDAY=MO,TU,WE",
+            "FREQ=WEEKLY",
+            "FREQ=WEEKLY;INTERVAL=3;BYDAY=SU,MO;WKST=SU",
+            "FREQ=MONTHLY;SKIP=OMIT",
+            "FREQ=MONTHLY;INTERVAL=5;SKIP=BACKWARD",
+            "FREQ=MONTHLY;INTERVAL=2;BYDAY=-1FR,1MO",
+            "FREQ=MONTHLY;BYMONTH=3,9;BYMONTHDAY=-1,1",
+            "FREQ=YEARLY;SKIP=OMIT",
+            "FREQ=YEARLY;INTERVAL=2;SKIP=BACKWARD",
+            "FREQ=YEARLY;INTERVAL=3;BYWEEKNO=1,20,53;BYDAY=MO",
+            "FREQ=YEARLY;BYYEARDAY=1,200,-1",
+            "FREQ=YEARLY;BYMONTH=2,3;BYDAY=2TU",
+        ]
+    ),
+    dtstart=st.datetimes(wall("2016-01-01T00:00"), wall("2019-12-31T23:59")),
+    later=st.integers(0, 4000),
+)
+@settings(max_examples=400)
+def test_looking_from_a_later_day_gives_the_same_days(rrule: str, dtstart: datetime, later: int) -> None:
+    rule, start = FixedRule(rrule=rrule, dtstart=dtstart), dtstart.date()
+    first = start + timedelta(days=later)
+    last = first + timedelta(days=1500)
+    whole = [day for day in days(rule, SHANGHAI, first=start, last=last) if day >= first]
+    assert list(days(rule, SHANGHAI, first=first, last=last)) == whole
 
 
 @pytest.mark.parametrize(

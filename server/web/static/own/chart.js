@@ -91,7 +91,7 @@
   }
 
   function options(box, data) {
-    const line = style("--tblr-primary") || "#0b7285";
+    const line = style("--curve") || "#0b7285";
     const faint = style("--faint");
     const grid = { stroke: style("--line"), width: 1 };
     const states = Object.keys(data.states).map(Number);
