@@ -26,7 +26,7 @@ from server.tickets.states import TicketKind
 
 log = logging.getLogger(__name__)
 
-# Orders made in one run: some 15 ms each with their tickets, and a run is one transaction of the only SQLite writer.
+# Orders made in one run: some 20 ms each with their tickets, and a run is one transaction of the only SQLite writer.
 MOST_MADE = 50
 
 _SKIPS = {DueReason.MISSED: SkipReason.MISSED, DueReason.SUPERSEDED: SkipReason.SUPERSEDED}
