@@ -30,6 +30,7 @@ from server.fleet import domain as fleet
 from server.history import domain as history
 from server.history.stores import SqlStore
 from server.ingest import domain as ingest
+from server.ingest.repository import agents_in_quarantine
 from server.kit import domain as kit_domain
 from server.kit.attachments import AttachmentStore
 from server.kit.context import Component, Domain, Kit
@@ -75,7 +76,7 @@ def domains_of(kit: Kit, *, history_db: Database) -> list[Domain]:
         assets.build(kit),
         fleet.build(kit, watchers=[centre]),
         history.build(kit, store=store),
-        alarms.build(kit, service=alarm_service, tickets=links),
+        alarms.build(kit, service=alarm_service, tickets=links, quarantine=agents_in_quarantine),
         notify.build(kit, notifier=notifier, alarms=centre, metrics=notify_metrics),
         tickets.build(kit, service=ticket_service, alarm_tickets=alarm_tickets, metrics=ticket_metrics),
         maintenance.build(kit, tickets=ticket_service),

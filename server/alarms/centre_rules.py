@@ -15,8 +15,14 @@ class CentreRule:
 
 
 AGENT_LOST = CentreRule("agent-lost", Severity.MAJOR, "agent communication lost", "采集代理通信中断")
+BLOCK_QUARANTINED = CentreRule(
+    "block-quarantined", Severity.MINOR, "data refused and kept in quarantine", "数据被拒收并隔离"
+)
+READINGS_DROPPED = CentreRule("readings-dropped", Severity.MINOR, "readings lost at the agent", "采集代理丢失数据")
 NOTIFY_CHANNEL_FAILED = CentreRule(
     "notify-channel-failed", Severity.MINOR, "notification channel failed", "通知渠道发送失败"
 )
 
-CENTRE_RULES: Mapping[str, CentreRule] = {rule.id: rule for rule in (AGENT_LOST, NOTIFY_CHANNEL_FAILED)}
+CENTRE_RULES: Mapping[str, CentreRule] = {
+    rule.id: rule for rule in (AGENT_LOST, BLOCK_QUARANTINED, READINGS_DROPPED, NOTIFY_CHANNEL_FAILED)
+}

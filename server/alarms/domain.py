@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from server.alarms.endpoints import router
+from server.alarms.losses import Losses, Quarantine
 from server.alarms.metrics import AlarmMetrics
 from server.alarms.service import AlarmService
 from server.alarms.watching import TicketFinder
@@ -10,13 +11,15 @@ from server.kit.context import Domain, Kit
 from server.kit.jobs import Job
 
 
-def build(kit: Kit, *, service: AlarmService, tickets: TicketFinder) -> Domain:
+def build(kit: Kit, *, service: AlarmService, tickets: TicketFinder, quarantine: Quarantine) -> Domain:
+    losses = Losses(service, quarantine=quarantine)
     metrics = AlarmMetrics(kit.metrics.registry)
     return Domain(
         name="alarms",
         api=[router],
         jobs=[
             Job("alarms.rejudge_mutes", timedelta(seconds=30), service.rejudge_mutes),
+            Job("alarms.losses", timedelta(seconds=30), losses.look),
             Job("alarms.figures", timedelta(seconds=15), metrics.refresh),
         ],
         services={AlarmService: service, TicketFinder: tickets},

@@ -147,6 +147,24 @@ async def active_of_rule(
     return (await session.scalars(query.order_by(Alarm.id))).all()
 
 
+async def active_of_centre(session: ReadSession, rule: str) -> Sequence[Alarm]:
+    """Every active alarm of one of the centre's own rules. Not scoped: for the centre's own alarms."""
+    query = sa.select(Alarm).where(Alarm.origin == CENTRE, Alarm.rule == rule, Alarm.active)
+    return (await session.scalars(query.order_by(Alarm.id))).all()
+
+
+async def newest_of_centre(session: ReadSession, *, site_id: str, device: str, rule: str, subject: str) -> Alarm | None:
+    """The youngest occurrence of one of the centre's own keys, active or over."""
+    query = sa.select(Alarm).where(
+        Alarm.site_id == site_id,
+        Alarm.origin == CENTRE,
+        Alarm.device == device,
+        Alarm.rule == rule,
+        Alarm.subject == subject,
+    )
+    return await session.scalar(query.order_by(Alarm.id.desc()).limit(1))
+
+
 async def muted_alarms(session: ReadSession, scope: Scope, *, limit: int) -> Sequence[Alarm]:
     query = sa.select(Alarm).where(Alarm.active, Alarm.muted_because.is_not(None)).order_by(Alarm.id).limit(limit)
     return (await session.scalars(scoped(query, Alarm, scope))).all()

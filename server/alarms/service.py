@@ -177,34 +177,46 @@ class AlarmService:
         found = await repository.active_of_rule(session, rule=rule.id, subject=subject, device=device)
         return await self._end_centre(session, found, now)
 
+    async def update_centre(self, session: WriteSession, alarm: Alarm, *, value: Value, now: datetime) -> None:
+        """A new value of one of the centre's own alarms; nothing when it is over by now."""
+        await repository.lock_keys(session, [alarm.key_id])
+        row = await repository.fresh(session, alarm.id)
+        if row is not None and row.active:
+            await self._revise(session, row, AlarmEventKind.UPDATED, value, row.rule, now)
+
     async def _end_centre(self, session: WriteSession, found: Sequence[Alarm], now: datetime) -> int:
         await repository.lock_keys(session, {row.key_id for row in found})
         ended = 0
         for alarm in found:
             row = await repository.fresh(session, alarm.id)
-            if row is None or not row.active:
-                continue
-            event = AlarmEvent(
-                occurrence=row.id,
-                revision=row.revision + 1,
-                kind=AlarmEventKind.ENDED,
-                origin=CENTRE,
-                device=row.device,
-                rule=row.rule,
-                subject=row.subject,
-                metric=row.metric,
-                level=row.level,
-                severity=row.severity,
-                at=to_ms(now),
-                value=None,
-                limit=row.limit_value,
-                reason=EndReason.RECOVERED.value,
-                rule_revision="",
-            )
-            origin = _Origin(row.customer_id, row.site_id, CENTRE, None)
-            await self._take(session, origin, {event.key: row.key_id}, row.id, [(0, event)], now)
-            ended += 1
+            if row is not None and row.active:
+                await self._revise(session, row, AlarmEventKind.ENDED, None, EndReason.RECOVERED.value, now)
+                ended += 1
         return ended
+
+    async def _revise(
+        self, session: WriteSession, row: Alarm, kind: AlarmEventKind, value: Value, reason: str, now: datetime
+    ) -> None:
+        """The next revision of an alarm the centre raised, under its key's lock."""
+        event = AlarmEvent(
+            occurrence=row.id,
+            revision=row.revision + 1,
+            kind=kind,
+            origin=CENTRE,
+            device=row.device,
+            rule=row.rule,
+            subject=row.subject,
+            metric=row.metric,
+            level=row.level,
+            severity=row.severity,
+            at=to_ms(now),
+            value=value,
+            limit=row.limit_value,
+            reason=reason,
+            rule_revision="",
+        )
+        origin = _Origin(row.customer_id, row.site_id, CENTRE, None)
+        await self._take(session, origin, {event.key: row.key_id}, row.id, [(0, event)], now)
 
     async def rejudge_mutes(self, session: WriteSession, now: datetime) -> None:
         """Job: an alarm whose mute has ended is told to the observers as if it came now."""

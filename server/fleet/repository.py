@@ -58,6 +58,12 @@ async def agents_seen_before(session: ReadSession, scope: Scope, before: datetim
     return (await session.scalars(scoped(query, Agent, scope))).all()
 
 
+async def agents_with_drops(session: ReadSession, scope: Scope) -> Sequence[Agent]:
+    """Agents that counted lost readings since their stream began."""
+    query = sa.select(Agent).where(sa.cast(Agent.drops, sa.Text) != "{}").options(joinedload(Agent.site))
+    return (await session.scalars(scoped(query, Agent, scope))).all()
+
+
 async def list_agents(
     session: ReadSession, scope: Scope, page: PageRequest, *, site: str | None, status: AgentStatus | None
 ) -> tuple[Sequence[Agent], str | None]:

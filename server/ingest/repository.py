@@ -135,6 +135,13 @@ async def prune(session: WriteSession, now: datetime) -> None:
     await session.execute(sa.delete(Stranger).where(Stranger.last_at < now - timedelta(days=30)))
 
 
+async def agents_in_quarantine(session: ReadSession, since: datetime) -> Sequence[tuple[str, str, str]]:
+    """(site code, agent code, a reason) of each agent of which something was put into quarantine since then."""
+    query = sa.select(Quarantined.site, Quarantined.agent, sa.func.min(Quarantined.reason))
+    query = query.where(Quarantined.at >= since).group_by(Quarantined.site, Quarantined.agent)
+    return [(site, agent, reason) for site, agent, reason in await session.execute(query)]
+
+
 async def list_quarantine(
     session: ReadSession, page: PageRequest, *, site: str | None, agent: str | None, reason: str | None
 ) -> tuple[Sequence[Quarantined], str | None]:

@@ -14,6 +14,8 @@ HOLD_INTERVALS = 3.0
 HOLD_HEARTBEATS = 1.5
 # A point without a known interval: a minute is the slowest habit of polling.
 HOLD_UNKNOWN_S = 180.0
+# An axis is never shorter than this, however young a device is.
+SHORTEST_S = 300.0
 
 
 @dataclass(slots=True)
@@ -79,6 +81,15 @@ def step_columns(name: str, rows: Sequence[StepOut], *, step_s: int) -> Columns:
         columns.add(at, _number(name, row.avg), _number(name, row.min), _number(name, row.max))
         last = at
     return columns
+
+
+def begin(start: float, end: float, *, known_since: float, columns: Columns) -> float:
+    """Where the axis begins: at `start`, or where the first value is when the device was not known before it.
+
+    A silence of a device that was known is a hole at the left edge and stays one.
+    """
+    first = min(columns.t[0], known_since) if columns.t else start
+    return start if first <= start else max(start, min(first, end - SHORTEST_S) - (end - first) * 0.05)
 
 
 def level_lines(name: str, levels: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

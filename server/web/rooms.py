@@ -17,6 +17,7 @@ KEY_METRICS = (
     "ups.output.source",
     "ups.output.load",
     "ups.battery.charge",
+    "ups.battery.runtime",
     "crac.state",
     "crac.return_air.temperature",
     "crac.supply_air.temperature",

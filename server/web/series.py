@@ -19,7 +19,7 @@ from server.kit.principal import Permission
 from server.kit.problems import NotFound
 from server.kit.requests import Read, UnitRoute, provide, require
 from server.kit.scope import Scope
-from server.web.charts import Columns, hold_s, level_lines, raw_columns, step_columns
+from server.web.charts import Columns, begin, hold_s, level_lines, raw_columns, step_columns
 from server.web.ui import Ui, metric_of, unit_of
 from server.web.view import TheView
 
@@ -153,7 +153,12 @@ def _shown(
         "unit": unit_of(point.metric),
         "decimals": 1 if entry is None else entry.decimals,
         "zone": ui.zone,
-        "from": start.timestamp(),
+        "from": begin(
+            start.timestamp(),
+            end.timestamp(),
+            known_since=point.device.created_at.timestamp(),
+            columns=columns,
+        ),
         "to": end.timestamp(),
         "t": columns.t,
         "v": columns.v,

@@ -112,11 +112,13 @@ async def _rows(view: TheView, history: HistoryService, points: Sequence[Point])
 
 
 def charted(points: Sequence[Point], asked: Sequence[str]) -> list[Point]:
-    """The points to draw: those asked for, else the main numeric ones, else the first numeric ones."""
+    """The points to draw: those asked for, else the main value of each key metric, else the first numbers."""
     by_id = {point.id: point for point in points}
     if asked:
         return [by_id[key] for key in asked if key in by_id]
+    main: dict[str, Point] = {}
+    for point in sorted(points, key=lambda point: (point.subject != "", point.subject)):
+        main.setdefault(point.metric, point)
+    known = [main[name] for name in KEY_METRICS if name in main]
     numeric = [point for point in points if (entry := metric_of(point.metric)) is None or entry.states is None]
-    order = {name: position for position, name in enumerate(KEY_METRICS)}
-    main = sorted((p for p in numeric if p.metric in order), key=lambda p: (order[p.metric], p.subject))
-    return (main or numeric or list(points))[:MOST_CHARTS]
+    return (known or numeric or list(points))[:MOST_CHARTS]

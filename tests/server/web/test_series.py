@@ -8,7 +8,7 @@ import pytest
 from facility.reading import Quality
 from server.history.schemas import RawOut, StepOut
 from server.kit.principal import Role
-from server.web.charts import hold_s, level_lines, raw_columns, step_columns
+from server.web.charts import Columns, begin, hold_s, level_lines, raw_columns, step_columns
 from tests.server.web.conftest import SignInAs
 from tests.server.web.seed import Seeded
 
@@ -63,6 +63,14 @@ def test_of_two_levels_with_one_limit_the_worse_is_drawn_and_states_are_not() ->
 @pytest.mark.parametrize(("interval", "heartbeat", "hold"), [(10, None, 30), (10, 600, 900), (0, None, 180)])
 def test_how_long_a_value_stands(interval: float, heartbeat: float | None, hold: float) -> None:
     assert hold_s(interval, heartbeat) == hold
+
+
+def test_the_axis_begins_with_the_device_and_never_hides_a_silence() -> None:
+    young = Columns(t=[3000.0, 3300.0])
+    assert begin(0.0, 3600.0, known_since=3000.0, columns=young) == 3000.0 - 30.0
+    assert begin(0.0, 3600.0, known_since=-9.0, columns=young) == 0.0
+    assert begin(0.0, 3600.0, known_since=3590.0, columns=Columns(t=[3595.0])) == pytest.approx(3299.5)
+    assert begin(0.0, 3600.0, known_since=3590.0, columns=Columns()) == 0.0
 
 
 async def test_the_curve_of_an_alarm_begins_half_an_hour_before_it(seeded: Seeded, signed_in: SignInAs) -> None:

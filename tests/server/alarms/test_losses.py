@@ -1,0 +1,90 @@
+"""Lost and refused data become alarms, found in the state by a job. On both databases."""
+
+from facility.alarms import EndReason
+from facility.clock import to_ms
+from facility.ids import new_id
+from facility.items import HealthItem
+from server.fleet import service as fleet
+from server.ingest.models import Quarantined
+from tests.server.alarms.making import alarms
+from tests.server.factories import World
+from tests.server.fleet.making import make_agent
+
+
+async def report(world: World, **drops: int) -> None:
+    """The agent's next health report, and the jobs after it."""
+    world.clock.advance(60)
+    now = world.clock.now()
+    agent = await make_agent(world, world.home)
+    item = HealthItem(
+        at=to_ms(now),
+        version="1",
+        config_digest="",
+        uptime_s=1.0,
+        unsent_blocks=0,
+        unsent_bytes=0,
+        oldest_unsent_s=0.0,
+        journal_bytes=0,
+        devices=1,
+        devices_lost=0,
+        readings=1,
+        missed_slots=0,
+        drops=drops,
+    )
+    async with world.server.db.write() as session:
+        await fleet.note_health(session, agent, item, now=now)
+    await world.server.jobs.run_due()
+
+
+async def shown(world: World) -> list[tuple[str, float | str | None, bool]]:
+    return [(row.subject, row.value, row.active) for row in await alarms(world, rule="readings-dropped")]
+
+
+async def test_lost_readings_are_an_alarm_until_none_were_lost_for_an_hour(world: World) -> None:
+    await report(world)
+    assert await shown(world) == []
+    await report(world, disk_full=5)
+    await report(world, disk_full=9)
+    assert await shown(world) == [("disk_full", 5.0, True)]
+    world.clock.advance(600)
+    await report(world, disk_full=12)
+    assert await shown(world) == [("disk_full", 12.0, True)]
+    world.clock.advance(3600)
+    await report(world, disk_full=12)
+    assert await shown(world) == [("disk_full", 12.0, False)]
+    assert [row.end_reason for row in await alarms(world)] == [EndReason.RECOVERED]
+    await report(world, disk_full=12)
+    assert len(await shown(world)) == 1, "what was said once is not said again"
+    await report(world, disk_full=2)
+    assert await shown(world) == [("disk_full", 2.0, True), ("disk_full", 12.0, False)], "a new stream counts anew"
+
+
+async def test_refused_data_are_an_alarm_until_none_came_for_an_hour(world: World) -> None:
+    await make_agent(world, world.home)
+    now = world.clock.now()
+    async with world.server.db.write() as session:
+        for agent in ("edge1", "unknown"):
+            key = new_id(to_ms(now))
+            session.add(
+                Quarantined(
+                    id=key,
+                    at=now,
+                    site=world.home.site.code,
+                    agent=agent,
+                    kind="readings",
+                    stream=key,
+                    seq=1,
+                    path="[0]",
+                    reason="bad_item",
+                    detail="",
+                    size=1,
+                    kept=1,
+                    payload=b"x",
+                    key=key,
+                )
+            )
+    for minutes, active in ((1, True), (30, True), (30, False)):
+        world.clock.advance(minutes * 60)
+        await world.server.jobs.run_due()
+        found = await alarms(world, rule="block-quarantined")
+        assert [(row.device, row.value, row.active) for row in found] == [("edge1", "bad_item", active)]
