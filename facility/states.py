@@ -107,5 +107,6 @@ STATES: dict[str, StateSet] = {
         _set("breaker", (1, "closed", "Closed", "合闸", _G), (2, "open", "Open", "分闸", _W), (3, "tripped", "Tripped", "跳闸", _B)),
         _set("ats_source", (1, "a", "Source A", "A 路", _G), (2, "b", "Source B", "B 路", _G), (3, "none", "None", "无电源", _B)),
         _set("redundancy", (1, "redundant", "Redundant", "冗余正常", _G), (2, "lost", "Redundancy lost", "冗余丢失", _B)),
+        _set("service", (1, "ok", "Not due", "未到期", _G), (2, "due", "Due", "已到期", _W)),
     )
 }  # fmt: skip
