@@ -148,6 +148,8 @@ class _CompiledSource:
         if text in self.sentinels or self._sentinel_now(text, view, row):
             return _Found(QualityReason.SENTINEL, name, text)
         value = self.decode(raw, Extras(view.raw_text(source.unit_from, row), view.raw_text(source.scale_from, row)))
+        if source.passes and value == UNKNOWN:
+            return _ABSENT
         return _Found(value, name, text, weak=text in self.doubtful)
 
     def _sentinel_now(self, text: str, view: _View, row: Row) -> bool:
@@ -213,6 +215,8 @@ class _CompiledPoint:
                 # "No such object" says least: a later source that answers with a sentinel says more.
                 if refused is None or refused.value is QualityReason.NO_SUCH_OBJECT:
                     refused = found
+                if source.source.passes and found.value is not QualityReason.NO_SUCH_OBJECT:
+                    return found  # whether that place tells an alarm is not known, so a later calm one proves nothing
             elif found.weak:
                 weak = weak or found
             else:

@@ -117,6 +117,8 @@ class Point(Model):
             raise ValueError("from is empty: say where the point is read")
         for source in self.sources:
             _check_values(source, entry)
+        if self.sources[-1].passes:
+            raise ValueError("the last source cannot pass: there is no next one to ask")
         if len({source.column is not None and not source.contains for source in self.sources}) > 1:
             raise ValueError("all sources of a point are columns, or none is")
         if self.metric == COMMUNICATION and not self.subject:

@@ -148,6 +148,30 @@ def test_an_unknown_state_is_unknown_and_uncertain_and_keeps_what_was_said() -> 
     assert (reading.reason, reading.raw) == (QualityReason.UNKNOWN_STATE, "7")
 
 
+def test_an_alarm_in_several_registers_is_told_by_the_first_that_has_one() -> None:
+    point = {
+        "metric": "ups.battery.state",
+        "from": [
+            {"holding": 1, "bits": {1: "low"}, "passes": True},
+            {"coil": 5, "type": "flag", "states": {1: "disconnected"}, "passes": True},
+            {"holding": 9, "bits": {3: "fault"}, "otherwise": "normal"},
+        ],
+    }
+    converter = Converter(_profile(point, protocol="modbus"), device="ups-1")
+
+    def read(low: int, coil: int, fault: int) -> Reading:
+        cells = {(Table.HOLDING, 1): low, (Table.COIL, 5): coil, (Table.HOLDING, 9): fault}
+        return _only(converter.convert(ModbusAnswer(values=cells), taken_at=1))
+
+    assert [read(1, 0, 0).value, read(2, 1, 8).value, read(4, 1, 8).value, read(0, 0, 8).value] == [
+        "normal", "low", "disconnected", "fault",
+    ]  # fmt: skip
+    silent = ModbusAnswer(values={(Table.HOLDING, 9): 0}, failed={(Table.HOLDING, 1): LATE, (Table.COIL, 5): NO})
+    assert _only(converter.convert(silent, taken_at=2)).reason is LATE
+    lacking = ModbusAnswer(values={(Table.HOLDING, 1): 0, (Table.HOLDING, 9): 0}, failed={(Table.COIL, 5): NO})
+    assert _only(converter.convert(lacking, taken_at=3)).value == "normal"
+
+
 def test_unit_and_scale_may_stand_in_the_device() -> None:
     point = {
         "metric": "room.pressure.differential",
