@@ -13,6 +13,7 @@ import aiomqtt
 import httpx
 import yaml
 
+from tests.server.ingest.alarm_model import AlarmModel
 from tests.server.ingest.wire_by_hand import Sender, catalog, series
 from tests.support.peers import free_port
 from tests.support.programs import Program
@@ -65,6 +66,7 @@ class CountingAgent:
     """Sends a counter per point: sample i of every point has value i. Keeps blocks until they are answered.
 
     It is a model of what an agent owes: a window of unanswered blocks, resending, and answers taken at their word.
+    With `alarms`, every block of readings is followed by one with an alarm event of some device.
     """
 
     site: str
@@ -73,6 +75,7 @@ class CountingAgent:
     broker_port: int
     start_ms: int
     interval_ms: int
+    alarms: AlarmModel | None = None
     sender: Sender = field(init=False)
     unsent: dict[int, tuple[str, bytes]] = field(default_factory=dict)
     sent_at: dict[int, float] = field(default_factory=dict)
@@ -99,6 +102,9 @@ class CountingAgent:
         rows = [(self.start_ms + i * self.interval_ms, float(i)) for i in range(self.made, self.made + samples)]
         self.made += samples
         self._journal("readings", [series(device, METRIC, rows) for device in self.devices()])
+        if self.alarms is not None:
+            device = self.alarms.dice.choice(self.devices())
+            self._journal("alarms", [self.alarms.next_event(device, rows[-1][0])])
 
     async def run(self, *, stop: Callable[[], bool]) -> None:
         """Send and resend until `stop`, over whatever happens to the broker."""

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from facility.clock import EPOCH, SystemClock, to_ms
 from server.db.session import async_url
+from tests.server.ingest.alarm_model import AlarmModel, kept_alarms, kept_tickets
 from tests.server.ingest.programs import CountingAgent, ServerProgram
 from tests.support.mosquitto import Mosquitto
 from tests.support.peers import until_async
@@ -76,15 +77,28 @@ def started_at() -> int:
     return to_ms(SystemClock(asyncio.sleep).now()) - to_ms(EPOCH) - 3_600_000
 
 
-async def test_history_holds_exactly_what_was_sent_over_kills(
+def counting_agent(broker_port: int, *, points: int = POINTS, seed: int = 3) -> CountingAgent:
+    model = AlarmModel("edge1", random.Random(seed))
+    return CountingAgent("site-a", "edge1", points, broker_port, started_at(), 100, alarms=model)
+
+
+async def assert_all_there(database_url: str, agent: CountingAgent) -> None:
+    """History, alarms and tickets are those of the sender's own books."""
+    assert agent.alarms is not None
+    assert await counted(database_url) == agent.owed()
+    assert await kept_alarms(database_url) == agent.alarms.alarms()
+    assert await kept_tickets(database_url) == agent.alarms.tickets()
+
+
+async def test_history_alarms_and_tickets_are_exactly_what_was_sent_over_kills(
     database_url: str, mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
     server = ServerProgram(tmp_path, name="server", database_url=database_url, broker_port=mosquitto.port)
-    agent = CountingAgent("site-a", "edge1", POINTS, mosquitto.port, started_at(), 100)
+    agent = counting_agent(mosquitto.port)
     with server:
         await run_with_kills([server], agent, kills=KILLS, rate=500, seed=7, spell=(0.3, 1.2))
     assert agent.made > 100
-    assert await counted(database_url) == agent.owed()
+    await assert_all_there(database_url, agent)
 
 
 async def test_two_ingest_workers_share_the_blocks_and_survive_kills(
@@ -104,7 +118,7 @@ async def test_two_ingest_workers_share_the_blocks_and_survive_kills(
         )
         for name in names
     ]
-    agent = CountingAgent("site-a", "edge1", POINTS, mosquitto.port, started_at(), 100)
+    agent = counting_agent(mosquitto.port)
     try:
         for server in servers:
             await asyncio.to_thread(server.start)
@@ -112,7 +126,7 @@ async def test_two_ingest_workers_share_the_blocks_and_survive_kills(
     finally:
         for server in servers:
             server.stop()
-    assert await counted(database_url) == agent.owed()
+    await assert_all_there(database_url, agent)
 
 
 async def test_broker_that_goes_and_comes_is_found_again(
