@@ -151,6 +151,14 @@ def count_history(folder: Path) -> dict[str, list[int]]:
     return found
 
 
+def unclean_stops(folder: Path) -> list[str]:
+    """What the centre was told of the kill: the stated bound of each."""
+    with sqlite3.connect(folder / "main.db") as connection:
+        rows = connection.execute("SELECT payload FROM agent_events WHERE kind = 'journal'").fetchall()
+    told = [json.loads(row[0]) for row in rows]
+    return [each["lost_at_most_s"] for each in told if each.get("what") == "unclean_stop"]
+
+
 async def measure(options: argparse.Namespace, folder: Path) -> None:
     broker, metrics, http = choose(18930), choose(19470), choose(18980)
     units = {number: Counting() for number in range(1, options.units + 1)}
@@ -179,11 +187,17 @@ async def measure(options: argparse.Namespace, folder: Path) -> None:
         await asyncio.sleep(2)
         await programs.end("server", signal.SIGTERM)
         await programs.end("mosquitto", signal.SIGTERM)
-    report(options, count_history(folder / "server"), backlog, seconds, dropped)
+    said = unclean_stops(folder / "server")
+    report(options, count_history(folder / "server"), backlog, seconds, dropped, said)
 
 
 def report(
-    options: argparse.Namespace, history: dict[str, list[int]], backlog: float, seconds: float, dropped: float
+    options: argparse.Namespace,
+    history: dict[str, list[int]],
+    backlog: float,
+    seconds: float,
+    dropped: float,
+    said: list[str],
 ) -> None:
     steps = {point: [later - earlier for earlier, later in pairwise(values)] for point, values in history.items()}
     per_point = [sum(step - 1 for step in found if step > 1) for found in steps.values()]
@@ -196,6 +210,7 @@ def report(
         "values in history": stored,
         "lost (holes in the counts)": lost,
         "lost per point, worst": max(per_point, default=0),
+        "kills the centre was told of": f"{len(said)}, each losing at most {', '.join(said)} s",
         "stored twice": doubled,
         "counted as dropped by the agent": round(dropped),
         "backlog at return, blocks": round(backlog),

@@ -6,6 +6,7 @@ Invariants. Later code leans on them; each has a test of its name in `tests/agen
   exception: while the disk refuses, blocks live in bounded memory and are offered from there.
 - loss_bound_is_one_group_commit: a kill or power cut loses at most what was taken since the last group commit
   (`group_commit`, at most 1 s); alarms and events are committed at once.
+- an_unclean_stop_is_said: an opening that follows no orderly close is told of, with the last commit and the bound.
 - a_new_stream_per_open: every opening is a new stream; a (stream, seq) never names two contents, and blocks keep the
   stream they were born with, also over a restart.
 - event_and_rule_state_are_one_transaction: the rule state that already knows an alarm event is saved with it or not

@@ -123,6 +123,8 @@ class Journal:
         if report.quarantined is not None:
             self._count(DropReason.CORRUPT, report.lost)
             self._say_recovered(report)
+        if report.unclean is not None:
+            self._say_unclean(report.unclean)
         self.last_position = await self._offload.run(self._store.last_position)
         await self._look()
         return report
@@ -144,7 +146,10 @@ class Journal:
     async def close(self) -> None:
         """Commit what is held and close the file."""
         await self.commit()
-        await self._offload.run(self._store.close)
+        try:
+            await self._offload.run(self._store.close_orderly, now_ms(self._clock))
+        except (StoreFull, StoreCorrupt) as exc:
+            log.warning("the journal's last word was not written", extra={"cause": str(exc)})
 
     # --- taking ----------------------------------------------------------------------------------------------------
 
@@ -301,6 +306,16 @@ class Journal:
         }
         log.error("journal file was corrupt; set aside and replayed", extra=detail)
         self.notice("quarantined", detail)
+
+    def _say_unclean(self, last_commit: int) -> None:
+        """The program was killed or the power went: what was not yet committed is lost, and nobody can count it."""
+        detail = {
+            "last_commit_at": str(last_commit),
+            "down_s": f"{max(0, now_ms(self._clock) - last_commit) / 1000:.1f}",
+            "lost_at_most_s": f"{self._group_commit_s:g}",
+        }
+        log.warning("the agent was not stopped in order; readings not yet committed are lost", extra=detail)
+        self.notice("unclean_stop", detail)
 
     def _tell_evicted(self, evicted: Evicted, *, in_memory: bool = False) -> None:
         for (reason, kind), count in evicted.count.items():

@@ -18,20 +18,24 @@ _KEPT = 3
 
 @dataclass(frozen=True, slots=True)
 class OpenReport:
-    """What opening found. quarantined: where a corrupt file went; salvaged and lost: blocks of it."""
+    """What opening found. quarantined: where a corrupt file went; salvaged and lost: blocks of it.
+
+    unclean: when the last block before this opening was born (ms UTC), if the program did not end in order.
+    """
 
     rule_state: bytes | None = None
     quarantined: Path | None = None
     cause: str = ""
     salvaged: int = 0
     lost: int = 0
+    unclean: int | None = None
 
 
 def open_or_recover(store: Store, *, now_ms: int) -> OpenReport:
     """Open the store, quarantining and replaying a corrupt file. StoreFull when the disk refuses altogether."""
     try:
         store.open()
-        return OpenReport(rule_state=store.rule_state())
+        return OpenReport(rule_state=store.rule_state(), unclean=store.take_unclean())
     except StoreCorrupt as exc:
         cause = str(exc)
     store.close()

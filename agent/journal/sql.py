@@ -44,6 +44,10 @@ CREATE TABLE IF NOT EXISTS drops (
     reason TEXT PRIMARY KEY,
     count INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS closed (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    at INTEGER NOT NULL
+);
 """
 COLUMNS = "position, stream, seq, kind, first_at, last_at, born_at, count, catalog, names, digest, body"
 

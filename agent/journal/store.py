@@ -94,6 +94,25 @@ class Store:
             self._db.close()
             self._db = None
 
+    def close_orderly(self, now_ms: int) -> None:
+        """Close, and leave word that nothing was held in memory any more."""
+        if self._db is not None:
+            try:
+                self._db.execute("INSERT OR REPLACE INTO closed VALUES (1, ?)", (now_ms,))
+            except sqlite3.Error as exc:
+                raise judged(exc) from exc
+            finally:
+                self.close()
+
+    def take_unclean(self) -> int | None:
+        """When the last block before this opening was born (ms UTC), if no orderly close followed it.
+
+        The word of the close is taken away: it is good for one opening.
+        """
+        orderly = self._ask("DELETE FROM closed RETURNING at")
+        rows = self._ask("SELECT born_at FROM blocks ORDER BY position DESC LIMIT 1")
+        return None if orderly or not rows else int(rows[0][0])
+
     def rule_state(self) -> bytes | None:
         row = self._ask("SELECT state FROM rule_state")
         return bytes(row[0][0]) if row else None

@@ -96,6 +96,35 @@ async def test_loss_bound_is_one_group_commit(tmp_path: Path) -> None:
         offload.close()
 
 
+async def test_an_unclean_stop_is_said(tmp_path: Path) -> None:
+    said: list[tuple[str, dict[str, str]]] = []
+
+    async def opening(clock: ManualClock) -> Journal:
+        store = Store(tmp_path / "j.db", max_bytes=64 * MIB, max_age_ms=86_400_000)
+        journal = Journal(store, clock=clock, offload=InlineOffload(), new_id=new_id)
+        journal.notice = lambda what, detail: said.append((what, detail))
+        await journal.open()
+        return journal
+
+    clock = manual_clock()
+    first = await opening(clock)
+    first.take([reading(clock, 21.0)])
+    await first.close()
+    second = await opening(clock)
+    assert said == [], "a first start and an orderly stop are nothing to tell"
+    second.take([reading(clock, 22.0)])
+    await second.commit()
+    committed = now_ms(clock)
+    second.take([reading(clock, 23.0)])
+    second._store.close()  # the process ends here: nobody closes the journal
+    clock.advance(42.0)
+    third = await opening(clock)
+    assert said == [
+        ("unclean_stop", {"last_commit_at": str(committed), "down_s": "42.0", "lost_at_most_s": "1"}),
+    ]
+    await third.close()
+
+
 async def test_a_new_stream_per_open(tmp_path: Path) -> None:
     clock = manual_clock()
     seen: dict[tuple[str, int], str] = {}
