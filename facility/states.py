@@ -106,6 +106,13 @@ STATES: dict[str, StateSet] = {
              (7, "delay", "Start delay", "启动延时", _N), (8, "shutdown", "Shut down by alarm", "告警停机", _B)),
         _set("breaker", (1, "closed", "Closed", "合闸", _G), (2, "open", "Open", "分闸", _W), (3, "tripped", "Tripped", "跳闸", _B)),
         _set("ats_source", (1, "a", "Source A", "A 路", _G), (2, "b", "Source B", "B 路", _G), (3, "none", "None", "无电源", _B)),
+        _set("auto_mode", (1, "automatic", "Automatic", "自动", _G), (2, "manual", "Manual", "手动", _W), (3, "off", "Off", "关闭", _W),
+             (4, "fault", "Not automatic by a fault", "异常退出自动", _B)),
+        _set("generator", (1, "ready", "Ready", "就绪", _G), (2, "off", "Off", "关闭", _W), (3, "starting", "Starting", "启动中", _N),
+             (4, "idle", "Idling", "怠速", _N), (5, "running", "Running", "运行", _W), (6, "stopping", "Stopping", "停机中", _N),
+             (7, "emergency_stop", "Emergency stop", "紧急停机", _B), (8, "not_automatic", "Not in automatic", "非自动状态", _W),
+             (9, "shutdown", "Shut down by a fault", "故障停机", _B), (10, "lost", "No communication", "通信中断", _B)),
+        _set("lock", (1, "locked", "Locked", "锁闭", _G), (2, "unlocked", "Unlocked", "未锁", _W)),
         _set("redundancy", (1, "redundant", "Redundant", "冗余正常", _G), (2, "lost", "Redundancy lost", "冗余丢失", _B)),
         _set("service", (1, "ok", "Not due", "未到期", _G), (2, "due", "Due", "已到期", _W)),
     )
