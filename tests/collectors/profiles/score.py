@@ -1,31 +1,35 @@
 """Scores the shipped profiles against independent readings of recorded devices.
 
-The recordings come with what another system read of them: object, class, value. Every number of these is looked for
-among our readings by its object and compared in the base unit. Run as a script for the table:
+The recordings come with what another system read of them: object, class, value. Each of these is looked for among our
+readings by its object: numbers are compared in the base unit, states with the tables of `tests/data/states/`, the
+profile with `tests/data/recordings/identities.*.tsv`. Run as a script for the table:
 
-    python tests/collectors/profiles/score.py [--perturb SEED] [--all]
+    python -m tests.collectors.profiles.score [--class ups,crac,env,pdu,ats] [--family NAME] [--perturb SEED] [--missed]
 
---perturb changes the measured numbers of every walk (never units, states or structure) and expects them to follow.
+--perturb changes the numbers and states of every walk (never units or structure) and expects the readings to follow.
 """
 
 import argparse
 import json
-import os
 import random
-from collections.abc import Iterator
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from collectors.decode import text_of
 from collectors.exchange import SnmpValue
 from collectors.library import Library
 from collectors.replay import replay_values
 from collectors.walk import read_walk
 from facility.metrics import metric
 from facility.units import Unit, convert, quantity_of
+from tests.collectors.profiles.judgement import NO_READING, Doubt, doubts, identities, meanings_of
+from tests.support.recordings import folder as recordings
 
-# Families of the recordings' index whose devices the shipped profiles are for.
-FAMILIES = {"apc-ups", "apc-cooling", "liebert", "akcp", "hwg", "rfc1628"}
+CLASSES = ("ups", "crac", "env", "pdu", "ats")
 # Units the other system keeps each class in; apparent power is filed under power there.
 UNITS: dict[str, tuple[Unit, ...]] = {
     "temperature": (Unit.CELSIUS,),
@@ -40,47 +44,32 @@ UNITS: dict[str, tuple[Unit, ...]] = {
     "charge": (Unit.PERCENT,),
     "runtime": (Unit.MINUTE,),
 }
-_UPS = "1.3.6.1.2.1.33.1"
+STATE = "state"
+# A full word is a sentinel nearly everywhere; changing one would invent a measurement.
+_FULL = (65535, 655350, 2147483647, 4294967295, 42949672)
+_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 
 
 @dataclass(frozen=True)
-class Doubt:
-    """Where the other system's reading is known to be wrong: by walk's profile and object prefix."""
+class Walk:
+    """A line of the recordings' index."""
 
-    profile: str
-    prefix: str
-    why: str
-    factor: float = 1.0  # what its value must be multiplied by
-    raws: tuple[str, ...] = ()  # raw values that are no measurement at all
-    when: tuple[str, tuple[str, ...]] | None = None  # (column, values): only in rows where it holds one of these
-
-
-# Facts about the devices, each visible in the recording itself; nothing here is about one recorded value.
-DOUBTS = (
-    Doubt("delta/mini-snmp", f"{_UPS}.3.3.1.3.", "AC volts are tenths", 0.1),
-    Doubt("delta/mini-snmp", f"{_UPS}.4.4.1.2.", "AC volts are tenths", 0.1),
-    Doubt("delta/mini-snmp", f"{_UPS}.5.3.1.2.", "AC volts are tenths", 0.1),
-    Doubt("huawei/ups2000", f"{_UPS}.3.3.1.2.", "hertz are tenths, not hundredths", 10.0),
-    Doubt("huawei/ups2000", f"{_UPS}.4.2.", "hertz are tenths, not hundredths", 10.0),
-    Doubt("huawei/ups2000", f"{_UPS}.5.1.", "hertz are tenths, not hundredths", 10.0),
-    Doubt("huawei/ups2000", f"{_UPS}.4.4.1.4.", "output power is whole kilowatts", 1000.0),
-    Doubt("", f"{_UPS}.", "the card's word for unknown", raws=("65535", "655350", "4294967295")),
-    Doubt("riello/netman", f"{_UPS}.2.6.", "the card's word for unknown", raws=("-1",)),
-    Doubt("dell/ups", f"{_UPS}.2.7.", "not measured", raws=("0",)),
-    Doubt("akcp/sensorprobe", "1.3.6.1.4.1.3854.1.2.2.1.17.1.13.", "the probe is offline; its value is old",
-          raws=("*",), when=("1.3.6.1.4.1.3854.1.2.2.1.17.1.5.", ("2",))),
-)  # fmt: skip
+    stem: str
+    kind: str
+    family: str
+    live: bool
 
 
 @dataclass
 class Score:
-    """One walk: matched and missed sensors as (class, object, expected, got or reason)."""
+    """One walk: how many sensors were right, wrong, rightly refused; `missed` tells the wrong ones."""
 
-    walk: str
-    profile: str
+    walk: Walk
+    profile: str  # in brackets where only a generic standard fitted, "-" where nothing did
+    identified: bool = False
     matched: int = 0
+    states: int = 0  # of the matched
     refused: int = 0
-    literal: int = 0
     missed: list[str] = field(default_factory=list)
 
     @property
@@ -88,94 +77,138 @@ class Score:
         return self.matched + len(self.missed)
 
 
-def recordings() -> Path | None:
-    """The folder of recordings, if it is on this machine."""
-    named = os.environ.get("COLDAISLE_RECORDINGS")
-    folder = Path(named) if named else Path(__file__).resolve().parents[4] / "shared" / "recordings"
-    return folder if (folder / "INDEX.tsv").is_file() else None
-
-
-def walks(folder: Path, *, everything: bool = False) -> Iterator[str]:
-    """Names of walks of the shipped families that have independent readings."""
-    rows = [line.split("\t") for line in (folder / "INDEX.tsv").read_text("utf-8").splitlines()[1:]]
-    for name, _, family, *_ in rows:
-        stem = name.removesuffix(".snmprec")
-        if (everything or family in FAMILIES) and (folder / "expected" / f"{stem}.json").is_file():
-            yield stem
+def walks(folder: Path, *, classes: Iterable[str] = CLASSES, families: Iterable[str] = ()) -> Iterator[Walk]:
+    """The walks of these classes (and of these families only, where some are named)."""
+    for line in (folder / "INDEX.tsv").read_text("utf-8").splitlines()[1:]:
+        name, kind, family, live, *_ = line.split("\t")
+        if kind in classes and (not families or family in families):
+            yield Walk(name.removesuffix(".snmprec"), kind, family, live == "yes")
 
 
 def sensors(folder: Path, stem: str) -> list[dict[str, Any]]:
-    """The numeric sensors the other system found on a walk."""
-    said = json.loads((folder / "expected" / f"{stem}.json").read_text("utf-8"))
+    """The sensors of the scored classes the other system found on a walk; none where it was not asked."""
+    path = folder / "expected" / f"{stem}.json"
+    said = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     found = said.get("sensors", {}).get("discovery", {}).get("sensors", [])
     # A date turned into minutes from a test's own "today" is no reading of the device.
-    return [s for s in found if s["sensor_class"] in UNITS and s.get("user_func") != "dateToRuntime"]
+    return [
+        s
+        for s in found
+        if (s["sensor_class"] in UNITS or s["sensor_class"] == STATE) and s.get("user_func") != "dateToRuntime"
+    ]
 
 
-def perturbed(values: dict[str, SnmpValue], objects: set[str], seed: int) -> dict[str, SnmpValue]:
-    """The walk with its measured numbers changed by up to a tenth; zero, unknown and structure stay."""
+def perturbed(
+    values: dict[str, SnmpValue], found: list[dict[str, Any]], seed: int, *, structure: frozenset[str] = frozenset()
+) -> dict[str, SnmpValue]:
+    """The walk with its sensors changed: numbers by up to a seventh, states to another of their enumeration.
+
+    Zero, sentinels and the objects of `structure` (others hang on them) stay as they are.
+    """
     dice = random.Random(seed)
     changed = dict(values)
-    for oid in sorted(objects):
+    for sensor in sorted(found, key=lambda sensor: str(sensor["sensor_oid"])):
+        oid = sensor["sensor_oid"].lstrip(".")
         value = values.get(oid)
+        if value is None or oid in structure or any(oid.startswith(f"{column}.") for column in structure):
+            continue
         # A factor below one keeps percentages within 100 and tenths of volts within their range.
-        if isinstance(value, int) and value > 9 and value not in (65535, 655350, 4294967295):
-            changed[oid] = max(1, int(value * dice.uniform(0.85, 0.999)))
+        factor = dice.uniform(0.85, 0.999)
+        if sensor["sensor_class"] == STATE:
+            others = sorted({meaning.raw for meaning in meanings_of(oid)} - {text_of(value)})
+            if others and isinstance(value, int):
+                changed[oid] = int(dice.choice(others))
+        elif isinstance(value, int):
+            if abs(value) > 9 and value not in _FULL:
+                changed[oid] = int(value * factor)
+        elif isinstance(value, bytes) and (number := _NUMBER.search(text_of(value))):
+            decimals = len(number.group(1) or ".") - 1
+            text = f"{float(number.group()) * factor:.{decimals}f}"
+            changed[oid] = (text_of(value)[: number.start()] + text + text_of(value)[number.end() :]).encode()
     return changed
 
 
-def score(folder: Path, stem: str, library: Library, *, seed: int | None = None) -> Score:
-    """Replays one walk and compares every numeric sensor."""
-    values = read_walk(folder / "walks" / f"{stem}.snmprec")
-    expected = sensors(folder, stem)
-    if seed is not None:
-        values = perturbed(values, {sensor["sensor_oid"].lstrip(".") for sensor in expected}, seed)
+def score(folder: Path, walk: Walk, library: Library, *, seed: int | None = None) -> Score:
+    """Replays one walk and compares every sensor."""
+    values = read_walk(folder / "walks" / f"{walk.stem}.snmprec")
+    expected = sensors(folder, walk.stem)
     result = replay_values(values, library)
     named = result["profile"] or next(iter(result["candidates"]), "")
-    readings = {reading["source"]: reading for reading in result["readings"]}
-    made = Score(stem, result["profile"] or (f"({named})" if named else "-"))
+    made = Score(walk, result["profile"] or (f"({named})" if named else "-"))
+    made.identified = made.profile in identities().get(walk.stem, ())
+    if seed is not None and named:
+        places = [place for point in library.get(named).points for place in point.places()]
+        hung = {place.oid or place.column or "" for place in places if hasattr(place, "accepts")}
+        values = perturbed(values, expected, seed, structure=frozenset(hung))
+        result = replay_values(values, library)
+    readings = defaultdict(list)
+    for reading in result["readings"]:
+        readings[reading["source"]].append(reading)
     for sensor in expected:
-        oid = sensor["sensor_oid"].lstrip(".")
-        raw = values.get(oid)
-        if raw is None:
-            continue  # the other system recorded a value the walk does not hold
-        got = readings.get(oid)
-        doubts = [
-            d for d in DOUBTS if oid.startswith(d.prefix) and d.profile in ("", named) and _applies(d, oid, values)
-        ]
-        if any(str(raw) in d.raws or "*" in d.raws for d in doubts):
-            if got is None or got["value"] is None:
-                made.refused += 1
-            else:
-                made.missed.append(f"{sensor['sensor_class']} {oid}: {raw!r} is no value, read as {got['value']}")
-            continue
-        value = _number(raw) * sensor["sensor_multiplier"] / sensor["sensor_divisor"]
-        for doubt in doubts:
-            value *= doubt.factor
-        if _same(value, sensor["sensor_class"], got):
-            made.matched += 1
-            made.literal += not any(d.factor != 1 for d in doubts) and (
-                seed is not None or abs(float(sensor["sensor_current"]) - value) <= abs(value) * 1e-6 + 1e-9
-            )
-        else:
-            shown = "not read" if got is None else f"{got['value']} {got['unit']} ({got['quality']})"
-            made.missed.append(f"{sensor['sensor_class']} {oid} ({sensor['sensor_descr']}): {value:g}, got {shown}")
+        _compare(made, sensor, values, readings, named)
     return made
 
 
-def _applies(doubt: Doubt, oid: str, values: dict[str, SnmpValue]) -> bool:
-    if doubt.when is None:
-        return True
-    column, wanted = doubt.when
-    return str(values.get(column + oid.removeprefix(doubt.prefix))) in wanted
+def _compare(
+    made: Score,
+    sensor: dict[str, Any],
+    values: dict[str, SnmpValue],
+    readings: dict[str, list[dict[str, Any]]],
+    named: str,
+) -> None:
+    oid, kind = sensor["sensor_oid"].lstrip("."), sensor["sensor_class"]
+    raw = values.get(oid)
+    if raw is None:
+        return  # the other system recorded a value the walk does not hold
+    ours = [doubt for doubt in doubts() if doubt.applies(oid, named, values)]
+    got = readings.get(oid, [])
+    shown = "; ".join(f"{g['metric']}={g['value']} {g['unit']} ({g['quality']})" for g in got) or "not read"
+    about = f"{kind} {oid} ({sensor['sensor_descr']})"
+    if any(text_of(raw) in doubt.raws or "*" in doubt.raws for doubt in ours):
+        if all(g["value"] is None for g in got):
+            made.refused += 1
+        else:
+            made.missed.append(f"{about}: {raw!r} is no value, got {shown}")
+    elif kind == STATE:
+        wrong = _state_wrong(oid, text_of(raw), got)
+        if wrong:
+            made.missed.append(f"{about}: {raw!r}, {wrong}, got {shown}")
+        else:
+            made.matched += 1
+            made.states += 1
+    else:
+        value = _expected(sensor, raw, ours)
+        for doubt in ours:
+            if doubt.twin and (twin := values.get(doubt.twin + oid.removeprefix(doubt.prefix))) is not None:
+                got = readings.get(doubt.twin + oid.removeprefix(doubt.prefix), [])
+                value = (_number(twin) or 0.0) * doubt.twin_factor
+        if value is not None and any(_same(value, kind, g) for g in got):
+            made.matched += 1
+        else:
+            made.missed.append(f"{about}: {raw!r} = {value}, got {shown}")
 
 
-def _number(raw: SnmpValue) -> float:
-    return float(raw.decode()) if isinstance(raw, bytes) else float(raw)
+def _expected(sensor: dict[str, Any], raw: SnmpValue, ours: list[Doubt]) -> float | None:
+    value = _number(raw)
+    if value is None:
+        return None
+    value *= float(sensor["sensor_multiplier"]) / float(sensor["sensor_divisor"])
+    if sensor.get("user_func") == "fahrenheit_to_celsius":
+        value = (value - 32) * 5 / 9
+    for doubt in ours:
+        value *= doubt.factor
+    return value
 
 
-def _same(value: float, sensor_class: str, got: dict[str, Any] | None) -> bool:
-    if got is None or not isinstance(got["value"], int | float) or got["quality"] != "good":
+def _number(raw: SnmpValue) -> float | None:
+    if isinstance(raw, int | float):
+        return float(raw)
+    found = _NUMBER.search(text_of(raw))
+    return float(found.group()) if found else None
+
+
+def _same(value: float, sensor_class: str, got: dict[str, Any]) -> bool:
+    if not isinstance(got["value"], int | float) or got["quality"] != "good" or got["metric"].startswith("unmapped."):
         return False
     base = metric(got["metric"]).unit
     return any(
@@ -185,31 +218,73 @@ def _same(value: float, sensor_class: str, got: dict[str, Any] | None) -> bool:
     )
 
 
-def table(folder: Path, *, seed: int | None = None, everything: bool = False) -> list[Score]:
-    """The scores of all walks of the shipped families."""
+def _state_wrong(oid: str, raw: str, got: list[dict[str, Any]]) -> str:
+    """Why the state is not read as its maker means it; "" where it is."""
+    wanted = {meaning.metric: meaning.word for meaning in meanings_of(oid) if meaning.raw == raw}
+    if not meanings_of(oid):
+        return "no table of its enumeration"
+    if not wanted:
+        return "not in the table of its enumeration"
+    words = {g["metric"]: g["value"] for g in got}
+    wrong = [
+        f"{name} is {word}" for name, word in wanted.items() if words.get(name, NO_READING) not in (word, NO_READING)
+    ]
+    if not wrong and set(wanted.values()) != {NO_READING} and not words.keys() & wanted.keys():
+        wrong = [f"{name} is {word}" for name, word in wanted.items()]
+    return ", ".join(wrong)
+
+
+def table(
+    folder: Path, *, classes: Iterable[str] = CLASSES, families: Iterable[str] = (), seed: int | None = None
+) -> list[Score]:
+    """The scores of all walks of these classes and families."""
     library = Library.load()
-    return [score(folder, stem, library, seed=seed) for stem in walks(folder, everything=everything)]
+    return [score(folder, walk, library, seed=seed) for walk in walks(folder, classes=classes, families=families)]
+
+
+def by_family(scores: list[Score]) -> dict[tuple[str, str], list[Score]]:
+    """The scores grouped by class and family, in the order of the index."""
+    groups: dict[tuple[str, str], list[Score]] = {}
+    for made in scores:
+        groups.setdefault((made.walk.kind, made.walk.family), []).append(made)
+    return groups
+
+
+def _line(name: str, scores: list[Score]) -> str:
+    matched, total = sum(s.matched for s in scores), sum(s.total for s in scores)
+    known, states = sum(s.identified for s in scores), sum(s.states for s in scores)
+    refused = sum(s.refused for s in scores)
+    percent = f"{100 * matched / total:6.1f}" if total else "     -"
+    return f"{name:36} {known:3}/{len(scores):<3} {matched:5}/{total:<5} {percent} {states:6} {refused:7}"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--class", dest="classes", default=",".join(CLASSES), help="classes of the index, comma-separated"
+    )
+    parser.add_argument("--family", dest="families", default="", help="only these families of the index")
     parser.add_argument("--perturb", type=int, metavar="SEED")
-    parser.add_argument("--all", action="store_true", help="walks of every family, shipped or not")
+    parser.add_argument("--missed", action="store_true", help="every walk with what was missed")
     options = parser.parse_args()
     folder = recordings()
     if folder is None:
         print("no recordings on this machine; set COLDAISLE_RECORDINGS")
         return 1
-    scores = table(folder, seed=options.perturb, everything=options.all)
-    print(f"{'walk':32} {'profile':24} {'matched':>7} {'missed':>6} {'refused':>7}")
-    for made in scores:
-        print(f"{made.walk:32} {made.profile:24} {made.matched:7} {len(made.missed):6} {made.refused:7}")
-        for line in made.missed:
-            print(f"    missed {line}")
-    matched, total = sum(s.matched for s in scores), sum(s.total for s in scores)
-    refused, literal = sum(s.refused for s in scores), sum(s.literal for s in scores)
-    print(f"matched {matched} of {total} = {100 * matched / max(total, 1):.1f} %; rightly refused {refused}")
-    print(f"equal to the other system's number as it stands: {literal} of {total + refused}")
+    families = [name for name in options.families.split(",") if name]
+    scores = table(folder, classes=options.classes.split(","), families=families, seed=options.perturb)
+    if options.missed:
+        for made in scores:
+            known = "" if made.identified else f"  NOT one of {sorted(identities().get(made.walk.stem, ()))}"
+            print(f"{made.walk.stem} {made.profile}: {made.matched} of {made.total}{known}")
+            for line in made.missed:
+                print(f"    {line}")
+    print(f"{'class family':36} {'known':>7} {'sensors right':>11}      % states refused")
+    for (kind, family), group in by_family(scores).items():
+        print(_line(f"{kind} {family}", group))
+    for kind in dict.fromkeys(made.walk.kind for made in scores):
+        print(_line(f"{kind}, all", [made for made in scores if made.walk.kind == kind]))
+    print(_line("all", scores))
     return 0
 
 
