@@ -9,7 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-CODE := facility rules collectors agent server simulator coldaisle tests hatch_build.py
+CODE := facility rules collectors agent server simulator coldaisle deploy bench tests hatch_build.py
 INSTALLED_BY := pyproject.toml constraints.txt hatch_build.py package-lock.json \
 	$(wildcard server/web/locale/*/LC_MESSAGES/*.po)
 

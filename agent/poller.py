@@ -72,13 +72,12 @@ class Poller:
                 group.create_task(self._run_bus(bus, asked), name=f"bus {key}")
 
     async def _run_bus(self, bus: Bus, asked: list[str]) -> None:
-        before = sum(bus.missed.values())
         try:
             await bus.run(asked, self._take)
         except Exception:
             self._figures.bus_faults += 1
             log.exception("polling a bus failed", extra={"bus": bus.key})
-        self._figures.missed_slots += sum(bus.missed.values()) - before
+        self._figures.missed_slots += bus.newly_missed()
 
     def _count_missed(self, last: int, tick: int) -> None:
         if tick - last > 1:

@@ -59,7 +59,7 @@ async def gateway(units: dict[int, Counting], registers: int) -> AsyncIterator[i
         listening: Any = server.transport
         yield listening.sockets[0].getsockname()[1]
     finally:
-        await server.shutdown()
+        await server.shutdown()  # type: ignore[no-untyped-call]
 
 
 def write_site(folder: Path, port: int, units: int, registers: int, broker: int, metrics: int) -> Path:

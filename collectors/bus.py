@@ -51,6 +51,12 @@ class Bus:
         self._waiting: dict[str, _Turn] = {}
         self._asked: set[str] = set()
         self._passed_over = 0
+        self._told = 0
+
+    def newly_missed(self) -> int:
+        """Slots missed since this was last asked."""
+        before, self._told = self._told, self.missed.total()
+        return self._told - before
 
     async def run(self, due_ids: Iterable[str], on_outcome: OnOutcome) -> None:
         """Poll the devices that are due and hand each outcome on as it comes; returns when the last of them is done.

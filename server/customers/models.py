@@ -46,7 +46,7 @@ class Site(CustomerScoped, Versioned, Base):
 
 
 class Room(SiteScoped, Versioned, Base):
-    """A machine room. `code` is unique in its site; `thresholds` names a rule set such as `gb50174`."""
+    """A machine room. `code` is unique in its site; `thresholds` names a rule set such as `gb50174-2017`."""
 
     __tablename__ = "rooms"
 

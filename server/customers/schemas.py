@@ -62,7 +62,7 @@ class RoomIn(Body):
     site: str = Field(description="id of the site")
     code: Slug
     name: Name
-    thresholds: Slug = "gb50174"
+    thresholds: Slug = "gb50174-2017"
 
 
 class RoomChange(Body):
