@@ -25,7 +25,7 @@ from tests.server.ingest.test_killed_server import counted, counting_agent, run_
 from tests.support.mosquitto import Mosquitto
 from tests.support.postgresql import Postgresql
 
-console = Console()
+console = Console(width=150)
 POINTS = 50
 
 
