@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from facility.metrics import Metric, metric
 from facility.sources import Condition, Model, Oid, Place, Protocol, Regex, Source, listed
 from facility.states import StateSet
+from facility.traps import Trap, merged_traps, trap_problems
 from facility.units import Unit, quantity_of
 
 __all__ = [
@@ -230,6 +231,7 @@ class Profile(Model):
     identify: Identify = Identify()
     modbus: ModbusLimits | None = None
     points: tuple[Point, ...] = ()
+    traps: tuple[Trap, ...] = ()
 
     @property
     def revision(self) -> str:
@@ -244,6 +246,10 @@ class Profile(Model):
             raise ValueError("without is for a profile that extends another")
         if self.modbus is not None and self.protocol is not Protocol.MODBUS:
             raise ValueError("modbus limits are for protocol: modbus")
+        if self.traps and self.protocol is not Protocol.SNMP:
+            raise ValueError("traps are for protocol: snmp")
+        for problem in trap_problems(self.traps):
+            raise ValueError(problem)
         for number, point in enumerate(self.points):
             for place in point.places():
                 if place.protocol is not self.protocol:
@@ -275,5 +281,10 @@ def extended(child: Profile, parent: Profile) -> Profile:
     }
     identify = child.identify.model_copy(update={"device": DeviceFacts(**facts)})
     return child.model_copy(
-        update={"points": child.points + inherited, "identify": identify, "modbus": child.modbus or parent.modbus}
+        update={
+            "points": child.points + inherited,
+            "traps": merged_traps(child.traps, parent.traps),
+            "identify": identify,
+            "modbus": child.modbus or parent.modbus,
+        }
     )
