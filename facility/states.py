@@ -100,6 +100,7 @@ STATES: dict[str, StateSet] = {
         _set("smoke", (1, "clear", "Clear", "正常", _G), (2, "smoke", "Smoke", "烟雾报警", _B), (3, "fault", "Fault", "探测器故障", _W)),
         _set("motion", (1, "still", "No motion", "无人", _G), (2, "motion", "Motion", "有人", _W)),
         _set("contact", (1, "normal", "Normal", "正常", _G), (2, "alarm", "Alarm", "告警", _B)),
+        _set("position", (1, "open", "Open", "断开", _N), (2, "closed", "Closed", "闭合", _N)),
         _set("communication", (1, "ok", "Connected", "通信正常", _G), (2, "lost", "Lost", "通信中断", _B)),
         _set("crac_mode", (1, "off", "Off", "关机", _W), (2, "on", "Running", "运行", _G), (3, "standby", "Standby", "待机", _N),
              (4, "idle", "Idle", "空闲", _N), (5, "maintenance", "Maintenance", "维护", _W), (6, "fault", "Fault", "故障", _B),
