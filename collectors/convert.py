@@ -201,6 +201,8 @@ class _CompiledPoint:
                     row = row_of(suffix)
                     if most and row.parts[0].isdigit() and int(row.parts[0]) > most:
                         continue
+                    if any(row.pick((at,)) not in wanted for at, wanted in self.point.only.items()):
+                        continue
                     yield self.subjects.of(row, view.raw_text(self.point.name, row)), row
 
     def read(self, view: _View, row: Row) -> _Found | _Absent:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-_FIELD = re.compile(r"\{(index|i[1-9]|name)\}")
+_FIELD = re.compile(r"\{(index|[it][1-9]|name)\}")
 _UNWANTED = re.compile(r"[^A-Za-z0-9_.-]+")
 # Subjects are label values and topic text; longer ones come only from a device whose names are no names.
 _LONGEST = 60
@@ -21,6 +21,12 @@ class Row:
         if not wanted:
             return self.index
         return ".".join(self.parts[at - 1] for at in wanted if at <= len(self.parts))
+
+    def text(self, at: int) -> str:
+        """The string in the index whose length stands at sub-identifier `at`; "" if there is none."""
+        length = self.parts[at - 1] if at <= len(self.parts) else ""
+        characters = self.parts[at : at + int(length)] if length.isdigit() else ()
+        return "".join(chr(int(part)) for part in characters if part.isdigit() and int(part) < 128)
 
 
 def row_of(suffix: str) -> Row:
@@ -45,8 +51,9 @@ class Subjects:
                 made += piece
             elif piece == "index":
                 made += row.index
-            elif piece == "name":
-                made += _UNWANTED.sub("-", name or "").strip("-.")[:_LONGEST] or row.index
+            elif piece == "name" or piece[0] == "t":
+                text = (name or "") if piece == "name" else row.text(int(piece[1:]))
+                made += _UNWANTED.sub("-", text).strip("-.")[:_LONGEST] or row.index
             else:
                 made += row.pick((int(piece[1:]),)) or row.index
         return made

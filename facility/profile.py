@@ -14,7 +14,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from facility.metrics import Metric, metric
-from facility.sources import Condition, Model, Oid, Place, Protocol, Regex, Source, listed
+from facility.sources import Condition, Model, Oid, Place, Protocol, RawValues, Regex, Source, listed
 from facility.states import StateSet
 from facility.traps import Trap, merged_traps, trap_problems
 from facility.units import Unit, quantity_of
@@ -36,9 +36,8 @@ __all__ = [
 
 # The agent itself tells whether it reaches a device, as this metric without subject.
 COMMUNICATION = "device.communication"
-_SUBJECT = re.compile(
-    r"([a-z][a-z0-9_-]*/)?(([A-Za-z0-9_.-]|\{(index|i[1-9]|name)\})+)(/([A-Za-z0-9_.-]|\{(index|i[1-9]|name)\})+)?"
-)
+_PIECE = r"([A-Za-z0-9_.-]|\{(index|[it][1-9]|name)\})+"
+_SUBJECT = re.compile(rf"([a-z][a-z0-9_-]*/)?{_PIECE}(/{_PIECE})?")
 ID_PATTERN = r"^[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9.-]*$"
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
 
@@ -74,7 +73,9 @@ class Point(Model):
     """One canonical metric of the device (one for each row where it is read from a column).
 
     subject: "" or a template: `phase/L{i1}`, `probe/{index}`, `outlet/{name}`; i1..i9 are single sub-identifiers,
-    name comes from the `name` place. when: all must hold, else there is no reading.
+    t1..t9 the text that begins there (its length, then its characters), name comes from the `name` place.
+    only: rows whose sub-identifier (counted from 1) is one of these, for tables that index by kind.
+    when: all must hold, else there is no reading.
     Two points may make the same metric and subject: the first that yields a value is it.
     """
 
@@ -82,6 +83,7 @@ class Point(Model):
     subject: str = ""
     sources: Annotated[tuple[Source, ...], BeforeValidator(listed)] = Field(alias="from")
     when: Annotated[tuple[Condition, ...], BeforeValidator(listed)] = ()
+    only: dict[Annotated[int, Field(ge=1, le=9)], RawValues] = Field(default_factory=dict)
     rows: Place | None = None  # how many rows are real: some cards fill the rest with zeros; rows are numbered by i1
     name: Place | None = None  # the label of the row as the device says it
     label: Text | None = None
@@ -127,13 +129,16 @@ class Point(Model):
                 f"{COMMUNICATION} is the agent's own word of the device; say a subject, e.g. ups behind its card"
             )
         if self.subject and not _SUBJECT.fullmatch(self.subject):
-            raise ValueError(f"subject {self.subject!r}: write kind/text with {{index}}, {{i1}}..{{i9}} or {{name}}")
+            fields = "{index}, {i1}..{i9}, {t1}..{t9} or {name}"
+            raise ValueError(f"subject {self.subject!r}: write kind/text with {fields}")
         if "{" in self.subject and not self.is_table:
             raise ValueError("a subject with {...} needs a column")
         if self.is_table and "{" not in self.subject and not any(condition.column for condition in self.when):
             raise ValueError(
                 "a column has a row for each subject: say e.g. subject: probe/{index}, or pick one row by when"
             )
+        if self.only and not self.is_table:
+            raise ValueError("only picks rows of a table: the point needs a column")
         if self.rows is not None and not (self.is_table and self.rows.column is None):
             raise ValueError("rows counts the rows of a table: the point needs a column, rows one object")
         if "{name}" in self.subject and self.name is None:

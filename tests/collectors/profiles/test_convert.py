@@ -255,3 +255,17 @@ def test_words_and_bytes_in_any_order_make_the_same_number(value: int, words: st
         pair.reverse()
     source = Source.model_validate({"holding": 0, "type": "s32", "word_order": words, "byte_order": octets})
     assert decode_words(pair, source) == value
+
+
+def test_a_table_indexed_by_kind_gives_each_point_only_its_rows() -> None:
+    point = TABLE | {"subject": "inlet/{i1}.{i2}", "only": {3: [10, 11]}}
+    values: dict[str, SnmpValue] = {OID + "2.1.1.4.10": 21, OID + "2.1.1.4.5": 99, OID + "2.1.1.4": 98}
+    assert [(r.subject, r.value) for r in _read(Converter(_profile(point), device="d"), values)] == [
+        ("inlet/1.4", 21.0)
+    ]
+
+
+def test_a_text_in_an_index_names_the_subject() -> None:
+    converter = Converter(_profile(TABLE | {"subject": "outlet/{t2}/{i1}"}), device="d")
+    values: dict[str, SnmpValue] = {OID + "2.1.7.3.65.49.66": 21, OID + "2.1.8.3.65": 22}
+    assert [r.subject for r in _read(converter, values)] == ["outlet/A1B/7", "outlet/A/8"]
