@@ -36,9 +36,9 @@ class Name(_Model):
 
 
 class Credentials(_Model):
-    """Who the agent is to SNMP devices: a community for v2c, or a v3 user with optional authentication and privacy."""
+    """Who the agent is to SNMP devices: a community (v1, v2c), or a v3 user with optional authentication and privacy."""
 
-    snmp: Literal["v2c", "v3"]
+    snmp: Literal["v1", "v2c", "v3"]
     community: SecretRef | None = None
     user: str | None = None
     auth: Literal["md5", "sha1", "sha224", "sha256", "sha384", "sha512"] | None = None
@@ -49,14 +49,14 @@ class Credentials(_Model):
 
     @model_validator(mode="after")
     def _fits(self) -> "Credentials":
-        if self.snmp == "v2c":
+        if self.snmp != "v3":
             if self.community is None:
-                raise ValueError("SNMP v2c needs a community, like community: {env: RACK_COMMUNITY}")
+                raise ValueError(f"SNMP {self.snmp} needs a community, like community: {{env: RACK_COMMUNITY}}")
             if self.user or self.auth or self.auth_password or self.priv or self.priv_password:
                 raise ValueError("user, auth and priv belong to snmp: v3")
             return self
         if self.community is not None:
-            raise ValueError("a community belongs to snmp: v2c")
+            raise ValueError("a community belongs to snmp: v1 and v2c")
         if not self.user:
             raise ValueError("SNMP v3 needs a user")
         if (self.auth is None) != (self.auth_password is None):
@@ -80,8 +80,9 @@ class Device(_Model):
     """One device. id: given once, never reused, survives everything else here; labels are free words rules may ask for.
 
     port: the protocol's own when left out; unit: Modbus unit; address_offset: added to every
-    register address, where manual and wire differ by one; interval: the profile's when left out; deadline: what one
-    poll may take in all. kind: the profile's when left out.
+    register address, where manual and wire differ by one; bulk: false for an SNMP agent that answers GETBULK wrongly;
+    max_in_get: SNMP objects in one request at most (it shrinks by itself where a device cannot);
+    interval: the profile's when left out; deadline: what one poll may take in all. kind: the profile's when left out.
     """
 
     id: Slug
@@ -92,6 +93,8 @@ class Device(_Model):
     unit: Annotated[int, Field(ge=0, le=255)] = 1
     address_offset: Annotated[int, Field(ge=-1, le=1)] = 0
     credentials: str | None = None
+    bulk: bool = True
+    max_in_get: Annotated[int, Field(ge=1, le=100)] | None = None
     interval: Interval | None = None
     deadline: Annotated[int, duration("100ms", "5m")] | None = None
     kind: str | None = None

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.config import Credentials, Device
@@ -151,11 +151,14 @@ def _target(config: Device, profile: Profile, loaded: Loaded, answer_s: float) -
     if profile.protocol is Protocol.MODBUS:
         if config.credentials is not None:
             raise ValueError(f"{profile.id} speaks Modbus, which knows no credentials")
+        if not config.bulk or config.max_in_get is not None:
+            raise ValueError(f"bulk and max_in_get are for SNMP devices; {profile.id} speaks Modbus")
         return ModbusTarget(config.address, config.port or 502, config.unit, answer_s, config.address_offset)
     if config.credentials is None:
         raise ValueError(f"{profile.id} speaks SNMP: name its credentials")
     name = config.credentials
-    return snmp_target(config.address, config.port or 161, name, loaded.config.credentials[name], loaded, answer_s)
+    target = snmp_target(config.address, config.port or 161, name, loaded.config.credentials[name], loaded, answer_s)
+    return replace(target, bulk=config.bulk, max_in_get=config.max_in_get or target.max_in_get)
 
 
 def snmp_target(

@@ -8,6 +8,7 @@ What that library leaves to its caller, each found out against it and kept by a 
 - some malformed datagrams make its decoder panic, which Python sees as a BaseException: unanswered, it would end the
   program, from outside and without a password.
 - a walk does not notice an agent that repeats itself, and ends without a word at an error-status.
+- over v1, where "no such object" is an error-status too, a missing object and any other error look the same.
 - after an agent's reboot the first authenticated request raises the same error as a wrong password does, or meets
   silence: a fresh session with a new look at the agent's engine decides which it was.
 """
@@ -42,11 +43,10 @@ from gufo.snmp.policer import BasePolicer
 
 from collectors.errors import BadCredentials, BadReply, DeviceBusy, DeviceUnreachable, PointMissing
 from collectors.exchange import PollProblem, SnmpValue
+from collectors.snmp.pace import MAX_REPETITIONS
 from collectors.snmp.target import AuthProtocol, KeyExpansion, PrivProtocol, SnmpTarget, SnmpVersion
 from facility.clock import Clock
 
-# Low first: agents of UPS cards have answered 25 with silence (prometheus/snmp_exporter issue 617).
-MAX_REPETITIONS = 10
 # RFC 3414 section 2.2.3: 150 s is the time window; an idle session looks at the engine's time again before that.
 RESYNC_S = 120.0
 
@@ -71,6 +71,7 @@ PRIV_KEYS: dict[PrivProtocol, type[BasePrivKey]] = {
     PrivProtocol.AES192: Aes192Key,
     PrivProtocol.AES256: Aes256Key,
 }
+VERSIONS = {SnmpVersion.V1: GufoVersion.v1, SnmpVersion.V2C: GufoVersion.v2c, SnmpVersion.V3: GufoVersion.v3}
 EXPANSIONS = {
     KeyExpansion.BLUMENTHAL: GufoExpansion.Blumenthal,
     KeyExpansion.REEDER: GufoExpansion.Cisco,
@@ -136,13 +137,18 @@ class SnmpClient:
         return await self._ask(call, deadline, f"GET of {len(oids)} objects")
 
     async def get_one(self, oid: str, deadline: float) -> SnmpValue:
-        """One object; PointMissing where the agent says so, DeviceBusy where it answers with an error-status."""
+        """One object; PointMissing where the agent says so, DeviceBusy where it answers with an error-status.
+
+        Over v1 every error is PointMissing: nearly all of them mean that.
+        """
 
         async def call(session: SnmpSession) -> SnmpValue:
             answer = await session.get_many([oid])
             value = answer.get(oid)
             if value is not None:
                 return value
+            if self._target.version == SnmpVersion.V1:
+                raise PointMissing(f"{self._target} has no {oid}")
             # Asked alone, the library tells a missing object from an error-status.
             if await session.get(oid) is None:
                 raise DeviceBusy(f"{self._target} answers {oid} with an error")
@@ -150,10 +156,8 @@ class SnmpClient:
 
         return await self._ask(call, deadline, f"GET {oid}")
 
-    async def walk(
-        self, root: str, deadline: float, *, bulk: bool = True, repetitions: int = MAX_REPETITIONS
-    ) -> AsyncIterator[Row]:
-        """The rows below `root` in the agent's order, each as it arrives.
+    async def walk(self, root: str, deadline: float, *, repetitions: int = MAX_REPETITIONS) -> AsyncIterator[Row]:
+        """The rows below `root` in the agent's order, each as it arrives; repetitions: rows in one GETBULK, 0: GETNEXT.
 
         BadReply at a row that does not follow its forerunner, and where the agent restarts under the walk.
         """
@@ -165,7 +169,7 @@ class SnmpClient:
             nonlocal rows, of
             if rows is None:
                 of = session
-                rows = session.getbulk(root, repetitions) if bulk else session.getnext(root)
+                rows = session.getbulk(root, repetitions) if repetitions else session.getnext(root)
             elif session is not of:
                 raise BadReply(f"{self._target} restarted during the walk of {root}")
             return await anext(rows, None)
@@ -254,9 +258,8 @@ class SnmpClient:
             port=target.port,
             community=target.community or "",
             user=user_of(target) if v3 else None,
-            version=GufoVersion.v3 if v3 else GufoVersion.v2c,
+            version=VERSIONS[SnmpVersion(target.version)],
             timeout=target.timeout_s,
-            max_repetitions=MAX_REPETITIONS,
             policer=self._meter,
         )
 

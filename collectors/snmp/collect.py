@@ -5,13 +5,14 @@ and what is learnt stays with the device.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from collectors.errors import BadReply, CollectError, DeviceBusy, DeviceUnreachable, PointMissing
 from collectors.exchange import PollProblem, SnmpAnswer, SnmpNeeds, SnmpValue
-from collectors.snmp.client import MAX_REPETITIONS, SnmpClient
-from collectors.snmp.target import SnmpTarget
+from collectors.snmp.client import SnmpClient
+from collectors.snmp.pace import Pace
+from collectors.snmp.target import SnmpTarget, SnmpVersion
 from facility.clock import Clock
 from facility.reading import QualityReason
 
@@ -19,10 +20,12 @@ log = logging.getLogger(__name__)
 
 # An object the agent said it has not is not asked again for this long; a sensor that is plugged in shows up then.
 MISSING_S = 600.0
-# A batch that had to shrink is tried in full size again after a day: the link may have been bad, not the agent.
-REGROW_S = 24 * 3600.0
 # Rows of one column; the largest real table of a machine room (a 96-circuit branch meter) has some hundreds.
 MAX_ROWS = 2000
+# Bytes of one column's names and values: MAX_ROWS of them at some 60 bytes each, and as much again.
+MAX_WALK_BYTES = 256 * 1024
+# Requests for rows that a walk left out; beyond that a table that shrank is believed.
+LOOKS = 4
 # Unanswered requests in a row after which a device is left for this poll.
 STRIKES = 2
 
@@ -36,13 +39,12 @@ class SnmpCollector:
         self._target = target
         self._client = client
         self._clock = clock
-        self._batch = target.max_in_get
-        self._shrunk_at = 0.0
+        self._v1 = target.version == SnmpVersion.V1
+        self._pace = Pace(batch=target.max_in_get, bulk=target.bulk and not self._v1)
         self._missing: dict[str, float] = {}
         self._alone: set[str] = set()
-        self._bulk = target.bulk
-        self._repetitions = MAX_REPETITIONS
-        self._rows: dict[str, int] = {}
+        self._met: set[str] = set()  # v1 only: what the agent once had is not missing when it errs
+        self._rows: dict[str, tuple[str, ...]] = {}
         self._values: dict[str, SnmpValue] = {}
         self._failed: dict[str, QualityReason] = {}
         self._deadline = 0.0
@@ -57,14 +59,26 @@ class SnmpCollector:
     @property
     def batch(self) -> int:
         """Objects in one GET at present."""
-        return self._batch
+        return self._pace.batch
+
+    @property
+    def repetitions(self) -> int:
+        """Rows in one GETBULK at present, 0 for GETNEXT."""
+        return self._pace.repetitions
+
+    def forget(self) -> None:
+        """The agent restarted: it may have other objects now."""
+        self._missing.clear()
+        self._alone.clear()
+        self._met.clear()
 
     def plan(self, needs: SnmpNeeds) -> list[str]:
         """The requests of the next poll, for people."""
         chunks, quiet = self._chunks(needs.gets)
-        how = f"GETBULK x{self._repetitions}" if self._bulk else "GETNEXT"
         lines = [f"GET {len(chunk)} objects: {', '.join(chunk)}" for chunk in chunks]
-        lines += [f"{how} below {root}" for root in needs.walks]
+        for root in needs.walks:
+            rows = self._pace.repetitions_for(self._known_rows(root))
+            lines.append(f"{f'GETBULK x{rows}' if rows else 'GETNEXT'} below {root}")
         return lines + [f"not asked, said to be missing: {oid}" for oid in quiet]
 
     async def collect(self, needs: SnmpNeeds, *, deadline: float, trusted: bool = True) -> SnmpAnswer:
@@ -76,8 +90,7 @@ class SnmpCollector:
         self._trusted = trusted
         self._values, self._failed = {}, {}
         self._deadline, self._strikes, self._answered = deadline, 0, False
-        if self._batch < self._target.max_in_get and self._clock.monotonic() - self._shrunk_at > REGROW_S:
-            self._batch = self._target.max_in_get
+        self._pace.wake(self._now())
         chunks, quiet = self._chunks(needs.gets)
         self._fail(quiet, QualityReason.NO_SUCH_OBJECT)
         if not trusted and (chunks or needs.walks):
@@ -85,16 +98,19 @@ class SnmpCollector:
             await self._prove(chunks[0][0] if chunks else needs.walks[0])
         for chunk in chunks:
             await self._get(chunk)
-        for root in needs.walks:
-            await self._walk(root)
+        for number, root in enumerate(needs.walks, start=1):
+            # A table without end may take half of the time that is left: the tables after it have theirs.
+            share = 1.0 if number == len(needs.walks) else 0.5
+            await self._walk(root, self._now() + self._left() * share)
         return SnmpAnswer(self._values, self._failed)
 
     def _chunks(self, gets: Sequence[str]) -> tuple[list[list[str]], list[str]]:
-        now = self._clock.monotonic()
+        now = self._now()
         self._missing = {oid: at for oid, at in self._missing.items() if now - at < MISSING_S}
         wanted = list(dict.fromkeys(gets))
         asked = [oid for oid in wanted if oid not in self._missing and oid not in self._alone]
-        chunks = [asked[start : start + self._batch] for start in range(0, len(asked), self._batch)]
+        size = self._pace.batch
+        chunks = [asked[start : start + size] for start in range(0, len(asked), size)]
         chunks += [[oid] for oid in wanted if oid in self._alone and oid not in self._missing]
         quiet = [oid for oid in wanted if oid in self._missing]
         if not chunks and quiet:
@@ -125,9 +141,14 @@ class SnmpCollector:
         if not values:
             await self._in_halves(oids, shrink=False)
             return False
-        self._values.update(values)
+        self._keep(values)
         self._fail([oid for oid in oids if oid not in values], QualityReason.NO_SUCH_OBJECT)
         return True
+
+    def _keep(self, values: Mapping[str, SnmpValue]) -> None:
+        self._values.update(values)
+        if self._v1:
+            self._met.update(values)
 
     async def _patiently(self, oids: Sequence[str]) -> dict[str, SnmpValue]:
         """A batch, and once more where it was lost; before the second try a device not yet heard proves it lives."""
@@ -156,11 +177,16 @@ class SnmpCollector:
     async def _get_alone(self, oid: str) -> bool:
         for last in (False, True):
             try:
-                self._values[oid] = self._heard(await self._client.get_one(oid, self._deadline))
-            except PointMissing:
+                self._keep({oid: self._heard(await self._client.get_one(oid, self._deadline))})
+            except PointMissing as exc:
                 self._heard(None)
-                self._missing[oid] = self._clock.monotonic()
-                self._fail([oid], QualityReason.NO_SUCH_OBJECT)
+                if self._v1:
+                    self._alone.add(oid)
+                if oid in self._met:
+                    self._fail([oid], QualityReason.EXCEPTION)
+                    return False
+                self._missing[oid] = self._now()
+                self._fail([oid], exc.reason)
                 return False
             except DeviceBusy as exc:
                 # Left in a batch it would void the batch each time; alone it harms nobody.
@@ -186,55 +212,94 @@ class SnmpCollector:
         left = await self._get(oids[:middle])
         right = await self._get(oids[middle:])
         # Two halves that both came whole: it was their number. A half that failed had a reason of its own.
-        if (left and right) or (shrink and (left or right)):
-            self._batch = min(self._batch, middle)
-            self._shrunk_at = self._clock.monotonic()
-            log.info("batch made smaller", extra={"device": str(self._target), "objects": self._batch})
+        if ((left and right) or (shrink and (left or right))) and self._pace.batch_failed(middle, self._now()):
+            log.info("batch made smaller", extra={"device": str(self._target), "objects": middle})
 
-    async def _walk(self, root: str) -> None:
+    async def _walk(self, root: str, deadline: float) -> None:
+        """One table. Rows that were there last time and did not come are looked at until it is clear that they left."""
         if self._strikes > STRIKES:
             self._fail([root], QualityReason.TIMEOUT)
             return
-        rows = await self._rows_of(root, bulk=self._bulk)
-        if rows is not None and self._bulk and rows < self._rows.get(root, 1):
+        asked = self._pace.repetitions_for(self._known_rows(root))
+        rows = await self._rows_of(root, asked, deadline)
+        if rows is None and self._asks_once_more(root, deadline):
+            asked = self._pace.repetitions_for(self._known_rows(root))
+            rows = await self._rows_of(root, asked, deadline)
+        if rows is None:
+            return
+        before = self._rows.get(root)
+        if asked and (len(rows) < len(before) if before else not rows and before is None):
             # The library ends a walk without a word at an error-status: what shrank is looked at row by row, once.
-            plain = await self._rows_of(root, bulk=False)
-            if plain is not None and plain > rows:
-                self._bulk = rows > 0
+            plain = await self._rows_of(root, 0, deadline)
+            if plain is not None and len(plain) > len(rows):
+                self._pace.bulk_cut_short(len(rows), asked, self._now())
                 rows = plain
-        if rows is not None:
-            self._rows[root] = rows
-            if rows == 0:
-                self._fail([root], QualityReason.NO_SUCH_OBJECT)
+        elif asked:
+            self._pace.walked(len(rows), asked)
+        if before and len(rows) < len(before):
+            rows += await self._still_there(set(before) - set(rows))
+        self._rows[root] = tuple(rows)
+        if not rows:
+            self._fail([root], QualityReason.NO_SUCH_OBJECT)
 
-    async def _rows_of(self, root: str, *, bulk: bool) -> int | None:
-        """How many rows came, None where the walk broke off (then it is among the failed; its rows are kept)."""
-        count = 0
+    async def _rows_of(self, root: str, repetitions: int, deadline: float) -> list[str] | None:
+        """The rows that came, None where the walk broke off (then it is among the failed; its rows are kept)."""
+        rows: list[str] = []
+        size = 0
+        self._failed.pop(root, None)
         try:
-            async for oid, value in self._client.walk(root, self._deadline, bulk=bulk, repetitions=self._repetitions):
+            async for oid, value in self._client.walk(root, deadline, repetitions=repetitions):
                 self._heard(None)
                 self._values[oid] = value
-                count += 1
-                if count >= MAX_ROWS:
-                    raise BadReply(f"{self._target} has more than {MAX_ROWS} rows below {root}")
+                rows.append(oid)
+                size += len(oid) + (len(value) if isinstance(value, bytes | str) else 8)
+                if len(rows) >= MAX_ROWS or size > MAX_WALK_BYTES:
+                    raise BadReply(f"{self._target} has no end below {root}: {len(rows)} rows, {size} bytes")
         except (DeviceUnreachable, BadReply) as exc:
-            self._unheard()
             if not self._answered:
                 raise
-            if isinstance(exc, DeviceUnreachable):
-                self._repetitions = max(1, self._repetitions // 2)
+            if self._now() < deadline:
+                self._unheard()
+                if isinstance(exc, DeviceUnreachable):
+                    self._pace.walk_failed(repetitions, self._now())
             log.debug("walk broken off", extra={"device": str(self._target), "why": str(exc)})
             self._fail([root], exc.reason)
             return None
         self._heard(None)
-        return count
+        return rows
+
+    async def _still_there(self, gone: set[str]) -> list[str]:
+        """Rows a walk did not bring and the agent gives all the same when asked by name: its walk errs on the way."""
+        names = sorted(gone)[: LOOKS * self._pace.batch]
+        for start in range(0, len(names), self._pace.batch):
+            if self._left() <= 0:
+                break
+            await self._get(names[start : start + self._pace.batch])
+        # Rows come and go: nothing is kept of one that went.
+        for name in names:
+            self._missing.pop(name, None)
+        self._alone.difference_update(names)
+        self._met.difference_update(names)
+        return [name for name in names if name in self._values]
+
+    def _known_rows(self, root: str) -> int | None:
+        rows = self._rows.get(root)
+        return None if rows is None else len(rows)
+
+    def _asks_once_more(self, root: str, deadline: float) -> bool:
+        """A walk that met silence lost a datagram perhaps; one that made no sense makes none the second time."""
+        silent = self._failed.get(root) is QualityReason.TIMEOUT
+        return silent and self._strikes <= STRIKES and deadline > self._now()
 
     def _asks_again(self, exc: CollectError) -> bool:
         """A refused port answers in no time, so asking again at once is no second try."""
         return (self._answered or self._trusted) and exc.problem is not PollProblem.REFUSED
 
     def _left(self) -> float:
-        return self._deadline - self._clock.monotonic()
+        return self._deadline - self._now()
+
+    def _now(self) -> float:
+        return self._clock.monotonic()
 
     def _heard(self, value: T) -> T:
         self._answered = True

@@ -3,10 +3,15 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+# Twenty values, the size of a common profile, and the agent's uptime beside them: some 700 bytes of answer, which every
+# path carries whole.
+MAX_IN_GET = 24
+
 
 class SnmpVersion(StrEnum):
     """The versions that are polled. v1 has no GETBULK and voids a whole GET for one missing object."""
 
+    V1 = "v1"
     V2C = "v2c"
     V3 = "v3"
 
@@ -36,9 +41,9 @@ class KeyExpansion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SnmpTarget:
-    """One agent. v2c needs a community; v3 a user, with authentication for privacy.
+    """One agent. v1 and v2c need a community; v3 a user, with authentication for privacy.
 
-    max_in_get: objects in one GET at first, shrunk when the device cannot; bulk: walk by GETBULK;
+    max_in_get: objects in one GET at first, shrunk when the device cannot; bulk: walk by GETBULK, which v1 has not;
     timeout_s: seconds one answer may take. ValueError where the parts do not fit together.
     """
 
@@ -52,16 +57,16 @@ class SnmpTarget:
     priv: PrivProtocol | str | None = None
     priv_key: str | None = field(default=None, repr=False)
     key_expansion: KeyExpansion | str = KeyExpansion.BLUMENTHAL
-    max_in_get: int = 20
+    max_in_get: int = MAX_IN_GET
     bulk: bool = True
     timeout_s: float = 2.0
 
     def __post_init__(self) -> None:
         SnmpVersion(self.version), KeyExpansion(self.key_expansion)
-        if self.version == SnmpVersion.V2C and not self.community:
-            raise ValueError("SNMP v2c needs a community")
         if self.version == SnmpVersion.V3:
             self._check_user()
+        elif not self.community:
+            raise ValueError(f"SNMP {self.version} needs a community")
         if self.max_in_get < 1 or self.timeout_s <= 0:
             raise ValueError("max_in_get is at least 1 and timeout_s more than 0")
 

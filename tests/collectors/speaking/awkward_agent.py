@@ -11,33 +11,36 @@ from typing import Any
 from pyasn1.codec.ber import decoder, encoder  # type: ignore[import-untyped]
 from pysnmp.proto import api
 
+v1 = api.PROTOCOL_MODULES[api.SNMP_VERSION_1]
 v2c = api.PROTOCOL_MODULES[api.SNMP_VERSION_2C]
 
-TOO_BIG, GEN_ERR = 1, 5
+TOO_BIG, NO_SUCH_NAME, GEN_ERR = 1, 2, 5
 GET, GETNEXT, GETBULK = 0, 1, 5
 
 
 class Request:
-    """What was asked."""
+    """What was asked, over v1 or v2c."""
 
     def __init__(self, datagram: bytes) -> None:
-        self.message, _ = decoder.decode(datagram, asn1Spec=v2c.Message())
-        self.pdu = v2c.apiMessage.get_pdu(self.message)
+        self.spoken: Any = api.PROTOCOL_MODULES[api.decodeMessageVersion(datagram)]
+        self.message, _ = decoder.decode(datagram, asn1Spec=self.spoken.Message())
+        self.pdu = self.spoken.apiMessage.get_pdu(self.message)
         self.kind: int = self.pdu.tagSet[-1].tagId
-        self.oids = [str(name) for name, _ in v2c.apiPDU.get_varbinds(self.pdu)]
+        self.oids = [str(name) for name, _ in self.spoken.apiPDU.get_varbinds(self.pdu)]
 
     def reply(self, values: Sequence[tuple[str, Any]] = (), *, error: int = 0, request_id: int | None = None) -> bytes:
         """Its answer; a plain int is an INTEGER, None is noSuchObject. An error repeats the names, as RFC 3416 says."""
-        message = v2c.apiMessage.get_response(self.message)
-        pdu = v2c.apiMessage.get_pdu(message)
-        if error == GEN_ERR:
-            values = [(oid, v2c.Null("")) for oid in self.oids]
-        v2c.apiPDU.set_varbinds(pdu, [(v2c.ObjectIdentifier(oid), _typed(value)) for oid, value in values])
+        spoken = self.spoken
+        message = spoken.apiMessage.get_response(self.message)
+        pdu = spoken.apiMessage.get_pdu(message)
+        if error in (GEN_ERR, NO_SUCH_NAME):
+            values = [(oid, spoken.Null("")) for oid in self.oids]
+        spoken.apiPDU.set_varbinds(pdu, [(spoken.ObjectIdentifier(oid), _typed(value)) for oid, value in values])
         if error:
-            v2c.apiPDU.set_error_status(pdu, error)
-            v2c.apiPDU.set_error_index(pdu, 1)
+            spoken.apiPDU.set_error_status(pdu, error)
+            spoken.apiPDU.set_error_index(pdu, 1)
         if request_id is not None:
-            v2c.apiPDU.set_request_id(pdu, request_id)
+            spoken.apiPDU.set_request_id(pdu, request_id)
         return bytes(encoder.encode(message))
 
 

@@ -8,7 +8,8 @@ import pytest
 from collectors.device import DevicePoller, SnmpTarget
 from collectors.exchange import PollProblem, SnmpNeeds
 from collectors.snmp.client import SnmpClient
-from collectors.snmp.collect import MAX_ROWS, MISSING_S, REGROW_S, SnmpCollector
+from collectors.snmp.collect import MAX_ROWS, MISSING_S, SnmpCollector
+from collectors.snmp.pace import REGROW_S
 from facility.clock import SystemClock
 from facility.reading import QualityReason
 from tests.collectors.speaking.awkward_agent import GEN_ERR, GET, GETBULK, TOO_BIG, Behaviour, Request, awkward_agent
