@@ -8,13 +8,14 @@ bad with its reason. Not available is never a number.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from collectors.decode import Decode, Extras, Refusal, decode_words, decoder, text_of
-from collectors.exchange import Cell, ModbusAnswer, ModbusNeeds, SnmpAnswer, SnmpNeeds, SnmpValue, Span, Table
+from collectors.decode import Decode, Extras, Refusal, decoder, text_of
+from collectors.exchange import ModbusAnswer, ModbusNeeds, SnmpAnswer, SnmpNeeds, Span, Table
 from collectors.subjects import Row, Subjects, row_of
+from collectors.view import View
 from facility.metrics import Metric
 from facility.profile import ModbusLimits, Point, Profile, Protocol
 from facility.reading import Quality, QualityReason, Reading
-from facility.sources import Condition, Place, Source
+from facility.sources import Source
 from facility.states import UNKNOWN
 from facility.units import Unit
 
@@ -70,63 +71,8 @@ class _Absent:
 _ABSENT = _Absent()
 
 
-class _View:
-    """One answer as the points look at it."""
-
-    __slots__ = ("columns", "failed", "offset", "snmp", "words", "words_failed")
-
-    def __init__(self, answer: SnmpAnswer | ModbusAnswer, roots: Mapping[str, str], offset: int) -> None:
-        self.snmp: Mapping[str, SnmpValue] = {}
-        self.failed: Mapping[str, QualityReason] = {}
-        self.words: Mapping[Cell, int] = {}
-        self.words_failed: Mapping[Cell, QualityReason] = {}
-        self.columns: dict[str, list[tuple[str, SnmpValue]]] = {}
-        self.offset = offset
-        if isinstance(answer, ModbusAnswer):
-            self.words, self.words_failed = answer.values, answer.failed
-            return
-        self.snmp, self.failed = answer.values, answer.failed
-        for oid, value in answer.values.items():
-            root = roots.get(oid)
-            if root:
-                self.columns.setdefault(root, []).append((oid[len(root) + 1 :], value))
-
-    def look(self, place: Place, row: Row) -> tuple[SnmpValue | QualityReason, str]:
-        """The raw value of a place (or why there is none) and its name."""
-        if place.oid is not None or place.column is not None:
-            oid = place.oid or f"{place.column}.{row.pick(place.index)}"
-            value = self.snmp.get(oid)
-            if value is not None:
-                return value, oid
-            return self.failed.get(oid) or self.failed.get(place.column or oid, QualityReason.NO_SUCH_OBJECT), oid
-        table, address = place.cell
-        name = f"{table}:{address + self.offset}"
-        words: list[int] = []
-        source = place if isinstance(place, Source) else None
-        for at in range(address + self.offset, address + self.offset + (source.type.words if source else 1)):
-            word = self.words.get((Table(table), at))
-            if word is None:
-                return self.words_failed.get((Table(table), at), QualityReason.NO_SUCH_OBJECT), name
-            words.append(word)
-        return (decode_words(words, source) if source else words[0]), name
-
-    def weather(self, place: Place, row: Row) -> QualityReason | None:
-        """Why a place was not answered, None where it was, be it by "no such object"."""
-        raw, _ = self.look(place, row)
-        return raw if isinstance(raw, QualityReason) and raw is not QualityReason.NO_SUCH_OBJECT else None
-
-    def raw_text(self, place: Place | None, row: Row) -> str | None:
-        if place is None:
-            return None
-        raw, _ = self.look(place, row)
-        return None if isinstance(raw, QualityReason) else text_of(raw)
-
-    def holds(self, condition: Condition, row: Row) -> bool:
-        return condition.accepts(self.raw_text(condition, row))
-
-
 class _CompiledSource:
-    __slots__ = ("absent", "decode", "doubtful", "sentinels", "source")
+    __slots__ = ("absent", "decode", "doubtful", "reached", "sentinels", "source", "told")
 
     def __init__(self, source: Source, entry: Metric) -> None:
         self.source = source
@@ -134,8 +80,10 @@ class _CompiledSource:
         self.sentinels = frozenset(source.sentinels)
         self.absent = frozenset(source.absent)
         self.doubtful = frozenset(source.doubtful)
+        self.reached = 0  # steps of scale_by; a step once reached holds
+        self.told = False  # whether all that tells the scale was answered once
 
-    def read(self, view: _View, row: Row) -> _Found | _Absent:
+    def read(self, view: View, row: Row) -> _Found | _Absent:
         source = self.source
         if source.contains:
             return self._contains(view)
@@ -147,16 +95,34 @@ class _CompiledSource:
             return _ABSENT
         if text in self.sentinels or self._sentinel_now(text, view, row):
             return _Found(QualityReason.SENTINEL, name, text)
-        value = self.decode(raw, Extras(view.raw_text(source.unit_from, row), view.raw_text(source.scale_from, row)))
+        step = self._step(view, row)
+        if isinstance(step, QualityReason):
+            return _Found(step, name, text)
+        extras = Extras(view.raw_text(source.unit_from, row), view.raw_text(source.scale_from, row), step)
+        value = self.decode(raw, extras)
         if source.passes and value == UNKNOWN:
             return _ABSENT
         return _Found(value, name, text, weak=text in self.doubtful)
 
-    def _sentinel_now(self, text: str, view: _View, row: Row) -> bool:
+    def _step(self, view: View, row: Row) -> float | QualityReason:
+        """The factor of `scale_by`, or why it is not known: some of what tells it was not answered."""
+        by = self.source.scale_by
+        if by is None:
+            return 1.0
+        numbers, missed = view.numbers(by, row)
+        largest = max((number for number in numbers if number <= by.at_most), default=0)
+        reached = sum(largest >= step.at_least for step in by.steps)
+        self.reached = max(self.reached, reached)
+        self.told = self.told or missed is None
+        if missed is not None and not self.reached and not self.told:
+            return missed
+        return by.steps[self.reached - 1].factor if self.reached else 1.0
+
+    def _sentinel_now(self, text: str, view: View, row: Row) -> bool:
         only = self.source.sentinel_when
         return only is not None and text in only.raw and view.holds(only.when, row)
 
-    def _contains(self, view: _View) -> _Found:
+    def _contains(self, view: View) -> _Found:
         column = self.source.column or ""
         reason = view.failed.get(column)
         if reason is not None and reason is not QualityReason.NO_SUCH_OBJECT:  # an empty table is a good answer
@@ -186,7 +152,7 @@ class _CompiledPoint:
         self.counts_slew = self.slew is not None and not self.entry.counter
         self.subjects = Subjects(point.subject)
 
-    def rows(self, view: _View) -> Iterator[tuple[str, Row]]:
+    def rows(self, view: View) -> Iterator[tuple[str, Row]]:
         """Subject and row of every instance in this answer."""
         if not self.point.is_table:
             yield self.point.subject, _SCALAR
@@ -205,7 +171,7 @@ class _CompiledPoint:
                         continue
                     yield self.subjects.of(row, view.raw_text(self.point.name, row)), row
 
-    def read(self, view: _View, row: Row) -> _Found | _Absent:
+    def read(self, view: View, row: Row) -> _Found | _Absent:
         """The best of the sources: the first good one, a doubtful one if none is better, else the first refusal."""
         weak: _Found | None = None
         refused: _Found | None = None
@@ -261,7 +227,7 @@ class Converter:
         """As `convert`, each with where it was read and what stood there."""
         if isinstance(answer, ModbusAnswer) != (self.profile.protocol is Protocol.MODBUS):
             raise TypeError(f"{self.profile.id} speaks {self.profile.protocol}; the answer is of another protocol")
-        view = _View(answer, self._rooted(answer), self._offset)
+        view = View(answer, self._rooted(answer), self._offset)
         done: dict[tuple[str, str], Sourced | None] = {}
         for point in self._points:
             for subject, row in point.rows(view):
@@ -276,7 +242,7 @@ class Converter:
             self._memory[sourced.reading.metric, sourced.reading.subject].last_at = sourced.reading.taken_at
         return readings
 
-    def _one(self, compiled: _CompiledPoint, subject: str, row: Row, view: _View, taken_at: int) -> Sourced | None:
+    def _one(self, compiled: _CompiledPoint, subject: str, row: Row, view: View, taken_at: int) -> Sourced | None:
         point = compiled.point
         found: _Found | _Absent
         untold = next((condition for condition in point.when if not view.holds(condition, row)), None)
@@ -343,7 +309,7 @@ class Converter:
                 return QualityReason.SLEW
         return None
 
-    def _lost_rows(self, view: _View, done: dict[tuple[str, str], Sourced | None], taken_at: int) -> None:
+    def _lost_rows(self, view: View, done: dict[tuple[str, str], Sourced | None], taken_at: int) -> None:
         """Known rows of a table whose walk failed are reported bad; rows that merely left the table are not."""
         for compiled in self._points:
             if not compiled.point.is_table:

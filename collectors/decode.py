@@ -95,10 +95,14 @@ def decode_words(words: list[int], source: Source) -> int | float:
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What other objects of the device contribute to one value: unit and scale read from the device."""
+    """What other objects of the device contribute to one value: unit and scale read from the device.
+
+    step: the factor of `scale_by`, 1 where there is none.
+    """
 
     unit: str | None = None
     scale: str | None = None
+    step: float = 1.0
 
 
 Decode = Callable[[SnmpValue, Extras], Decoded]
@@ -169,14 +173,15 @@ def _date(formats: tuple[str, ...]) -> Decode:
 
 def _number(source: Source, entry: Metric) -> Decode:
     pattern = re.compile(source.pattern) if source.pattern else None
-    forms: dict[tuple[str | None, str | None], Affine] = {}
-    plain = affine(source, entry.unit, source.unit) if source.unit_from is None and source.scale_from is None else None
+    forms: dict[tuple[str | None, str | None, float], Affine] = {}
+    fixed = source.unit_from is None and source.scale_from is None and source.scale_by is None
+    plain = affine(source, entry.unit, source.unit) if fixed else None
 
     def form_of(extras: Extras) -> Affine | None:
-        key = (extras.unit, extras.scale)
+        key = (extras.unit, extras.scale, extras.step)
         form = forms.get(key)
         if form is None:
-            unit, factor = source.unit, Fraction(1)
+            unit, factor = source.unit, Fraction(str(extras.step))
             if source.unit_from is not None:
                 unit = source.unit_from.map.get(extras.unit or "")
                 if unit is None:
@@ -185,7 +190,7 @@ def _number(source: Source, entry: Metric) -> Decode:
                 found = _factor(source, extras.scale)
                 if found is None:
                     return None
-                factor = found
+                factor *= found
             form = forms[key] = affine(source, entry.unit, unit, factor)
         return form
 

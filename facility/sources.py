@@ -153,6 +153,38 @@ class ScaleFrom(Place):
         return self
 
 
+class ScaleStep(Model):
+    """From this size on the factor is this one."""
+
+    at_least: float
+    factor: float
+
+    @model_validator(mode="after")
+    def _scales(self) -> Self:
+        if self.factor == 0:
+            raise ValueError("a factor of 0 makes every value 0")
+        return self
+
+
+class ScaleBy(Model):
+    """The factor is told by the size of what the device says elsewhere: its nominal values, or others of the quantity.
+
+    The last step that the largest number of all `of` reaches is it, 1 below the first. Numbers above `at_most` are no
+    values. A step once reached holds: a dead output does not make tenths of volts out of volts.
+    """
+
+    of: Annotated[tuple[Place, ...], BeforeValidator(listed)] = Field(min_length=1)
+    steps: Annotated[tuple[ScaleStep, ...], BeforeValidator(listed)] = Field(min_length=1)
+    at_most: float
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        limits = [step.at_least for step in self.steps] + [self.at_most]
+        if limits != sorted(set(limits)):
+            raise ValueError("steps rise, and at_most is above the last")
+        return self
+
+
 class Condition(Place):
     """True when the object holds one of `in`, none of `not_in`, is there at all (`present`), or its text matches.
 
@@ -196,7 +228,7 @@ class Source(Place):
     """One place a point is read from, and how its raw value becomes a value.
 
     Order of the steps: absent and sentinels (raw) -> pattern, date, flags, bits, contains or states -> scale, binary
-    scale, scale_from -> offset -> unit or unit_from -> the register's base unit.
+    scale, scale_from, scale_by -> offset -> unit or unit_from -> the register's base unit.
     sentinels: raw values that mean "not available": a bad reading. absent: raw values that mean "this unit has no
     such sensor": no reading at all. doubtful: believed only when no later source has anything better.
     bits: bit number to state of an integer, first set bit wins, else `otherwise`; flags: the same for characters
@@ -211,6 +243,7 @@ class Source(Place):
     scale: float = 1.0
     binary_scale: int = Field(default=0, ge=0, le=31)  # divide by 2 to this power
     scale_from: ScaleFrom | None = None
+    scale_by: ScaleBy | None = None
     offset: float = 0.0  # in the source's unit, after scaling
     unit: Unit | None = None
     unit_from: UnitFrom | None = None
@@ -247,6 +280,10 @@ class Source(Place):
             raise ValueError("say unit or unit_from, not both")
         if self.pattern is not None and re.compile(self.pattern).groups < 1:
             raise ValueError("pattern needs a group around the number")
+        if self.scale_by is not None and self.scale_from is not None:
+            raise ValueError("say scale_from or scale_by, not both")
+        if self.scale_by is not None and (state_ways or self.date):
+            raise ValueError("scale_by is for numbers")
         if self.scale == 0:
             raise ValueError("a scale of 0 makes every value 0")
         if (self.coil is not None or self.discrete is not None) and self.type is not NumberType.FLAG:
@@ -263,6 +300,8 @@ class Source(Place):
         yield self
         if self.scale_from is not None:
             yield self.scale_from
+        if self.scale_by is not None:
+            yield from self.scale_by.of
         if self.unit_from is not None:
             yield self.unit_from
         if self.sentinel_when is not None:

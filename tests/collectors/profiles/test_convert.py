@@ -193,6 +193,52 @@ def test_unit_and_scale_may_stand_in_the_device() -> None:
     assert seen(9, 1, 123).reason is QualityReason.UNKNOWN_STATE
 
 
+def test_a_scale_is_told_by_the_size_of_other_values_and_holds_once_told() -> None:
+    steps = {"steps": [{"at_least": 800, "factor": 0.1}], "at_most": 6500}
+    of = [{"oid": "1.3.1.9.0"}, {"column": "1.3.1.2"}]
+    source = {"column": "1.3.1.1", "unit": "V", "scale_by": {"of": of, **steps}}
+
+    def volts(*answers: SnmpAnswer) -> list[float | str | None]:
+        converter = Converter(
+            _profile({"metric": "ups.input.voltage", "subject": "phase/L{i1}", "from": source}), device="d"
+        )
+        return [
+            reading.value
+            for at, answer in enumerate(answers)
+            for reading in converter.convert(answer, taken_at=1000 * (at + 1))
+        ]
+
+    def said(mains: int, output: int | str, nominal: SnmpValue | None = None) -> SnmpAnswer:
+        values: dict[str, SnmpValue] = {"1.3.1.1.1": mains}
+        if output != "":
+            values["1.3.1.2.1"] = output
+        return SnmpAnswer(values=values if nominal is None else values | {"1.3.1.9.0": nominal})
+
+    assert volts(said(230, 231)) == [230.0]
+    assert volts(said(2301, 2310)) == [230.1]
+    assert volts(said(2301, "", b"2200")) == [230.1]
+    assert volts(said(501, 2310), said(230, 0)) == [50.1, 23.0]  # a brownout, then an outage of all but the input
+    assert volts(said(230, 65535)) == [230.0]  # no value tells no scale
+    lost = SnmpAnswer(values={"1.3.1.1.1": 501}, failed={"1.3.1.2": QualityReason.TIMEOUT})
+    assert volts(lost) == [None]  # whole volts or tenths: nobody knows yet
+    assert volts(said(2301, 2310), lost) == [230.1, 50.1]
+    assert volts(said(230, 231), lost) == [230.0, 501.0]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": [{"at_least": 800, "factor": 0}], "at_most": 6500},
+        {"steps": [{"at_least": 800, "factor": 0.1}], "at_most": 700},
+        {"steps": [{"at_least": 800, "factor": 0.1}, {"at_least": 80, "factor": 0.01}], "at_most": 6500},
+        {"steps": [], "at_most": 6500},
+    ],
+)
+def test_a_scale_by_that_cannot_tell_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"factor of 0|steps rise|at least 1"):
+        Source.model_validate({"oid": "1.3.1.0", "unit": "V", "scale_by": {"of": {"oid": "1.3.2.0"}, **wrong}})
+
+
 def test_binary_scale_and_offset_and_pattern() -> None:
     points = (
         {"metric": "room.temperature", "from": {"oid": OID + "1.0", "unit": "Cel", "binary_scale": 7, "offset": -10}},
