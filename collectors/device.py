@@ -71,7 +71,7 @@ class Speaker(Interface):
 class DevicePoller:
     """Polls one device. `poll` is for one caller at a time; everything learnt about the device lives as long as this.
 
-    bus: the queue it belongs to, "snmp:HOST" or "modbus:HOST:PORT".
+    bus: the queue it belongs to, "snmp:HOST", "modbus:HOST:PORT" or "modbus:PATH" of a serial line.
     """
 
     def __init__(self, device: PolledDevice, *, bus: str, speaker: Speaker, converter: Converter, clock: Clock) -> None:
@@ -214,7 +214,7 @@ def open_device(device: PolledDevice, *, clock: Clock, modbus_links: ModbusLinks
         converter = Converter(device.profile, device=device.id, address_offset=target.address_offset)
         needs = converter.needs()
         assert isinstance(needs, ModbusNeeds)
-        link = modbus_links.link(target.host, target.port)
+        link = modbus_links.link(target)
         speaker = _ModbusSpeaker(needs, ModbusCollector(target, link, clock=clock), link, modbus_links)
-        bus = f"modbus:{target.host}:{target.port}"
+        bus = target.bus
     return DevicePoller(device, bus=bus, speaker=speaker, converter=converter, clock=clock)

@@ -2,8 +2,9 @@
 
     CollectError                    carries `retry` and the PollProblem an operator sees
     ├── DeviceUnreachable           no answer, refused, no route           retry
-    ├── DeviceBusy                  it answered "not now"                  retry
+    ├── DeviceBusy                  it answered "not now"                  retry, after a moment
     ├── BadReply                    it answered something that is no answer to what was asked   retry
+    ├── PointFailed                 it answered that it cannot give this point now              no retry
     ├── PointMissing                it answered that there is no such point                     no retry
     ├── ProfileMismatch             it is not the device the profile describes                  no retry, a human
     └── BadCredentials              it does not accept who we are                               no retry, a human
@@ -34,11 +35,17 @@ class DeviceUnreachable(CollectError):
 
 
 class DeviceBusy(CollectError):
-    """It is there and cannot answer now (Modbus exceptions 05, 06 and 07, gateway path 0A)."""
+    """It is there and has no time now (Modbus exceptions 05 and 06)."""
 
 
 class BadReply(CollectError):
     """An answer that is none: garbage, another request's, another length, another function."""
+
+
+class PointFailed(CollectError):
+    """It is there and cannot give this point at present (Modbus exceptions 04, 07 and 08)."""
+
+    retry = False
 
 
 class PointMissing(CollectError):

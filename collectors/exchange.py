@@ -63,13 +63,15 @@ class ModbusNeeds:
     """The spans points are read from, and the device's limits on how they may be merged.
 
     gap: unneeded cells a merged block may bridge; max_block: cells a block may hold (never over 125 registers or
-    2000 bits, Modbus Application Protocol 1.1b3 section 6).
+    2000 bits, Modbus Application Protocol 1.1b3 section 6). pause_ms: between two requests on the device's line;
+    connect_pause_ms: between connecting and the first request.
     """
 
     spans: tuple[Span, ...] = ()
     gap: int = 0
     max_block: int = 125
     pause_ms: int = 0
+    connect_pause_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

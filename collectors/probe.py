@@ -144,7 +144,7 @@ async def _probe_snmp(
 
 async def _probe_modbus(target: ModbusTarget, profile: Profile, clock: Clock, deadline: float) -> ProbeReport:
     links = ModbusLinks(clock=clock)
-    reader = ModbusCollector(target, links.link(target.host, target.port), clock=clock)
+    reader = ModbusCollector(target, links.link(target), clock=clock)
     converter = Converter(profile, device=PROBED, address_offset=target.address_offset)
     needs = converter.needs()
     if not isinstance(needs, ModbusNeeds):

@@ -1,23 +1,26 @@
-"""One connection to a Modbus TCP server or gateway, shared by its units: the only place that knows pymodbus.
+"""One line: a connection to a Modbus TCP server, to a gateway, or a serial port; the only place that knows pymodbus.
 
 - One request at a time, a pause between two, reading functions 1 to 4 only: nothing here can write.
 - Silence of one unit is that unit's: the connection stays for the others. (The library would close it after some
   timeouts, so it is never told of one: our own clock ends the wait, its timeout is out of reach.)
-- Answers count by transaction id, unit, function and length; anything odd closes the connection, so that stray bytes
-  never reach the next answer.
+- Over TCP answers count by transaction id, unit, function and length, and anything odd closes the connection, so that
+  stray bytes never reach the next answer. RTU frames are told apart by `collectors.modbus.frames` before the library
+  sees them, and after anything odd the line is listened to until it is quiet.
 - The library does not come back by itself after a failed `connect`, and must not: when to try again is decided here.
 """
 
 import asyncio
 import logging
 
-from pymodbus import ModbusException
-from pymodbus.client import AsyncModbusTcpClient
+from pymodbus import FramerType, ModbusException
+from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.pdu import ModbusPDU
 
-from collectors.errors import BadReply, CollectError, DeviceBusy, DeviceUnreachable, PointMissing
+from collectors.errors import BadReply, CollectError, DeviceUnreachable
 from collectors.exchange import PollProblem, Table
-from collectors.modbus.target import ModbusTarget
+from collectors.modbus.frames import Ear, data_bytes
+from collectors.modbus.refusals import refused
+from collectors.modbus.target import Framing, ModbusTarget
 from collectors.plan import Block
 from facility.clock import Clock
 
@@ -32,29 +35,38 @@ RECONNECT_CAP_S = 30.0
 # Silences in a row, of whatever units, after which the connection itself is doubted (a gateway that was switched off
 # and on leaves it half open). Between two requests a new one costs nobody anything.
 DOUBT_AFTER = 3
+# An RTU line on which nothing came for this long is quiet (the pieces of a frame behind a gateway come closer), and a
+# line that babbles on is not listened to for longer than the cap.
+QUIET_S = 0.05
+QUIET_CAP_S = 1.0
+# Characters of a request on the line: unit, function, address, count, checksum; and of an answer without its data.
+_REQUEST_CHARACTERS = 8
+_ANSWER_CHARACTERS = 5
 
-# Modbus Application Protocol 1.1b3 section 7
-_MISSING = {1: "function", 2: "address", 3: "quantity"}
-_BUSY = {4: "device failure", 5: "acknowledged, still working", 6: "busy", 7: "refused", 8: "memory parity error"}
-_GATEWAY = {10: PollProblem.UNREACHABLE, 11: PollProblem.TIMEOUT}
+_Client = AsyncModbusTcpClient | AsyncModbusSerialClient
 
 
 class ModbusLink:
-    """One gateway. `sent` counts requests for as long as the link lives; `users` its units that are polled."""
+    """One line, as the target it is made for says. `sent` counts requests for as long as the link lives; `users` its
+    units that are polled."""
 
-    def __init__(self, host: str, port: int, *, clock: Clock) -> None:
-        self.host = host
-        self.port = port
+    def __init__(self, target: ModbusTarget, *, clock: Clock) -> None:
+        self.line = target.line
         self.sent = 0
         self.connects = 0
         self.users = 0
+        self.speaks = target.speaks
+        self._serial = target.serial
         self._clock = clock
         self._lock = asyncio.Lock()
-        self._client: AsyncModbusTcpClient | None = None
+        self._client: _Client | None = None
         self._waiting: asyncio.Timeout | None = None
+        self._ear = Ear() if target.rtu else None
+        self._heard_at = 0.0
         self._silences = 0
         self._refusals = 0
         self._connect_at = 0.0
+        self._connected_at = 0.0
         self._why = DeviceUnreachable("never tried")
         self._free_at = 0.0
 
@@ -62,84 +74,144 @@ class ModbusLink:
     def connected(self) -> bool:
         return self._client is not None and self._client.connected
 
-    async def read(self, block: Block, target: ModbusTarget, *, deadline: float, pause_s: float = 0.0) -> list[int]:
-        """The block's words or bits; raises nothing but CollectError. `deadline` is monotonic seconds of the clock."""
+    @property
+    def discarded(self) -> dict[str, int]:
+        """Frames and runs of bytes of an RTU line that were nobody's answer, by reason."""
+        return {} if self._ear is None else {why.value: count for why, count in self._ear.discarded.items()}
+
+    async def read(
+        self,
+        block: Block,
+        target: ModbusTarget,
+        *,
+        deadline: float,
+        pause_s: float = 0.0,
+        connect_pause_s: float = 0.0,
+    ) -> list[int]:
+        """The block's words or bits; raises nothing but CollectError. `deadline` is monotonic seconds of the clock.
+
+        pause_s: between the end of the last request on this line and this one; connect_pause_s: between connecting
+        and this request.
+        """
         async with self._lock:
             client = await self._connected(target, deadline)
-            now = self._clock.monotonic()
-            wait = min(self._free_at + pause_s, deadline) - now
-            if wait > 0:
-                await self._clock.sleep(wait)
-            left = deadline - self._clock.monotonic()
-            if left <= 0:
-                raise DeviceUnreachable(f"{target}: deadline reached before {block}")
-            try:
-                return await self._request(client, block, target, min(left, target.timeout_s))
-            finally:
-                self._free_at = self._clock.monotonic()
+            paused = (pause_s, connect_pause_s)
+            if self._ear is not None and self._ear.owed.doubtful(target.unit, block, self._clock.monotonic()):
+                await self._settle(client, block, target, deadline, paused)
+            return await self._paced(client, block, target, deadline, paused)
 
     async def close(self) -> None:
         async with self._lock:
             self._drop()
 
-    async def _request(
-        self, client: AsyncModbusTcpClient, block: Block, target: ModbusTarget, within: float
+    async def _settle(
+        self, client: _Client, block: Block, target: ModbusTarget, deadline: float, paused: tuple[float, float]
+    ) -> None:
+        """Ask what can be told from the answers that are owed, so that none of them is taken for the block's."""
+        assert self._ear is not None
+        question = self._ear.owed.settling(target.unit, block)
+        if question is None:
+            raise DeviceUnreachable(f"{target}: {block} not asked: earlier answers of every function may still come")
+        try:
+            await self._paced(client, question, target, deadline, paused)
+        except CollectError:
+            # A refusal is an answer too; silence is none.
+            if self._ear.owed.doubtful(target.unit, block, self._clock.monotonic()):
+                raise
+
+    async def _paced(
+        self, client: _Client, block: Block, target: ModbusTarget, deadline: float, paused: tuple[float, float]
     ) -> list[int]:
+        pause_s, connect_pause_s = paused
+        if self._serial is not None:
+            pause_s = max(pause_s, self._serial.frame_gap_s)
+        wait = max(self._free_at + pause_s, self._connected_at + connect_pause_s) - self._clock.monotonic()
+        if wait > 0:
+            await self._clock.sleep(min(wait, max(0.0, deadline - self._clock.monotonic())))
+        left = deadline - self._clock.monotonic()
+        if left <= 0:
+            raise DeviceUnreachable(f"{target}: deadline reached before {block}")
+        try:
+            return await self._request(client, block, target, min(left, target.timeout_s + self._on_the_line_s(block)))
+        finally:
+            self._free_at = self._clock.monotonic()
+
+    def _on_the_line_s(self, block: Block) -> float:
+        if self._serial is None:
+            return 0.0
+        return (_REQUEST_CHARACTERS + _ANSWER_CHARACTERS + data_bytes(block)) * self._serial.character_s
+
+    async def _request(self, client: _Client, block: Block, target: ModbusTarget, within: float) -> list[int]:
         self.sent += 1
+        if self._ear is not None:
+            self._ear.ask(target.unit, block)
         try:
             async with asyncio.timeout(within) as self._waiting:
                 answer = await _read(client, block, target.unit)
         except TimeoutError as exc:
-            raise self._silence(client, block, target) from exc
+            raise await self._silence(client, block, target) from exc
         except ModbusException as exc:
             self._drop()
             raise BadReply(f"{target}: {block}: {exc}") from exc
         finally:
             self._waiting = None
         self._silences = 0
-        if answer.transaction_id != client.ctx.request_transaction_id:
+        if self._ear is not None:
+            self._ear.owed.answered(target.unit, block.table.function)
+        elif answer.transaction_id != client.ctx.request_transaction_id:
             # The library lets 0 pass for any request; whose answer that is cannot be known.
             self._drop()
             raise BadReply(f"{target}: {block}: answered with transaction id {answer.transaction_id}, not its own")
         if answer.isError():
-            raise _refusal(answer.exception_code, block, target)
-        cells = [int(bit) for bit in answer.bits] if block.table in (Table.COIL, Table.DISCRETE) else answer.registers
+            if answer.function_code & 0x7F != block.table.function:
+                self._drop()
+                raise BadReply(f"{target}: {block}: refused as function {answer.function_code & 0x7F}")
+            raise refused(answer.exception_code, f"{target}: {block}")
+        bits = block.table in (Table.COIL, Table.DISCRETE)
+        cells = [int(bit) for bit in answer.bits] if bits else answer.registers
         spare = len(cells) - block.count
         # Bits come in whole bytes; registers come as many as were asked for, or it is another request's answer.
-        if answer.function_code != block.table.function or not 0 <= spare < (8 if answer.bits else 1):
+        if answer.function_code != block.table.function or not 0 <= spare < (8 if bits else 1):
             self._drop()
             raise BadReply(f"{target}: {block}: answered with function {answer.function_code}, {len(cells)} values")
         return list(cells[: block.count])
 
-    def _silence(self, client: AsyncModbusTcpClient, block: Block, target: ModbusTarget) -> CollectError:
+    async def _silence(self, client: _Client, block: Block, target: ModbusTarget) -> CollectError:
+        if self._ear is not None:
+            self._ear.owed.silent(target.unit, block, self._clock.monotonic())
         if not client.connected:
             self._drop()
             return DeviceUnreachable(
                 f"{target}: the connection was closed instead of an answer to {block}", problem=PollProblem.UNREACHABLE
             )
-        if client.ctx.recv_buffer:
+        if self._ear is None and client.ctx.recv_buffer:
             self._drop()
             return BadReply(f"{target}: {block}: bytes that are no answer")
-        self._silences += 1
-        if self._silences >= DOUBT_AFTER:
-            self._drop()
-        return DeviceUnreachable(f"{target}: no answer to {block}")
+        odd = None if self._ear is None else self._ear.odd
+        if odd is None:
+            self._silences += 1
+            if self._silences >= DOUBT_AFTER:
+                self._drop()
+            return DeviceUnreachable(f"{target}: no answer to {block}")
+        await self._quiet()
+        return BadReply(f"{target}: {block}: what came is no answer to it ({odd})")
 
-    async def _connected(self, target: ModbusTarget, deadline: float) -> AsyncModbusTcpClient:
+    async def _quiet(self) -> None:
+        """Let pass what is still on its way, so that it does not stand before the next answer."""
+        assert self._ear is not None
+        self._ear.hush()
+        until = self._clock.monotonic() + QUIET_CAP_S
+        while (now := self._clock.monotonic()) < until and now - self._heard_at < QUIET_S:
+            await self._clock.sleep(self._heard_at + QUIET_S - now)
+
+    async def _connected(self, target: ModbusTarget, deadline: float) -> _Client:
         if self._client is not None and self._client.connected:
             return self._client
         self._drop()
         now = self._clock.monotonic()
         if now < self._connect_at:
             raise DeviceUnreachable(str(self._why), problem=self._why.problem)
-        client = AsyncModbusTcpClient(
-            self.host,
-            port=self.port,
-            timeout=LIBRARY_TIMEOUT_S,
-            retries=0,
-            reconnect_delay=0,
-            trace_connect=self._on_connect,
-        )
+        client = self._make(target)
         self.connects += 1
         try:
             async with asyncio.timeout(max(0.0, min(deadline - now, target.timeout_s))):
@@ -149,14 +221,51 @@ class ModbusLink:
         if problem is None:
             self._client = client
             self._refusals = self._silences = 0
-            self._free_at = self._clock.monotonic()
+            self._free_at = self._connected_at = self._clock.monotonic()
             return client
         client.close()
         self._connect_at = self._clock.monotonic() + min(RECONNECT_S * 2**self._refusals, RECONNECT_CAP_S)
         self._refusals = min(self._refusals + 1, 16)
-        how = "refuses connections" if problem is PollProblem.REFUSED else "does not answer a connection"
-        self._why = DeviceUnreachable(f"{self.host}:{self.port} {how}", problem=problem)
+        if self._serial is not None:
+            how = "cannot be opened: not there, not allowed, or in use"
+        else:
+            how = "refuses connections" if problem is PollProblem.REFUSED else "does not answer a connection"
+        self._why = DeviceUnreachable(f"{self.line} {how}", problem=problem)
         raise DeviceUnreachable(str(self._why), problem=problem)
+
+    def _make(self, target: ModbusTarget) -> _Client:
+        if target.serial is not None:
+            return AsyncModbusSerialClient(
+                target.host,
+                framer=FramerType.RTU,
+                baudrate=target.serial.baudrate,
+                parity=target.serial.parity,
+                stopbits=target.serial.stopbits,
+                timeout=LIBRARY_TIMEOUT_S,
+                retries=0,
+                reconnect_delay=0,
+                trace_connect=self._on_connect,
+                trace_packet=self._on_bytes,
+            )
+        return AsyncModbusTcpClient(
+            target.host,
+            port=target.port,
+            framer=FramerType.RTU if target.framing is Framing.RTU else FramerType.SOCKET,
+            timeout=LIBRARY_TIMEOUT_S,
+            retries=0,
+            reconnect_delay=0,
+            trace_connect=self._on_connect,
+            trace_packet=self._on_bytes if target.rtu else None,
+        )
+
+    def _on_bytes(self, sending: bool, data: bytes) -> bytes:
+        """The library's window on the wire: of what comes in on an RTU line it sees whole answers only."""
+        if sending or self._ear is None:
+            return data
+        self._heard_at = self._clock.monotonic()
+        if self._client is not None:
+            self._client.ctx.recv_buffer = b""  # else the same bytes would come again with the next ones
+        return self._ear.hear(data)
 
     def _on_connect(self, up: bool) -> None:
         # The library lets a request wait on when its connection is lost; there is nothing left to wait for.
@@ -170,23 +279,24 @@ class ModbusLink:
 
 
 class ModbusLinks:
-    """The links of a process, one for each host and port."""
+    """The links of a process, one for each line."""
 
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
-        self._links: dict[tuple[str, int], ModbusLink] = {}
+        self._links: dict[tuple[str, str], ModbusLink] = {}
 
-    def link(self, host: str, port: int) -> ModbusLink:
-        """The link to this gateway; the same object for all its units."""
-        if (host, port) not in self._links:
-            self._links[host, port] = ModbusLink(host, port, clock=self._clock)
-        return self._links[host, port]
+    def link(self, target: ModbusTarget) -> ModbusLink:
+        """The link to the target's line; the same object for all its units."""
+        key = target.line, target.speaks
+        if key not in self._links:
+            self._links[key] = ModbusLink(target, clock=self._clock)
+        return self._links[key]
 
     async def release(self, link: ModbusLink) -> None:
         """One of the link's users is gone; with the last one the connection is closed."""
         link.users -= 1
         if link.users <= 0:
-            self._links.pop((link.host, link.port), None)
+            self._links.pop((link.line, link.speaks), None)
             await link.close()
 
     async def close(self) -> None:
@@ -195,7 +305,7 @@ class ModbusLinks:
         self._links.clear()
 
 
-async def _read(client: AsyncModbusTcpClient, block: Block, unit: int) -> ModbusPDU:
+async def _read(client: _Client, block: Block, unit: int) -> ModbusPDU:
     match block.table:
         case Table.COIL:
             return await client.read_coils(block.address, count=block.count, device_id=unit)
@@ -205,14 +315,3 @@ async def _read(client: AsyncModbusTcpClient, block: Block, unit: int) -> Modbus
             return await client.read_holding_registers(block.address, count=block.count, device_id=unit)
         case Table.INPUT:
             return await client.read_input_registers(block.address, count=block.count, device_id=unit)
-
-
-def _refusal(code: int, block: Block, target: ModbusTarget) -> CollectError:
-    what = f"{target}: {block}: exception {code:02}"
-    if code in _MISSING:
-        return PointMissing(f"{what}, illegal {_MISSING[code]}")
-    if code in _BUSY:
-        return DeviceBusy(f"{what}, {_BUSY[code]}")
-    if code in _GATEWAY:
-        return DeviceUnreachable(f"{what}, the gateway cannot reach the unit", problem=_GATEWAY[code])
-    return BadReply(what)

@@ -1,6 +1,6 @@
 """Brings what a profile needs from one unit: merged blocks, holes learnt, what arrived kept."""
 
-from collectors.errors import BadReply, CollectError, DeviceBusy, DeviceUnreachable, PointMissing
+from collectors.errors import BadReply, CollectError, DeviceBusy, DeviceUnreachable, PointFailed, PointMissing
 from collectors.exchange import Cell, ModbusAnswer, ModbusNeeds
 from collectors.modbus.client import ModbusLink
 from collectors.modbus.target import ModbusTarget
@@ -10,6 +10,8 @@ from facility.reading import QualityReason
 
 # Silences in a row after which a unit that did answer is left for this poll.
 STRIKES = 2
+# Seconds a busy unit is left alone before it is asked again, in one poll: others wait for the line.
+BUSY_WAITS_S = (0.1, 0.2, 0.4)
 
 
 class ModbusCollector:
@@ -25,6 +27,7 @@ class ModbusCollector:
         self._failed: dict[Cell, QualityReason] = {}
         self._answered = False
         self._strikes = 0
+        self._busy = 0
         self._deadline = 0.0
         self._first = 0
 
@@ -40,7 +43,7 @@ class ModbusCollector:
         the bus no more than one timeout. CollectError only where the unit did not answer at all.
         """
         self._values, self._failed = {}, {}
-        self._answered, self._strikes, self._deadline = False, 0, deadline
+        self._answered, self._strikes, self._busy, self._deadline = False, 0, 0, deadline
         self.holes.forget(now_ms(self._clock))
         blocks = plan(needs, self.holes)
         self._failed.update(dict.fromkeys(self.holes.cells, QualityReason.NO_SUCH_OBJECT))
@@ -63,8 +66,10 @@ class ModbusCollector:
             return False
         try:
             words = await self._ask(block, needs, retry=retry or self._answered)
-        except (PointMissing, DeviceBusy) as exc:
+        except (PointMissing, PointFailed) as exc:
             await self._split(block, needs, exc)
+        except DeviceBusy as exc:
+            self._fail(block, exc.reason)
         except (DeviceUnreachable, BadReply) as exc:
             if not self._answered:
                 raise
@@ -75,18 +80,31 @@ class ModbusCollector:
         return False
 
     async def _ask(self, block: Block, needs: ModbusNeeds, *, retry: bool) -> list[int]:
-        """One request, and one more where that may help."""
-        try:
-            return await self._send(block, needs)
-        except CollectError as exc:
-            if not exc.retry or not retry or self._clock.monotonic() >= self._deadline:
-                raise
-        return await self._send(block, needs)
+        """One request, and one more where that may help; more of them where the unit only asks for patience."""
+        while True:
+            try:
+                return await self._send(block, needs)
+            except DeviceBusy:
+                wait = BUSY_WAITS_S[self._busy] if self._busy < len(BUSY_WAITS_S) else None
+                if wait is None or self._clock.monotonic() + wait >= self._deadline:
+                    raise
+                self._busy += 1
+                await self._clock.sleep(wait)
+            except CollectError as exc:
+                if not exc.retry or not retry or self._clock.monotonic() >= self._deadline:
+                    raise
+                retry = False
 
     async def _send(self, block: Block, needs: ModbusNeeds) -> list[int]:
         before = self._link.sent
         try:
-            words = await self._link.read(block, self._target, deadline=self._deadline, pause_s=needs.pause_ms / 1000)
+            words = await self._link.read(
+                block,
+                self._target,
+                deadline=self._deadline,
+                pause_s=needs.pause_ms / 1000,
+                connect_pause_s=needs.connect_pause_ms / 1000,
+            )
         except (DeviceUnreachable, BadReply):
             self._strikes += 1
             raise
@@ -98,7 +116,7 @@ class ModbusCollector:
         self._answered, self._strikes = True, 0
         return words
 
-    async def _split(self, block: Block, needs: ModbusNeeds, why: PointMissing | DeviceBusy) -> None:
+    async def _split(self, block: Block, needs: ModbusNeeds, why: PointMissing | PointFailed) -> None:
         """Find what in a refused block is refused. Only "there is no such thing" is remembered."""
         parts = halves(block, needs)
         learns = isinstance(why, PointMissing)

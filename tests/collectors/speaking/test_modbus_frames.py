@@ -83,7 +83,7 @@ async def test_an_answer_that_comes_late_is_never_taken_for_the_next_one() -> No
         assert (await one.poll()).problem is PollProblem.TIMEOUT
         assert values(await other.poll()) == right([7])
         assert values(await one.poll()) == right([5])
-        assert links.link("127.0.0.1", port).connects == 1
+        assert links.link(ModbusTarget("127.0.0.1", port=port)).connects == 1
         await links.close()
 
 
@@ -210,7 +210,7 @@ async def test_a_connection_on_which_nobody_answers_any_more_is_made_anew() -> N
         # Two silences of the first unit, one of the second: then the connection is doubted, and the next try answers.
         assert (await units[0].poll()).problem is PollProblem.TIMEOUT
         assert [values(await unit.poll()) for unit in reversed(units)] == [right([5]), right([5])]
-        assert links.link("127.0.0.1", port).connects == 2
+        assert links.link(ModbusTarget("127.0.0.1", port=port)).connects == 2
         await links.close()
 
 

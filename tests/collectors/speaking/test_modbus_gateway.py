@@ -36,7 +36,7 @@ async def test_neighbours_are_read_in_one_request_over_one_connection() -> None:
             assert values(outcome) == read([3, 4, 9, 60], 100)
             assert outcome.requests == 2
         assert unit.asked[:2] == [(3, 3, 7), (3, 60, 1)]
-        assert links.link("127.0.0.1", port).connects == 1
+        assert links.link(ModbusTarget("127.0.0.1", port=port)).connects == 1
         await links.close()
 
 
@@ -164,7 +164,7 @@ async def test_eight_units_one_dead_one_slow_keep_their_cycles() -> None:
         assert max(live_times) < 0.4
         assert {outcome.problem for outcome in dead} == {PollProblem.TIMEOUT, PollProblem.BACKING_OFF}
         assert sum(outcome.requests for outcome in dead) <= 4
-        assert links.link("127.0.0.1", port).connects == 1
+        assert links.link(ModbusTarget("127.0.0.1", port=port)).connects == 1
         assert not bus.missed
         await links.close()
 
@@ -203,7 +203,7 @@ async def test_a_refused_gateway_is_a_state_and_is_not_hammered_by_its_units() -
         await bus.run(devices, outcomes.append)
     assert outcomes[0].problem is PollProblem.REFUSED
     assert "refuses connections" in outcomes[7].detail
-    assert links.link("127.0.0.1", port).connects == 1
+    assert links.link(ModbusTarget("127.0.0.1", port=port)).connects == 1
     assert all(outcome.requests == 0 for outcome in outcomes)
     await links.close()
 
@@ -251,11 +251,11 @@ async def test_a_gateways_connection_is_closed_with_its_last_unit() -> None:
     async with gateway({1: Unit(), 2: Unit()}) as port:
         links = ModbusLinks(clock=system_clock())
         one, two = (poller(target(port, unit), probes([1]), name=f"unit-{unit}", links=links) for unit in (1, 2))
-        link = links.link("127.0.0.1", port)
+        link = links.link(ModbusTarget("127.0.0.1", port=port))
         assert values(await one.poll()) == read([1])
         await one.close()
         assert values(await two.poll()) == read([1])
         assert link.connects == 1
         await two.close()
         assert not link.connected
-        assert links.link("127.0.0.1", port) is not link
+        assert links.link(ModbusTarget("127.0.0.1", port=port)) is not link

@@ -1,0 +1,192 @@
+"""Which bytes of an RTU line are the answer to what was asked: pure.
+
+RTU frames carry no transaction id. What tells answers apart is unit, function, length and checksum; two answers of
+one unit to one function with the same length look alike. So what was asked and not answered stays owed, and before
+another block of that unit and function is asked, a question of another function settles it: units answer in the order
+in which they are asked, so its answer proves that nothing older is still to come.
+"""
+
+from collections import Counter
+from enum import StrEnum
+
+from collectors.exchange import Table
+from collectors.plan import Block
+
+# Longest frame of a serial line (Modbus over Serial Line 1.02 section 2.5.1): more is a flood, the newest bytes count.
+MAX_FRAME = 256
+# Unit, function, exception code, checksum.
+EXCEPTION_FRAME = 5
+# An answer is not feared for ever; slow gateways hold requests back for some seconds.
+OWED_S = 30.0
+
+
+class Discard(StrEnum):
+    """Why bytes were thrown away."""
+
+    FOREIGN_UNIT = "foreign_unit"
+    FOREIGN_FUNCTION = "foreign_function"
+    WRONG_LENGTH = "wrong_length"
+    LATE = "late"  # a whole frame that nobody waits for any more
+    NOISE = "noise"  # no frame: stray bytes, a wrong checksum, a part of one
+
+
+def crc(data: bytes) -> int:
+    """CRC-16/MODBUS of the bytes (Modbus over Serial Line 1.02 section 6.2.2); sent low byte first."""
+    value = 0xFFFF
+    for byte in data:
+        value = value >> 8 ^ _CRC[(value ^ byte) & 0xFF]
+    return value
+
+
+def _crc_of_byte(value: int) -> int:
+    for _ in range(8):
+        value = value >> 1 ^ 0xA001 if value & 1 else value >> 1
+    return value
+
+
+_CRC = tuple(_crc_of_byte(byte) for byte in range(256))
+
+
+def data_bytes(block: Block) -> int:
+    """How many bytes of data the answer to this block has."""
+    return (block.count + 7) // 8 if block.table in (Table.COIL, Table.DISCRETE) else 2 * block.count
+
+
+class Ear:
+    """Listens to one RTU line. `discarded` counts frames and runs of noise thrown away, by reason."""
+
+    def __init__(self) -> None:
+        self.discarded: Counter[Discard] = Counter()
+        self.owed = Owed()
+        self._unit = 0
+        self._function = 0
+        self._size = -1
+        self._heard = b""
+        self._odd: Discard | None = None
+
+    @property
+    def odd(self) -> Discard | None:
+        """What was heard since the question, if it was not its answer."""
+        return self._odd or (Discard.NOISE if self._heard else None)
+
+    def ask(self, unit: int, block: Block) -> None:
+        """From now on only the answer to this counts. Whatever came before it is thrown away."""
+        self.hush()
+        self._unit, self._function, self._size = unit, block.table.function, data_bytes(block)
+
+    def hush(self) -> None:
+        """Nothing is asked: whatever comes is late."""
+        if self._heard:
+            self._drop(Discard.NOISE)
+        self._unit, self._function, self._size = 0, 0, -1
+        self._heard, self._odd = b"", None
+
+    def hear(self, data: bytes) -> bytes:
+        """Take bytes as they come; the whole frame of the answer once it is there, else nothing."""
+        self._heard = (self._heard + data)[-2 * MAX_FRAME :]
+        self._skip_foreign()
+        for at in range(len(self._heard)):
+            found = self._answer_at(at)
+            if found:
+                if at:
+                    self._drop(Discard.NOISE)
+                self._heard = self._heard[at + len(found) :]
+                self._unit, self._function, self._size = 0, 0, -1
+                self._skip_foreign()
+                return found
+        return b""
+
+    def _answer_at(self, at: int) -> bytes:
+        """The answer, if it stands whole at this place: line noise before it is no reason to lose it."""
+        head = self._heard[at : at + 3]
+        if self._size < 0 or len(head) < 3 or head[0] != self._unit:
+            return b""
+        if head[1] == self._function and head[2] == self._size:
+            return _whole(self._heard[at : at + 5 + self._size], 5 + self._size)
+        if head[1] == self._function | 0x80:
+            return _whole(self._heard[at : at + EXCEPTION_FRAME], EXCEPTION_FRAME)
+        return b""
+
+    def _skip_foreign(self) -> None:
+        while True:
+            frame = _frame(self._heard)
+            if not frame or self._answer_at(0):
+                return
+            unit, function = frame[0], frame[1] & 0x7F
+            self._heard = self._heard[len(frame) :]
+            self.owed.came(unit, function)
+            if self._size < 0:
+                self._drop(Discard.LATE)
+            elif unit != self._unit:
+                self._drop(Discard.FOREIGN_UNIT)
+            elif function != self._function:
+                self._drop(Discard.FOREIGN_FUNCTION)
+            else:
+                self._drop(Discard.WRONG_LENGTH)
+
+    def _drop(self, why: Discard) -> None:
+        self.discarded[why] += 1
+        self._odd = why
+
+
+def _whole(data: bytes, length: int) -> bytes:
+    good = len(data) == length and crc(data[:-2]) == int.from_bytes(data[-2:], "little")
+    return data if good else b""
+
+
+def _frame(data: bytes) -> bytes:
+    """The whole answer to a reading function, of whatever unit, that stands at the beginning; else nothing."""
+    if len(data) < EXCEPTION_FRAME or not 1 <= data[1] & 0x7F <= 4:
+        return b""
+    length = EXCEPTION_FRAME if data[1] & 0x80 else 5 + data[2]
+    return _whole(data[:length], length)
+
+
+class Owed:
+    """Which answers may still come late, by unit. Times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._asked: dict[int, dict[Block, list[float]]] = {}
+
+    def silent(self, unit: int, block: Block, now: float) -> None:
+        """The unit did not answer this in time."""
+        times = self._asked.setdefault(unit, {}).setdefault(block, [])
+        # More copies of one question are no other danger than a few: their answers are all right ones.
+        times[:] = [*times[-7:], now]
+
+    def answered(self, unit: int, function: int) -> None:
+        """The unit answered this function: what it was asked of the others before is over."""
+        blocks = self._asked.get(unit, {})
+        self._keep(unit, {block: times for block, times in blocks.items() if block.table.function == function})
+
+    def came(self, unit: int, function: int) -> None:
+        """A frame of this unit came that nobody waited for: one debt less."""
+        for block, times in self._asked.get(unit, {}).items():
+            if block.table.function == function:
+                times.pop(0)
+                if not times:
+                    del self._asked[unit][block]
+                return
+
+    def doubtful(self, unit: int, block: Block, now: float) -> bool:
+        """An answer to this could be the late one to another block of the same function."""
+        self._forget(unit, now)
+        return any(other != block and other.table is block.table for other in self._asked.get(unit, {}))
+
+    def settling(self, unit: int, block: Block) -> Block | None:
+        """A question whose answer proves that nothing is owed any more; None where every function is owed."""
+        owed = {block.table for block in self._asked.get(unit, {})}
+        for table in (Table.INPUT, Table.HOLDING, Table.DISCRETE, Table.COIL):
+            if table not in owed:
+                return Block(table, block.address, 1)
+        return None
+
+    def _forget(self, unit: int, now: float) -> None:
+        blocks = self._asked.get(unit, {})
+        self._keep(unit, {block: times for block, times in blocks.items() if now - times[-1] < OWED_S})
+
+    def _keep(self, unit: int, blocks: dict[Block, list[float]]) -> None:
+        if blocks:
+            self._asked[unit] = blocks
+        else:
+            self._asked.pop(unit, None)
