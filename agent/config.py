@@ -36,7 +36,7 @@ class Name(_Model):
 
 
 class Credentials(_Model):
-    """Who the agent is to SNMP devices: a community (v1, v2c), or a v3 user with optional authentication and privacy."""
+    """Who the agent is to SNMP devices: a community (v1, v2c), or a v3 user with its keys."""
 
     snmp: Literal["v1", "v2c", "v3"]
     community: SecretRef | None = None
