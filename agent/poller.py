@@ -71,9 +71,19 @@ class Poller:
             if asked:
                 group.create_task(self._run_bus(bus, asked), name=f"bus {key}")
 
-    async def _run_bus(self, bus: Bus, asked: list[str]) -> None:
+    async def ask(self, device: str) -> None:
+        """Poll a device now, out of turn; the outcome goes the way of every other. Nothing for one that is not here."""
+        for key, members in self._members.items():
+            if device in members:
+                await self._run_bus(self._buses[key], [device], out_of_turn=True)
+                return
+
+    async def _run_bus(self, bus: Bus, asked: list[str], *, out_of_turn: bool = False) -> None:
         try:
-            await bus.run(asked, self._take)
+            if out_of_turn:
+                await bus.ask(asked[0], self._take)
+            else:
+                await bus.run(asked, self._take)
         except Exception:
             self._figures.bus_faults += 1
             log.exception("polling a bus failed", extra={"bus": bus.key})

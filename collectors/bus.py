@@ -49,7 +49,7 @@ class Bus:
         self._serial = key.startswith("modbus:")
         self._turn = asyncio.Lock()
         self._waiting: dict[str, _Turn] = {}
-        self._asked: set[str] = set()
+        self._asked: dict[str, asyncio.Event] = {}
         self._passed_over = 0
         self._told = 0
 
@@ -89,6 +89,17 @@ class Bus:
         if faults:
             raise ExceptionGroup(f"polling {self.key}", faults)
 
+    async def ask(self, device: str, on_outcome: OnOutcome) -> None:
+        """Poll one device because there is news of it; otherwise as `run`.
+
+        A poll under way may have read before the news: it is waited for, and the device polled once more. One that only
+        waits for its turn will do.
+        """
+        while (ended := self._asked.get(device)) is not None:
+            await ended.wait()
+        if device not in self._waiting:
+            await self.run([device], on_outcome)
+
     async def _take_turns(self, mine: Sequence[str]) -> None:
         """Serve whoever is first in line until all of `mine` are served, perhaps by another call's turn."""
         while any(device in self._waiting or device in self._asked for device in mine):
@@ -99,13 +110,14 @@ class Bus:
 
     async def _serve(self, device: str) -> None:
         turn = self._waiting.pop(device)
-        self._asked.add(device)
+        ended = self._asked[device] = asyncio.Event()
         try:
             turn.on_outcome(await self._pollers[device].poll())
         except Exception as exc:  # noqa: BLE001 - handed to the caller that wanted this device, whoever serves it
             turn.faults.append(exc)
         finally:
-            self._asked.discard(device)
+            del self._asked[device]
+            ended.set()
 
     def _next(self) -> str | None:
         """The first in line that answered last time, else the first in line; a suspect is not passed over for ever."""

@@ -1,7 +1,7 @@
 """One device as the agent polls it: its client, converter and breaker; problems become readings, not exceptions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol as Interface
 
 from collectors.convert import Converter, PointInfo
@@ -11,6 +11,7 @@ from collectors.exchange import (
     ModbusNeeds,
     PollOutcome,
     PollProblem,
+    Restart,
     SnmpAnswer,
     SnmpNeeds,
 )
@@ -22,6 +23,7 @@ from collectors.schedule import Breaker
 from collectors.snmp.client import SnmpClient
 from collectors.snmp.collect import SnmpCollector
 from collectors.snmp.target import SnmpTarget
+from collectors.snmp.uptime import SYS_UPTIME, UptimeWatch
 from facility.clock import Clock, now_ms
 from facility.profile import Profile, Protocol
 from facility.reading import QualityReason, Reading
@@ -60,6 +62,9 @@ class Speaker(Interface):
 
     @property
     def sent(self) -> int: ...
+
+    @property
+    def restart(self) -> Restart | None: ...
 
     async def collect(self, *, deadline: float, trusted: bool) -> SnmpAnswer | ModbusAnswer: ...
 
@@ -119,7 +124,13 @@ class DevicePoller:
         self._breaker.answered()
         self._lost = False
         readings = self._converter.convert(answer, taken_at=self._taken_at())
-        return self._outcome(started_ms, self._clock.monotonic() - started, self._speaker.sent - sent, readings)
+        outcome = self._outcome(started_ms, self._clock.monotonic() - started, self._speaker.sent - sent, readings)
+        restart = self._speaker.restart
+        return outcome if restart is None else replace(outcome, restart=restart)
+
+    def heard(self) -> None:
+        """It spoke by itself (a trap): the next poll asks it, however long it was to be left alone."""
+        self._breaker.heard()
 
     async def close(self) -> None:
         """Let go of the device; its gateway's connection is closed with its last unit. Call it once."""
@@ -156,17 +167,24 @@ class DevicePoller:
 
 
 class _SnmpSpeaker:
-    def __init__(self, needs: SnmpNeeds, client: SnmpClient, collector: SnmpCollector) -> None:
-        self._needs = needs
+    def __init__(self, needs: SnmpNeeds, client: SnmpClient, collector: SnmpCollector, clock: Clock) -> None:
+        self._needs = SnmpNeeds(tuple(dict.fromkeys((*needs.gets, SYS_UPTIME))), needs.walks)
         self._client = client
         self._collector = collector
+        self._clock = clock
+        self._uptime = UptimeWatch()
+        self.restart: Restart | None = None
 
     @property
     def sent(self) -> int:
         return self._client.sent
 
     async def collect(self, *, deadline: float, trusted: bool) -> SnmpAnswer:
-        return await self._collector.collect(self._needs, deadline=deadline, trusted=trusted)
+        answer = await self._collector.collect(self._needs, deadline=deadline, trusted=trusted)
+        self.restart = self._uptime.look(answer.values.get(SYS_UPTIME), self._clock.monotonic())
+        if self.restart is not None:
+            self._collector.forget()
+        return answer
 
     def plan(self) -> list[str]:
         return self._collector.plan(self._needs)
@@ -176,6 +194,8 @@ class _SnmpSpeaker:
 
 
 class _ModbusSpeaker:
+    restart = None  # Modbus knows no uptime
+
     def __init__(self, needs: ModbusNeeds, collector: ModbusCollector, link: ModbusLink, links: ModbusLinks) -> None:
         self._needs = needs
         self._collector = collector
@@ -208,7 +228,7 @@ def open_device(device: PolledDevice, *, clock: Clock, modbus_links: ModbusLinks
         needs = converter.needs()
         assert isinstance(needs, SnmpNeeds)
         client = SnmpClient(target, clock=clock)
-        speaker: Speaker = _SnmpSpeaker(needs, client, SnmpCollector(target, client, clock=clock))
+        speaker: Speaker = _SnmpSpeaker(needs, client, SnmpCollector(target, client, clock=clock), clock)
         bus = f"snmp:{target.host}"
     else:
         converter = Converter(device.profile, device=device.id, address_offset=target.address_offset)

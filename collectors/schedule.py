@@ -99,6 +99,10 @@ class Breaker:
         self.failures = 0
         self.retry_at_ms = 0
 
+    def heard(self) -> None:
+        """The device spoke by itself: it may be asked at once, and counts as failed until it answers."""
+        self.retry_at_ms = 0
+
     def failed(self, now_ms: int) -> None:
         self.failures += 1
         # Half an interval early: a slot that comes some milliseconds before the hour must not wait for the next one.

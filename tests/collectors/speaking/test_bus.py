@@ -115,3 +115,20 @@ async def test_an_id_of_another_bus_is_refused_before_anything_is_asked() -> Non
     assert one.polls == 0
     await bus.run(["one"], lambda outcome: None)
     assert one.polls == 1
+
+
+@pytest.mark.parametrize("key", ["snmp:ups", "modbus:gateway:502"])
+async def test_news_of_a_device_waits_for_the_poll_under_way_and_asks_once_more(key: str) -> None:
+    one = Scripted("one")
+    one.leave.clear()
+    bus = bus_of(key, one)
+    outcomes: list[str] = []
+    regular = asyncio.create_task(bus.run(["one"], lambda _: outcomes.append("regular")))
+    await settle()
+    asked = asyncio.create_task(bus.ask("one", lambda _: outcomes.append("asked")))
+    await settle()
+    assert one.polls == 1, "what is under way may have read before the news"
+    one.leave.set()
+    await asyncio.gather(regular, asked)
+    assert outcomes == ["regular", "asked"]
+    assert bus.missed == {}
