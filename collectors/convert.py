@@ -208,7 +208,8 @@ class Converter:
         self._walks = frozenset(self._needs.walks) if isinstance(self._needs, SnmpNeeds) else frozenset()
         self._roots: dict[str, str] = {}
         for point in profile.points:
-            if profile.protocol is Protocol.MODBUS:
+            # Registers are there from the start; what the unit may lack is known once it has shown itself.
+            if profile.protocol is Protocol.MODBUS and not any(source.absent for source in point.sources):
                 self._remember(point, point.subject, None)
 
     def needs(self) -> SnmpNeeds | ModbusNeeds:
