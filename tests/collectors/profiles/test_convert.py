@@ -273,6 +273,23 @@ def test_modbus_points_are_known_and_asked_for_before_the_first_answer() -> None
     assert (second.value, second.reason) == (None, QualityReason.EXCEPTION)
 
 
+def test_a_register_that_says_there_is_no_such_phase_makes_no_point_until_it_has_a_value() -> None:
+    point = {
+        "metric": "ups.input.voltage",
+        "subject": "phase/L2",
+        "from": {"holding": 1, "unit": "V", "absent": [65535]},
+    }
+    converter = Converter(_profile(point, protocol="modbus"), device="ups-1")
+
+    def read(raw: int, at: int) -> list[Reading]:
+        return converter.convert(ModbusAnswer(values={(Table.HOLDING, 1): raw}), taken_at=at)
+
+    assert converter.points() == []
+    assert read(65535, 1) == []
+    assert _only(read(230, 2)).value == 230.0
+    assert _only(read(65535, 3)).reason is QualityReason.SENTINEL
+
+
 def test_an_answer_of_the_other_protocol_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(TypeError, match="speaks snmp"):
         Converter(_profile(TEMPERATURE), device="d").convert(ModbusAnswer(), taken_at=1)
