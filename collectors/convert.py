@@ -362,4 +362,10 @@ def _needs(profile: Profile, offset: int) -> SnmpNeeds | ModbusNeeds:
         count = place.type.words if isinstance(place, Source) else 1
         spans[Span(Table(table), address + offset, count)] = None
     limits = profile.modbus or ModbusLimits()
-    return ModbusNeeds(spans=tuple(spans), gap=limits.gap, max_block=limits.max_block, pause_ms=limits.pause_ms)
+    return ModbusNeeds(
+        spans=tuple(spans),
+        gap=limits.gap,
+        max_block=limits.max_block,
+        pause_ms=limits.pause_ms,
+        connect_pause_ms=limits.connect_pause_ms,
+    )

@@ -212,7 +212,8 @@ class ModbusLimits(Model):
 
     gap: int = Field(default=8, ge=0, le=124)
     max_block: int = Field(default=125, ge=1, le=125)
-    pause_ms: int = Field(default=0, ge=0, le=5000)
+    pause_ms: int = Field(default=0, ge=0, le=5000)  # between two requests
+    connect_pause_ms: int = Field(default=0, ge=0, le=10_000)  # between connecting and the first request
 
 
 class Profile(Model):

@@ -11,6 +11,7 @@
 
 import asyncio
 import logging
+import termios
 
 from pymodbus import FramerType, ModbusException
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
@@ -213,11 +214,15 @@ class ModbusLink:
             raise DeviceUnreachable(str(self._why), problem=self._why.problem)
         client = self._make(target)
         self.connects += 1
+        unsupported = False
         try:
             async with asyncio.timeout(max(0.0, min(deadline - now, target.timeout_s))):
                 problem = None if await client.connect() else PollProblem.REFUSED
         except TimeoutError:
             problem = PollProblem.TIMEOUT
+        except (termios.error, ValueError):
+            # Not for the library's net: what the driver of a serial port says to settings it does not know.
+            problem, unsupported = PollProblem.REFUSED, True
         if problem is None:
             self._client = client
             self._refusals = self._silences = 0
@@ -226,7 +231,9 @@ class ModbusLink:
         client.close()
         self._connect_at = self._clock.monotonic() + min(RECONNECT_S * 2**self._refusals, RECONNECT_CAP_S)
         self._refusals = min(self._refusals + 1, 16)
-        if self._serial is not None:
+        if unsupported:
+            how = f"does not take the settings {self._serial}"
+        elif self._serial is not None:
             how = "cannot be opened: not there, not allowed, or in use"
         else:
             how = "refuses connections" if problem is PollProblem.REFUSED else "does not answer a connection"

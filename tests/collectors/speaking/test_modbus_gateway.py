@@ -15,8 +15,8 @@ from tests.collectors.speaking.profiles import ShiftedClock, poller, probes, pro
 from tests.support.peers import free_port
 
 
-def target(port: int, unit: int = 1, timeout_s: float = 0.2, **more: int) -> ModbusTarget:
-    return ModbusTarget("127.0.0.1", port=port, unit=unit, timeout_s=timeout_s, **more)
+def target(port: int, unit: int = 1, timeout_s: float = 0.2, address_offset: int = 0) -> ModbusTarget:
+    return ModbusTarget("127.0.0.1", port=port, unit=unit, timeout_s=timeout_s, address_offset=address_offset)
 
 
 def read(addresses: list[int], base: int = 0) -> dict[str, float | str | None]:
