@@ -22,6 +22,7 @@ from agent.pipeline import Pipeline
 from agent.poller import Poller
 from agent.service import ServiceManager
 from agent.site import Site
+from agent.traps import Traps
 from agent.uplink import Broker, Uplink
 from collectors.device import DevicePoller, ModbusLinks, open_device
 from facility.clock import Clock, SystemClock, now_ms
@@ -113,6 +114,7 @@ class Agent:
             figures=self.figures,
             clock=clock,
             seen=self._watcher.seen,
+            ids=ids,
         )
         self._poller = Poller(clock=clock, take=self._pipeline.take, figures=self.figures)
         self._http = HttpServer(
@@ -120,6 +122,11 @@ class Agent:
             config.http.port,
             {"/metrics": self._metrics, "/healthz": self._healthy, "/readyz": self._ready},
         )
+        self.traps: Traps | None = None
+        if site.traps is not None:
+            self.traps = Traps(
+                site, journal=self.journal, ask=self._ask, figures=self.figures, clock=clock, ids=self._ids
+            )
         self.uplink: Uplink | None = None
         self._exposition: Exposition | None = None
         self._reload_asked = asyncio.Event()
@@ -175,6 +182,8 @@ class Agent:
                 ("watchdog", self._pet_watchdog),
             ):
                 group.create_task(task(), name=name)
+            if self.traps is not None:
+                group.create_task(self.traps.run(), name="traps")
             if self.uplink is not None:
                 group.create_task(self.uplink.run(), name="uplink")
                 group.create_task(self._snapshots(), name="snapshots")
@@ -256,6 +265,13 @@ class Agent:
         )
         self._live.configure({device.id: device.polled.interval_s for device in site.devices})
         return list(before.values())
+
+    async def _ask(self, device: str) -> None:
+        """Poll a device because it spoke by itself."""
+        poller = self._pollers.get(device)
+        if poller is not None:
+            poller.heard()
+            await self._poller.ask(device)
 
     async def _close_pollers(self) -> None:
         for poller in self._pollers.values():
@@ -377,7 +393,7 @@ class Agent:
 
     async def _change_to(self, site: Site) -> None:
         """Take up another site: devices and rules at once. What only a restart changes is said."""
-        fixed = ("site", "agent", "journal", "uplink", "http")
+        fixed = ("site", "agent", "journal", "uplink", "http", "traps")
         old, new = self.site.loaded.config, site.loaded.config
         restart = [name for name in fixed if getattr(old, name) != getattr(new, name)]
         self.site = site
@@ -386,6 +402,8 @@ class Agent:
             await poller.close()
         if self._exposition is not None:
             self._exposition.site = site
+        if self.traps is not None:
+            self.traps.configure(site)
         self._learn_points()
         self.figures.reloads["changed"] += 1
         detail = {"config_digest": site.loaded.digest, "needs_restart": ", ".join(restart)}

@@ -3,19 +3,23 @@
 Conversion is behind it already: an outcome carries readings in base units with their quality. Nothing here waits.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 
 from agent.figures import Figures
 from agent.guard import ClockGuard
 from agent.journal import DropReason, Journal
 from agent.live import LiveTable
-from collectors.exchange import PollOutcome
+from collectors.exchange import PollOutcome, Restart
 from facility.alarms import AlarmEvent
 from facility.clock import Clock, now_ms
-from facility.items import EARLIEST_MS, AlarmItem
+from facility.ids import NewId
+from facility.items import EARLIEST_MS, AlarmItem, EventItem, EventKind
 from facility.reading import Reading
 from facility.wire import Kind
 from rules.engine import Engine
+
+log = logging.getLogger(__name__)
 
 Seen = Callable[[Sequence[Reading]], None]
 
@@ -33,6 +37,7 @@ class Pipeline:
         figures: Figures,
         clock: Clock,
         seen: Seen,
+        ids: NewId,
     ) -> None:
         self._guard = guard
         self._live = live
@@ -41,12 +46,15 @@ class Pipeline:
         self._figures = figures
         self._clock = clock
         self._seen = seen
+        self._ids = ids
 
     def take(self, outcome: PollOutcome) -> None:
         """One poll, all the way."""
         self._figures.polled(outcome)
         readings = self._judged(outcome.readings)
         self._live.keep(outcome, readings)
+        if outcome.restart is not None:
+            self._restarted(outcome.device, outcome.restart)
         self._seen(readings)
         events = self._engine.samples(readings)
         self._journal.take(readings)
@@ -68,6 +76,14 @@ class Pipeline:
         if events:
             self._journal.append(Kind.ALARMS, [AlarmItem(event=event) for event in events], at=events[-1].at)
             self._figures.judged(events)
+
+    def _restarted(self, device: str, restart: Restart) -> None:
+        at = now_ms(self._clock)
+        detail = {"uptime_s": f"{restart.uptime_s:.2f}", "uptime_before_s": f"{restart.before_s:.2f}"}
+        log.info("device restarted", extra={"device": device, **detail})
+        self._journal.append(
+            Kind.EVENTS, [EventItem(self._ids(at), at, EventKind.DEVICE_REBOOT, device, detail)], at=at
+        )
 
     def _judged(self, readings: Sequence[Reading]) -> list[Reading]:
         dropped = self._guard.dropped

@@ -95,10 +95,19 @@ class PollProblem(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Restart:
+    """The device began anew since its last poll. uptime_s: how long ago by its own word; before_s: its uptime then."""
+
+    uptime_s: float
+    before_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class PollOutcome:
     """One poll of one device.
 
     readings: what it brought, bad ones included with their reason; problem: None when the device answered at all.
+    restart: it was found to have restarted, told once.
     started_ms: milliseconds UTC; seconds: how long it took; requests: how many went out.
     """
 
@@ -109,3 +118,4 @@ class PollOutcome:
     readings: tuple[Reading, ...]
     problem: PollProblem | None = None
     detail: str = ""
+    restart: Restart | None = None
