@@ -4,10 +4,11 @@
 cross-references (a device's credentials, room and profile) are checked there too.
 """
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from agent.values import Interval, SecretRef, duration, size
 from facility.ids import is_slug
@@ -180,6 +181,44 @@ class Http(_Model):
     port: Annotated[int, Field(ge=0, le=65535)] = 9470
 
 
+def _endpoint(value: object) -> object:
+    """A bare port means every IPv4 address of the machine."""
+    return f"0.0.0.0:{value}" if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _listen(text: str) -> str:
+    host, mark, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        address = ipaddress.ip_address(bare)
+    except ValueError:
+        address = None
+    bracketed = bare != host
+    if not mark or address is None or bracketed is not (address.version == 6) or not port.isdigit():
+        raise ValueError(f"{text!r} is no address to listen on; write 0.0.0.0:162, [::]:162 or a port")
+    if int(port) > 65535:
+        raise ValueError(f"{text!r}: a port is at most 65535")
+    return text
+
+
+class Traps(_Model):
+    """Where SNMP traps and informs arrive; port 0 takes a free one.
+
+    credentials: whose communities and v3 users are believed, by name; those of every device when left out.
+    """
+
+    listen: Annotated[str, BeforeValidator(_endpoint), AfterValidator(_listen)] = "0.0.0.0:162"
+    credentials: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+
 class AgentConfig(_Model):
     version: Literal[1]
     site: Slug
@@ -192,3 +231,4 @@ class AgentConfig(_Model):
     journal: Journal = Journal()
     uplink: Uplink | None = None
     http: Http = Http()
+    traps: Traps | None = None

@@ -146,6 +146,12 @@ class Exposition(Collector):
         yield _count("bus_faults", "Faults of the agent itself while polling a bus.", figures.bus_faults)
         yield _gauge("clock_held_readings", "Readings held until the clock can be believed.", self._guard.held)
         yield _counter("reloads", "Reloads of the configuration by result.", "result", figures.reloads)
+        if self.site.traps is not None:
+            yield _counter("traps", "Trap datagrams by what became of them.", "result", figures.traps)
+            yield _count(
+                "informs_answered", "Informs answered, each after its event was committed.", figures.informs_answered
+            )
+            yield _count("trap_polls", "Polls made because of a trap.", figures.trap_polls)
 
     def _outbox(self) -> Iterator[Metric]:
         stats, figures = self._journal.stats(), self._figures

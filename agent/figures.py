@@ -28,6 +28,9 @@ class Figures:
     rejected: Counter[str] = field(default_factory=Counter)  # blocks and items, by RejectReason
     connections: int = 0
     reloads: Counter[str] = field(default_factory=Counter)  # by result
+    traps: Counter[str] = field(default_factory=Counter)  # by TrapResult
+    informs_answered: int = 0
+    trap_polls: int = 0
 
     def polled(self, outcome: PollOutcome) -> None:
         self.polls["ok" if outcome.problem is None else str(outcome.problem)] += 1

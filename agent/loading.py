@@ -126,6 +126,12 @@ def _references(document: Document, profiles: list[str] | None) -> Iterator[Conf
         yield from _named(document, ("devices", i, "room"), device, [str(room) for room in rooms], "room")
         if profiles is not None:
             yield from _named(document, ("devices", i, "profile"), device, profiles, "profile")
+    believed = _list(_mapping(data.get("traps")).get("credentials"))
+    for i, name in enumerate(believed):
+        if isinstance(name, str) and name not in credentials:
+            yield document.problem(
+                ("traps", "credentials", i), f"there is no credentials {name!r}{did_you_mean(name, credentials)}"
+            )
 
 
 def _named(

@@ -11,6 +11,7 @@ from agent.config import Credentials, Device
 from agent.loading import Loaded, extra_folders, load_config
 from collectors.device import ModbusTarget, PolledDevice, SnmpTarget
 from collectors.library import Library
+from collectors.traps.access import TrapAccess, TrapUser
 from facility.config import ConfigErrors, ConfigProblem, did_you_mean, read_yaml
 from facility.profile import Profile, Protocol
 from facility.reading import PointKey
@@ -52,6 +53,7 @@ class Site:
     loaded: Loaded
     devices: tuple[SiteDevice, ...]
     rules: RuleSet
+    traps: TrapAccess | None = None
 
     def room_class(self, room: str | None) -> str:
         return next((each.room_class for each in self.loaded.config.rooms if each.id == room), "")
@@ -92,9 +94,10 @@ def read_site(path: Path, *, environ: Mapping[str, str] | None = None, shown: st
         raise ConfigErrors(problems)
     rules = _rules(loaded, path, name, problems)
     devices = _devices(loaded, profiles, path, name, problems)
+    traps = _trap_access(loaded, path, name, problems)
     if problems:
         raise ConfigErrors(sorted(problems, key=lambda problem: (problem.file != name, problem.line)))
-    return Site(loaded, tuple(devices), rules)
+    return Site(loaded, tuple(devices), rules, traps)
 
 
 def _rules(loaded: Loaded, path: Path, name: str, problems: list[ConfigProblem]) -> RuleSet:
@@ -144,6 +147,39 @@ def _devices(
         polled = PolledDevice(config.id, profile, target, interval_s, deadline_s)
         devices.append(SiteDevice(config, profile, polled))
     return devices
+
+
+def _trap_access(loaded: Loaded, path: Path, name: str, problems: list[ConfigProblem]) -> TrapAccess | None:
+    """Who is believed when a trap comes; None where the site takes no traps."""
+    config = loaded.config
+    if config.traps is None:
+        return None
+    document = read_yaml(path, shown=name)
+    communities: dict[str, None] = {}
+    users: dict[str, tuple[str, TrapUser]] = {}
+    for key in config.credentials if config.traps.credentials is None else config.traps.credentials:
+        credentials = config.credentials[key]
+        try:
+            known = snmp_target("traps", 162, key, credentials, loaded, _ANSWER_MAX_S)
+        except ValueError as exc:
+            problems.append(document.problem(("credentials", key), str(exc)))
+            continue
+        if known.community is not None:
+            communities[known.community] = None
+        elif known.user is not None:
+            user = TrapUser(known.user, known.auth, known.auth_key, known.priv, known.priv_key, known.key_expansion)
+            other, before = users.setdefault(user.name, (key, user))
+            if before != user:
+                problems.append(
+                    document.problem(
+                        ("traps",),
+                        f"credentials {other} and {key} give the user {user.name!r} different keys: a trap names only "
+                        "the user; name one of the two in traps.credentials",
+                    )
+                )
+    if not communities and not users and not problems:
+        problems.append(document.problem(("traps",), "there are no credentials by which a trap could be believed"))
+    return TrapAccess(tuple(communities), tuple(user for _, user in users.values()))
 
 
 def _target(config: Device, profile: Profile, loaded: Loaded, answer_s: float) -> SnmpTarget | ModbusTarget:

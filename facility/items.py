@@ -77,6 +77,7 @@ class AlarmItem:
 
 class EventKind(StrEnum):
     TRAP = "trap"
+    TRAP_FLOOD = "trap_flood"
     DEVICE_REBOOT = "device_reboot"
     AGENT_STARTED = "agent_started"
     AGENT_STOPPED = "agent_stopped"

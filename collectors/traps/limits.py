@@ -105,15 +105,7 @@ class Repeats:
         "The same" is the same content from the same address, uptime and request id included: a card that numbers all
         its messages alike still sends two events, a minute apart, as two.
         """
-        key = (
-            notification.source,
-            notification.version,
-            notification.inform,
-            notification.request_id,
-            notification.oid,
-            notification.uptime,
-            notification.varbinds,
-        )
+        key = _content(notification)
         window = INFORM_AGAIN_S if notification.inform else TRAP_AGAIN_S
         before = self._seen.get(key)
         if before is not None and now - before < window:
@@ -123,3 +115,19 @@ class Repeats:
         if len(self._seen) > MAX_REMEMBERED:
             self._seen.popitem(last=False)
         return False
+
+    def forget(self, notification: Notification) -> None:
+        """It was not kept after all: its repetition is the first that counts."""
+        self._seen.pop(_content(notification), None)
+
+
+def _content(notification: Notification) -> tuple[object, ...]:
+    return (
+        notification.source,
+        notification.version,
+        notification.inform,
+        notification.request_id,
+        notification.oid,
+        notification.uptime,
+        notification.varbinds,
+    )

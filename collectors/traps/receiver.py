@@ -9,7 +9,6 @@
 
 import asyncio
 import hashlib
-import ipaddress
 import logging
 import socket
 from collections import OrderedDict
@@ -25,6 +24,7 @@ from pysnmp.proto.secmod.cache import Cache
 
 from collectors.snmp.target import AuthProtocol, KeyExpansion, PrivProtocol
 from collectors.traps.access import TrapAccess, TrapUser
+from collectors.traps.addresses import plain_address
 from collectors.traps.notification import (
     SNMP_TRAP_OID,
     SYS_UPTIME,
@@ -52,6 +52,9 @@ _STRETCH = 1_048_576
 _ENGINE_SIZES = range(5, 33)
 # States of failed messages pysnmp forgets to free are dropped together after so many.
 _FAILED_STATES = 256
+# Unless an inform came just now: its answer needs its state. So many are dropped in any case, and it is sent again.
+_INFORM_S = 5.0
+_MAX_FAILED_STATES = 4096
 _TRAP_PDUS = (v1.TrapPDU.tagSet, v2c.SNMPv2TrapPDU.tagSet, v2c.InformRequestPDU.tagSet)
 _CARRIERS = {SYS_UPTIME, SNMP_TRAP_OID, TRAP_ADDRESS, TRAP_COMMUNITY, TRAP_ENTERPRISE}
 
@@ -104,7 +107,7 @@ class TrapReceiver:
         self._snmp: Any = None
         self._domain: Any = None
         self._transport: Any = None
-        self._unanswered = 0
+        self._inform_at = 0.0
         self._failed_states = 0
         # Of the datagram being decoded; decoding is one uninterrupted step.
         self._source: tuple[str, int] = ("", 0)
@@ -212,7 +215,10 @@ class TrapReceiver:
 
     def _free_states(self) -> None:
         # pysnmp keeps the security state of each v3 message that fails; bad ones would fill the memory.
-        if self._failed_states >= _FAILED_STATES and not self._unanswered:
+        if self._failed_states < _FAILED_STATES:
+            return
+        quiet = asyncio.get_running_loop().time() - self._inform_at > _INFORM_S
+        if quiet or self._failed_states >= _MAX_FAILED_STATES:
             self._snmp.security_models[3]._cache = Cache()
             self._failed_states = 0
 
@@ -260,10 +266,9 @@ class TrapReceiver:
             return
         answer: Answer | None = None
         if inform:
-            self._unanswered += 1
+            self._inform_at = asyncio.get_running_loop().time()
 
             def respond() -> None:
-                self._unanswered -= 1
                 if self._snmp is not snmp:
                     return  # closed meanwhile: the sender will ask again
                 response = v2c.apiPDU.get_response(pdu)
@@ -311,16 +316,6 @@ class TrapReceiver:
                 :MAX_VARBINDS
             ],
         )
-
-
-def plain_address(text: str) -> str:
-    """An IP address in its one spelling, IPv4 out of IPv6; other texts as they are."""
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return text
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return str(mapped or address)
 
 
 def text_of(value: Any) -> str:

@@ -40,6 +40,10 @@ class Senders:
     def addresses(self) -> frozenset[str]:
         return frozenset(self._by_address)
 
+    def at(self, address: str) -> list[str]:
+        """The devices behind an address."""
+        return [each.device for each in self._by_address.get(address, ())[:MAX_CANDIDATES]]
+
     def match(self, notification: Notification) -> tuple[Sender, ...]:
         """Nobody, the one device, or those among which the trap does not tell."""
         found = self._by_address.get(notification.agent_address) or self._by_address.get(notification.source) or ()
