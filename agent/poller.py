@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from agent.figures import Figures
-from collectors.bus import Bus
+from collectors.bus import Bus, GiveWay
 from collectors.exchange import PollOutcome
 from collectors.schedule import TICK_MS, due, missed_slots
 from facility.clock import Clock, now_ms
@@ -29,7 +29,7 @@ class BusPoller(Protocol):
     @property
     def healthy(self) -> bool: ...
 
-    async def poll(self) -> PollOutcome: ...
+    async def poll(self, give_way: GiveWay | None = None) -> PollOutcome: ...
 
 
 class Poller:

@@ -1,13 +1,14 @@
 """The queue of one host or gateway.
 
 A Modbus gateway hears one request at a time, so its devices take turns: those that answered last time before the
-suspects, also when they fell due later. An SNMP host's devices go out together, one request in flight each.
+suspects, also when they fell due later; one that takes long lets the others in between its requests. An SNMP host's
+devices go out together, one request in flight each.
 A device that is due again while it still waits or is being asked has missed that slot: counted, never queued.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +18,8 @@ from collectors.exchange import PollOutcome
 PATIENCE = 32
 
 OnOutcome = Callable[[PollOutcome], None]
+# What a poll that takes long may await between two requests: whoever else waits for the line and answers is served.
+GiveWay = Callable[[], Awaitable[None]]
 
 
 class Poller(Protocol):
@@ -25,7 +28,7 @@ class Poller(Protocol):
     @property
     def healthy(self) -> bool: ...
 
-    async def poll(self) -> PollOutcome: ...
+    async def poll(self, give_way: GiveWay | None = None) -> PollOutcome: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class _Turn:
 
 
 class Bus:
-    """The devices behind one key ("snmp:HOST" or "modbus:HOST:PORT"). `missed` counts skipped slots by device id.
+    """The devices behind one key ("snmp:HOST" or "modbus:LINE"). `missed` counts skipped slots by device id.
 
     `run` may be called again while an earlier call still works: both share the turns.
     """
@@ -112,12 +115,18 @@ class Bus:
         turn = self._waiting.pop(device)
         ended = self._asked[device] = asyncio.Event()
         try:
-            turn.on_outcome(await self._pollers[device].poll())
+            turn.on_outcome(await self._pollers[device].poll(self._give_way if self._serial else None))
         except Exception as exc:  # noqa: BLE001 - handed to the caller that wanted this device, whoever serves it
             turn.faults.append(exc)
         finally:
             del self._asked[device]
             ended.set()
+
+    async def _give_way(self) -> None:
+        """Serve those that wait now and answered last time; who comes meanwhile has its turn at the next request."""
+        for device in [device for device in self._waiting if self._pollers[device].healthy]:
+            if device in self._waiting:
+                await self._serve(device)
 
     def _next(self) -> str | None:
         """The first in line that answered last time, else the first in line; a suspect is not passed over for ever."""

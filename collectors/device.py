@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol as Interface
 
+from collectors.bus import GiveWay
 from collectors.convert import Converter, PointInfo
 from collectors.errors import CollectError
 from collectors.exchange import (
@@ -66,7 +67,9 @@ class Speaker(Interface):
     @property
     def restart(self) -> Restart | None: ...
 
-    async def collect(self, *, deadline: float, trusted: bool) -> SnmpAnswer | ModbusAnswer: ...
+    async def collect(
+        self, *, deadline: float, trusted: bool, give_way: GiveWay | None
+    ) -> SnmpAnswer | ModbusAnswer: ...
 
     def plan(self) -> list[str]: ...
 
@@ -102,8 +105,11 @@ class DevicePoller:
         """The requests of the next poll, for people."""
         return self._speaker.plan()
 
-    async def poll(self) -> PollOutcome:
-        """Ask once, within the device's deadline, and say what came. Raises for no weather, only for our own faults."""
+    async def poll(self, give_way: GiveWay | None = None) -> PollOutcome:
+        """Ask once, within the device's deadline, and say what came. Raises for no weather, only for our own faults.
+
+        give_way: where others wait for the same line; what they take is not counted to this device's deadline.
+        """
         started_ms = now_ms(self._clock)
         started = self._clock.monotonic()
         sent = self._speaker.sent
@@ -111,7 +117,7 @@ class DevicePoller:
             return self._outcome(started_ms, 0.0, 0, [], PollProblem.BACKING_OFF, "left alone until its next probe")
         try:
             answer = await self._speaker.collect(
-                deadline=started + self.device.deadline_s, trusted=self._breaker.healthy
+                deadline=started + self.device.deadline_s, trusted=self._breaker.healthy, give_way=give_way
             )
         except CollectError as exc:
             self._breaker.failed(round(self._clock.monotonic() * 1000))
@@ -179,7 +185,8 @@ class _SnmpSpeaker:
     def sent(self) -> int:
         return self._client.sent
 
-    async def collect(self, *, deadline: float, trusted: bool) -> SnmpAnswer:
+    async def collect(self, *, deadline: float, trusted: bool, give_way: GiveWay | None) -> SnmpAnswer:
+        del give_way  # hosts share nothing
         answer = await self._collector.collect(self._needs, deadline=deadline, trusted=trusted)
         self.restart = self._uptime.look(answer.values.get(SYS_UPTIME), self._clock.monotonic())
         if self.restart is not None:
@@ -207,8 +214,8 @@ class _ModbusSpeaker:
     def sent(self) -> int:
         return self._collector.sent
 
-    async def collect(self, *, deadline: float, trusted: bool) -> ModbusAnswer:
-        return await self._collector.collect(self._needs, deadline=deadline, trusted=trusted)
+    async def collect(self, *, deadline: float, trusted: bool, give_way: GiveWay | None) -> ModbusAnswer:
+        return await self._collector.collect(self._needs, deadline=deadline, trusted=trusted, give_way=give_way)
 
     def plan(self) -> list[str]:
         return self._collector.plan(self._needs)

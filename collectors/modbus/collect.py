@@ -1,5 +1,6 @@
 """Brings what a profile needs from one unit: merged blocks, holes learnt, what arrived kept."""
 
+from collectors.bus import GiveWay
 from collectors.errors import BadReply, CollectError, DeviceBusy, DeviceUnreachable, PointFailed, PointMissing
 from collectors.exchange import Cell, ModbusAnswer, ModbusNeeds
 from collectors.modbus.client import ModbusLink
@@ -12,6 +13,8 @@ from facility.reading import QualityReason
 STRIKES = 2
 # Seconds a busy unit is left alone before it is asked again, in one poll: others wait for the line.
 BUSY_WAITS_S = (0.1, 0.2, 0.4)
+# Seconds of its own after which a unit lets the others in before each further request: some sensors' whole polls.
+FAIR_S = 0.5
 
 
 class ModbusCollector:
@@ -29,6 +32,8 @@ class ModbusCollector:
         self._strikes = 0
         self._busy = 0
         self._deadline = 0.0
+        self._fair_until = 0.0
+        self._give_way: GiveWay | None = None
         self._first = 0
 
     def plan(self, needs: ModbusNeeds) -> list[str]:
@@ -36,14 +41,18 @@ class ModbusCollector:
         lines = [f"unit {self._target.unit}: {block}" for block in plan(needs, self.holes)]
         return lines + [f"not asked, said to be missing: {table}:{address}" for table, address in self.holes.cells]
 
-    async def collect(self, needs: ModbusNeeds, *, deadline: float, trusted: bool = True) -> ModbusAnswer:
+    async def collect(
+        self, needs: ModbusNeeds, *, deadline: float, trusted: bool = True, give_way: GiveWay | None = None
+    ) -> ModbusAnswer:
         """All that arrives before `deadline` (monotonic seconds of the clock).
 
         trusted: the unit answered last time, so one silence is a lost packet and asked again; an untrusted one costs
-        the bus no more than one timeout. CollectError only where the unit did not answer at all.
+        the bus no more than one timeout. give_way: see `collectors.bus`; it moves the deadline. CollectError only where
+        the unit did not answer at all.
         """
         self._values, self._failed = {}, {}
         self._answered, self._strikes, self._busy, self._deadline = False, 0, 0, deadline
+        self._give_way, self._fair_until = give_way, self._clock.monotonic() + FAIR_S
         self.holes.forget(now_ms(self._clock))
         blocks = plan(needs, self.holes)
         self._failed.update(dict.fromkeys(self.holes.cells, QualityReason.NO_SUCH_OBJECT))
@@ -95,7 +104,16 @@ class ModbusCollector:
                     raise
                 retry = False
 
+    async def _let_others_in(self) -> None:
+        before = self._clock.monotonic()
+        if self._give_way is not None and before >= self._fair_until:
+            await self._give_way()
+            given = self._clock.monotonic() - before
+            self._deadline += given
+            self._fair_until += given
+
     async def _send(self, block: Block, needs: ModbusNeeds) -> list[int]:
+        await self._let_others_in()
         before = self._link.sent
         try:
             words = await self._link.read(

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from collectors.bus import PATIENCE, Bus
+from collectors.bus import PATIENCE, Bus, GiveWay
 from collectors.exchange import PollOutcome
 
 
@@ -18,9 +18,13 @@ class Scripted:
         self.leave = asyncio.Event()
         self.leave.set()
         self.polls = 0
+        self.requests = 1
 
-    async def poll(self) -> PollOutcome:
+    async def poll(self, give_way: GiveWay | None = None) -> PollOutcome:
         self.polls += 1
+        for _ in range(self.requests - 1):
+            if give_way is not None:
+                await give_way()
         await self.leave.wait()
         if self.fault is not None:
             raise self.fault
@@ -132,3 +136,27 @@ async def test_news_of_a_device_waits_for_the_poll_under_way_and_asks_once_more(
     await asyncio.gather(regular, asked)
     assert outcomes == ["regular", "asked"]
     assert bus.missed == {}
+
+
+async def test_one_that_takes_long_lets_in_who_waits_and_answers_but_no_suspect() -> None:
+    long, quick, also, suspect = (
+        Scripted(name, healthy=name != "suspect") for name in ("long", "quick", "also", "suspect")
+    )
+    long.requests = 3
+    bus = bus_of("modbus:/dev/ttyUSB0", long, quick, also, suspect)
+    order: list[str] = []
+    await bus.run(["long", "quick", "suspect", "also"], lambda outcome: order.append(outcome.device))
+    assert order == ["quick", "also", "long", "suspect"]
+    assert long.polls == quick.polls == also.polls == suspect.polls == 1
+    assert not bus.missed
+
+
+async def test_a_fault_of_one_that_was_let_in_is_its_own() -> None:
+    long, bad = Scripted("long"), Scripted("bad", fault=ZeroDivisionError("ours"))
+    long.requests = 2
+    outcomes: list[str] = []
+    with pytest.raises(ExceptionGroup):
+        await bus_of("modbus:gateway:502", long, bad).run(
+            ["long", "bad"], lambda outcome: outcomes.append(outcome.device)
+        )
+    assert outcomes == ["long"]
