@@ -155,6 +155,7 @@ _ALL: tuple[Metric, ...] = (
     _number("device.fan.rotation", _Q.ROTATION, "Device fan speed", "设备风机转数", decimals=0, minimum=0.0, maximum=100_000.0),
     _state("device.fan.state", "Device fan", "设备风机", "health"),
     _state("device.bus.state", "Device bus", "设备总线", "health"),
+    _state("device.clock.state", "Device clock", "设备时钟", "health"),
     _state("device.communication", "Communication", "通信状态", "communication"),
     _number("device.uptime", _Q.DURATION, "Uptime", "运行时长", decimals=0, **_POS),
     _number("device.alarms.active", _Q.COUNT, "Active device alarms", "设备活动告警数", decimals=0, **_POS),
