@@ -19,10 +19,13 @@ BLOCK_QUARANTINED = CentreRule(
     "block-quarantined", Severity.MINOR, "data refused and kept in quarantine", "数据被拒收并隔离"
 )
 READINGS_DROPPED = CentreRule("readings-dropped", Severity.MINOR, "readings lost at the agent", "采集代理丢失数据")
+SITE_DARK = CentreRule(
+    "site-dark", Severity.CRITICAL, "site dark: silent while on battery", "站点失联：电池供电后无信号"
+)
 NOTIFY_CHANNEL_FAILED = CentreRule(
     "notify-channel-failed", Severity.MINOR, "notification channel failed", "通知渠道发送失败"
 )
 
 CENTRE_RULES: Mapping[str, CentreRule] = {
-    rule.id: rule for rule in (AGENT_LOST, BLOCK_QUARANTINED, READINGS_DROPPED, NOTIFY_CHANNEL_FAILED)
+    rule.id: rule for rule in (AGENT_LOST, BLOCK_QUARANTINED, READINGS_DROPPED, SITE_DARK, NOTIFY_CHANNEL_FAILED)
 }

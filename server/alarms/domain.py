@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from server.alarms.dark import SiteDark
 from server.alarms.endpoints import router
 from server.alarms.losses import Losses, Quarantine
 from server.alarms.metrics import AlarmMetrics
@@ -13,6 +14,7 @@ from server.kit.jobs import Job
 
 def build(kit: Kit, *, service: AlarmService, tickets: TicketFinder, quarantine: Quarantine) -> Domain:
     losses = Losses(service, quarantine=quarantine)
+    dark = SiteDark(service)
     metrics = AlarmMetrics(kit.metrics.registry)
     return Domain(
         name="alarms",
@@ -20,6 +22,7 @@ def build(kit: Kit, *, service: AlarmService, tickets: TicketFinder, quarantine:
         jobs=[
             Job("alarms.rejudge_mutes", timedelta(seconds=30), service.rejudge_mutes),
             Job("alarms.losses", timedelta(seconds=30), losses.look),
+            Job("alarms.site_dark", timedelta(seconds=5), dark.look),
             Job("alarms.figures", timedelta(seconds=15), metrics.refresh),
         ],
         services={AlarmService: service, TicketFinder: tickets},

@@ -153,6 +153,18 @@ async def active_of_centre(session: ReadSession, rule: str) -> Sequence[Alarm]:
     return (await session.scalars(query.order_by(Alarm.id))).all()
 
 
+async def active_of_metric(session: ReadSession, metric: str, *, agents: Collection[str]) -> Sequence[Alarm]:
+    """Active alarms about a metric that these agents raised. Not scoped: for the centre's own alarms."""
+    ordered = sorted(agents)
+    found: list[Alarm] = []
+    for start in range(0, len(ordered), CHUNK):
+        query = sa.select(Alarm).where(
+            Alarm.active, Alarm.metric == metric, Alarm.agent_id.in_(ordered[start : start + CHUNK])
+        )
+        found.extend(await session.scalars(query.order_by(Alarm.id)))
+    return found
+
+
 async def newest_of_centre(session: ReadSession, *, site_id: str, device: str, rule: str, subject: str) -> Alarm | None:
     """The youngest occurrence of one of the centre's own keys, active or over."""
     query = sa.select(Alarm).where(

@@ -66,7 +66,8 @@ class AgentCatalog(Base):
 class Device(SiteScoped, Base):
     """Something polled. `device` is its id within the site, given once; everything else is an attribute.
 
-    communication and last_seen_at follow the readings with a small delay; `room` is the code the agent says,
+    communication (spoken at communication_at; unknown while its agent is silent) and last_seen_at follow the readings
+    with a small delay; `room` is the code the agent says,
     `room_id` the room it stands for (None when the code is no room's).
     """
 
@@ -92,6 +93,7 @@ class Device(SiteScoped, Base):
     interval_s: Mapped[float]
     rules: Mapped[Json]
     communication: Mapped[str] = mapped_column(sa.String(32))
+    communication_at: Mapped[datetime | None]
     last_seen_at: Mapped[datetime | None]
     active: Mapped[bool]
     created_at: Mapped[datetime]

@@ -1,12 +1,13 @@
 """All queries of fleet. Every one takes a Scope; a row outside it is not found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload
 
+from facility.states import UNKNOWN
 from server.customers.models import Site
 from server.db.session import ReadSession, WriteSession
 from server.fleet.models import Agent, AgentCatalog, AgentEvent, AgentStatus, Device, Point, Rule
@@ -55,6 +56,11 @@ async def agents_seen_before(session: ReadSession, scope: Scope, before: datetim
         .limit(limit)
         .options(joinedload(Agent.site))
     )
+    return (await session.scalars(scoped(query, Agent, scope))).all()
+
+
+async def agents_by_status(session: ReadSession, scope: Scope, wanted: Collection[AgentStatus]) -> Sequence[Agent]:
+    query = sa.select(Agent).where(Agent.status.in_(wanted)).order_by(Agent.id)
     return (await session.scalars(scoped(query, Agent, scope))).all()
 
 
@@ -251,14 +257,26 @@ async def set_seen(session: WriteSession, seen: Mapping[str, datetime]) -> None:
 
 
 async def set_device_seen(
-    session: WriteSession, device_id: str, at: datetime | None, communication: str | None
+    session: WriteSession, device_id: str, at: datetime | None, communication: str | None, word_at: datetime
 ) -> None:
-    """Note when a device's newest good value was taken (never back), and its communication word when one came."""
+    """Note when a device's newest good value was taken, and its communication word spoken at `word_at`; never back."""
     quietly = {"synchronize_session": False}
     if at is not None:
         later = sa.or_(Device.last_seen_at.is_(None), Device.last_seen_at < at)
         query = sa.update(Device).where(Device.id == device_id, later).values(last_seen_at=at)
         await session.execute(query, execution_options=quietly)
     if communication is not None:
-        query = sa.update(Device).where(Device.id == device_id).values(communication=communication)
-        await session.execute(query, execution_options=quietly)
+        # After an outage live words come first: the backlog's must not undo them.
+        newer = sa.or_(Device.communication_at.is_(None), Device.communication_at < word_at)
+        said = {"communication": communication, "communication_at": word_at}
+        await session.execute(
+            sa.update(Device).where(Device.id == device_id, newer).values(said), execution_options=quietly
+        )
+
+
+async def forget_communication(session: WriteSession, agent_id: str) -> None:
+    """Of the devices of a silent agent nothing is known; the next word, whenever it was spoken, is news again."""
+    query = sa.update(Device).where(Device.agent_id == agent_id, Device.active)
+    await session.execute(
+        query.values(communication=UNKNOWN, communication_at=None), execution_options={"synchronize_session": False}
+    )

@@ -210,4 +210,4 @@ async def note_seen(
             for watcher in watchers:
                 await watcher.agent_returned(session, agent=repository.agent_ref(full), now=now)
     for device_id, seen in sorted(devices.items()):
-        await repository.set_device_seen(session, device_id, seen.at, seen.communication)
+        await repository.set_device_seen(session, device_id, seen.at, seen.communication, from_ms(seen.word_at))

@@ -31,10 +31,19 @@ class AgentWatcher(Protocol):
 
 
 def silence_job(watchers: Sequence[AgentWatcher]) -> Job:
-    """Marks agents silent and tells the watchers, once per silence."""
+    """Marks agents silent and tells the watchers, once per silence.
+
+    Its own first run begins the count: a centre that was down itself has heard nothing of anybody, and that says
+    nothing of the agents.
+    """
+    listening_since: datetime | None = None
 
     async def run(session: WriteSession, now: datetime) -> None:
+        nonlocal listening_since
+        listening_since = listening_since or now
         before = now - HEALTH_PERIOD * MISSED_PERIODS
+        if listening_since > before:
+            return
         rows = await repository.agents_seen_before(session, Scope.system(), before, limit=AT_ONCE)
         for row in rows:
             since = row.last_seen_at or row.status_since
@@ -43,6 +52,7 @@ def silence_job(watchers: Sequence[AgentWatcher]) -> Job:
             log.warning(
                 "agent silent", extra={"site": agent.site.code, "agent": agent.code, "since": since.isoformat()}
             )
+            await repository.forget_communication(session, row.id)
             await session.flush()
             for watcher in watchers:
                 await watcher.agent_lost(session, agent=agent, since=since, now=now)

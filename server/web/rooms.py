@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from facility.reading import Quality
 from facility.severity import Severity, worst
+from facility.states import UNKNOWN
 from server.alarms.models import Alarm
 from server.customers.models import Room, Site
 from server.fleet.models import Device, Point
@@ -161,7 +162,7 @@ def _tile(device: Device, values: Sequence[LatestOut], severities: Sequence[Seve
         look = severity.value
     elif device.communication == "lost":
         look = "lost"
-    elif not values:
+    elif not values or device.communication == UNKNOWN:
         look = "silent"
     return Tile(device, look, severity, len(severities), _main_values(values))
 

@@ -140,13 +140,20 @@ async def test_agent_silent_for_three_periods_is_lost_once_and_returns_with_its_
             return (await repository.get_agent(session, Scope.system(), agent.id)).status
 
     assert await judged() is AgentStatus.NEVER
+    device, _ = await make_device(world, world.home)
     await seen()
+    async with db.write() as session:
+        word = {device.id: DeviceSeen(clock.now(), "ok", to_ms(clock.now()))}
+        await service.note_seen(session, {}, word, watchers=[], now=clock.now())
     clock.advance(HEALTH_PERIOD.total_seconds() * MISSED_PERIODS)
     assert await judged() is AgentStatus.ONLINE
     clock.advance(1)
     assert await judged() is AgentStatus.SILENT
     assert await judged() is AgentStatus.SILENT
     assert watcher.heard == [("lost", "edge1")]
+    async with db.read() as reading:
+        known = await repository.get_device(reading, Scope.system(), device.id)
+    assert known.communication == "unknown", "of a silent agent's devices nothing is known"
     async with db.write() as session:
         # A retained "online" from before proves nothing.
         status = Status(1, AgentState.ONLINE, "1.0.0", to_ms(clock.now()))
@@ -166,18 +173,26 @@ async def test_last_will_says_offline_and_silence_still_follows(world: World) ->
         async with db.read() as session:
             row = await repository.get_agent(session, Scope.system(), agent.id)
         assert (row.status, row.version) == (expected, "2.0")
-    clock.advance(600)
-    async with db.write() as session:
-        await silence_job([watcher]).run(session, clock.now())
-    assert watcher.heard == [("lost", "edge1")]
+    job = silence_job([watcher])
+    for wait, heard in ((600, []), (120, []), (61, [("lost", "edge1")])):
+        clock.advance(wait)
+        async with db.write() as session:
+            await job.run(session, clock.now())
+        assert watcher.heard == heard, "the centre's own absence is no silence of the agent"
 
 
 async def test_device_seen_never_goes_back(world: World) -> None:
     row, _ = await make_device(world, world.home)
     now = world.clock.now()
-    for at, word in ((now, "ok"), (now - timedelta(minutes=5), None), (None, "lost")):
+    for at, word, word_at in (
+        (now, "ok", now),
+        (now - timedelta(minutes=5), None, now),
+        (None, "lost", now + timedelta(minutes=1)),
+        (now - timedelta(minutes=4), "ok", now - timedelta(minutes=4)),
+    ):
         async with world.server.db.write() as session:
-            await service.note_seen(session, {}, {row.id: DeviceSeen(at, word)}, watchers=[], now=now)
+            seen = DeviceSeen(at, word, to_ms(word_at))
+            await service.note_seen(session, {}, {row.id: seen}, watchers=[], now=now)
     async with world.server.db.read() as session:
         device = await repository.get_device(session, Scope.system(), row.id)
     assert (device.last_seen_at, device.communication) == (now, "lost")

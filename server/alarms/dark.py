@@ -1,0 +1,47 @@
+"""A site that ran on its UPS's battery and then fell silent has probably gone dark: critical at once.
+
+Found in the state by a job, so neither the order in which the alarm and the silence arrive nor a restart matters.
+"""
+
+from datetime import datetime
+
+from server.alarms import repository
+from server.alarms.centre_rules import SITE_DARK
+from server.alarms.service import AlarmService
+from server.db.session import WriteSession
+from server.fleet import repository as fleet
+from server.fleet.models import AgentStatus
+from server.kit.scope import Scope
+
+# The metric and state in which a UPS says that the mains are gone (facility's register).
+ON_BATTERY = ("ups.output.source", "battery")
+_GONE = (AgentStatus.OFFLINE, AgentStatus.SILENT)
+
+
+class SiteDark:
+    """Raises `site-dark` for an agent that is gone while it holds an active on-battery alarm; its return ends it."""
+
+    def __init__(self, alarms: AlarmService) -> None:
+        self._alarms = alarms
+
+    async def look(self, session: WriteSession, now: datetime) -> None:
+        """Job."""
+        gone = {agent.id: agent for agent in await fleet.agents_by_status(session, Scope.system(), _GONE)}
+        metric, state = ON_BATTERY
+        for alarm in await repository.active_of_metric(session, metric, agents=list(gone)):
+            agent = gone.get(alarm.agent_id or "")
+            if agent is None or alarm.value != state:
+                continue
+            await self._alarms.raise_centre(
+                session,
+                customer_id=agent.customer_id,
+                site_id=agent.site_id,
+                rule=SITE_DARK,
+                device=agent.code,
+                value=alarm.device,
+                now=now,
+            )
+        still = {(agent.site_id, agent.code) for agent in gone.values()}
+        for row in await repository.active_of_centre(session, SITE_DARK.id):
+            if (row.site_id, row.device) not in still:
+                await self._alarms.end_centre(session, site_id=row.site_id, rule=SITE_DARK, device=row.device, now=now)
