@@ -209,6 +209,8 @@ def _factor(source: Source, raw: str | None) -> Fraction | None:
         return None
     if source.scale_from.decimals:
         # More than 9 decimals of a 32-bit value would leave nothing of it: a wrong register, not a scale.
-        return Fraction(1, 10 ** int(raw)) if raw.isdigit() and int(raw) <= 9 else None
+        return Fraction(1, 10 ** int(raw)) if raw.isdecimal() and int(raw) <= 9 else None
+    if source.scale_from.factor:
+        return Fraction(raw) if raw.isdecimal() and int(raw) > 0 else None
     found = source.scale_from.map.get(raw)
     return Fraction(str(found)) if found is not None else None

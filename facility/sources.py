@@ -141,15 +141,16 @@ class UnitFrom(Place):
 
 
 class ScaleFrom(Place):
-    """The scale stands in another object: its raw value to factor, or the number of decimals itself."""
+    """The scale stands in another object: its raw value to factor, the number of decimals, or the factor itself."""
 
     map: Annotated[dict[str, float], BeforeValidator(_texts)] = Field(default_factory=dict)
     decimals: bool = False
+    factor: bool = False  # e.g. the ratio of a current transformer
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if bool(self.map) == self.decimals:
-            raise ValueError("say either map or decimals: true")
+        if sum((bool(self.map), self.decimals, self.factor)) != 1:
+            raise ValueError("say one of map, decimals: true, factor: true")
         return self
 
 

@@ -193,6 +193,22 @@ def test_unit_and_scale_may_stand_in_the_device() -> None:
     assert seen(9, 1, 123).reason is QualityReason.UNKNOWN_STATE
 
 
+def test_a_register_may_hold_the_factor_itself() -> None:
+    """A meter behind a current transformer of 200:5 counts a fortieth of what flows."""
+    point = {
+        "metric": "power.current",
+        "from": {"holding": 1, "scale": 0.01, "unit": "A", "scale_from": {"holding": 2, "factor": True}},
+    }
+    converter = Converter(_profile(point, protocol="modbus"), device="meter-1")
+
+    def seen(raw: int, ratio: int) -> Reading:
+        cells = {(Table.HOLDING, 1): raw, (Table.HOLDING, 2): ratio}
+        return _only(converter.convert(ModbusAnswer(values=cells), taken_at=1))
+
+    assert seen(123, 40).value == 49.2
+    assert seen(123, 0).reason is QualityReason.UNKNOWN_STATE
+
+
 def test_a_scale_is_told_by_the_size_of_other_values_and_holds_once_told() -> None:
     steps = {"steps": [{"at_least": 800, "factor": 0.1}], "at_most": 6500}
     of = [{"oid": "1.3.1.9.0"}, {"column": "1.3.1.2"}]
