@@ -9,6 +9,7 @@ What holds here, and is tested by these names:
 - *A value holds for a while*: until the next reading of any quality, at most `gap`. Beyond that no `for` or
   `clear_for` runs out; the next good sample goes on counting if it comes within `gap` of the last, else it starts anew.
 - *No data never clears*: only a good sample inside the clear value starts `clear_for`.
+- *Flapping is one alarm*: the raise that makes it too many within a while stands until it was calm for long.
 """
 
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ class Reason(StrEnum):
     DEESCALATED = "deescalated"
     STATE_CHANGED = "state_changed"
     LIMITS_CHANGED = "limits_changed"
+    FLAPPING = "flapping"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,12 @@ class Judge:
 
     seen: the last sample that judged; due: when the next timer may act, NEVER if none.
     carried: the limits moved under an active occurrence, and no sample has confirmed it yet.
+    raises: when it was lately raised, as many as make it flap; flapping: what stands now was raised once too often.
     """
 
     __slots__ = (
-        "carried", "device", "due", "gap", "metric", "new_id", "occurrence", "origin", "revision", "rule", "scheduled",
-        "seen", "subject", "value",
+        "carried", "clear_for", "device", "due", "flap", "flapping", "gap", "metric", "new_id", "occurrence", "origin",
+        "raises", "revision", "rule", "scheduled", "seen", "subject", "value",
     )  # fmt: skip
     raise_reason: Reason
 
@@ -70,6 +73,10 @@ class Judge:
         self.device = device
         self.subject = subject
         self.gap = gap_ms
+        self.clear_for = rule.clear_for
+        self.flap = rule.flap
+        self.flapping = False
+        self.raises: list[int] = []
         self.new_id = new_id
         self.occurrence: OccurrenceRecord | None = None
         self.carried = False
@@ -89,7 +96,10 @@ class Judge:
     @property
     def calm(self) -> bool:
         """Nothing going on that a restart must remember."""
-        raise NotImplementedError
+        return self.occurrence is None and not self.raises
+
+    def clears_after(self, ms: int) -> None:
+        """From now on it must be calm for so long before it ends. For kinds that clear after a time."""
 
     def break_hold(self) -> None:
         """The point was read and gave no good value: what it last said is not known to hold any longer."""
@@ -107,6 +117,8 @@ class Judge:
             held=self.due != NEVER,
             carried=self.carried,
             occurrence=None if self.occurrence is None else self.occurrence.copy(),
+            raises=list(self.raises),
+            flapping=self.flapping,
         )
 
     def load(self, record: JudgeRecord) -> None:
@@ -115,6 +127,8 @@ class Judge:
         self.value = record.value
         self.carried = record.carried
         self.occurrence = None if record.occurrence is None else record.occurrence.copy()
+        self.raises = list(record.raises)
+        self._set_flapping(record.flapping)
 
     def carry(self, record: JudgeRecord) -> bool:
         """Keep the occurrence of an older revision, timers restarted; False when this kind cannot go on with it."""
@@ -127,6 +141,7 @@ class Judge:
         event = self._event(AlarmEventKind.ENDED, self.occurrence, at, reason.value)
         self.occurrence = None
         self.carried = False
+        self._set_flapping(False)
         return [event]
 
     def _become(self, target: Target | None, at: int) -> list[AlarmEvent]:
@@ -155,6 +170,15 @@ class Judge:
         return None
 
     def _raise(self, target: Target, at: int) -> AlarmEvent:
+        reason = self.raise_reason
+        if self.flap is not None:
+            self.raises = [when for when in self.raises if at - when < self.flap.within]
+            self.raises.append(at)
+            if len(self.raises) >= self.flap.changes:
+                # Counting begins anew once this one has ended.
+                self.raises.clear()
+                self._set_flapping(True)
+                reason = Reason.FLAPPING
         self.occurrence = OccurrenceRecord(
             id=self.new_id(at),
             revision=1,
@@ -163,7 +187,12 @@ class Judge:
             limit=target.limit,
             side=target.side,
         )
-        return self._event(AlarmEventKind.RAISED, self.occurrence, at, self.raise_reason.value)
+        return self._event(AlarmEventKind.RAISED, self.occurrence, at, reason.value)
+
+    def _set_flapping(self, flapping: bool) -> None:
+        self.flapping = flapping
+        hold = self.flap.hold if flapping and self.flap is not None else 0
+        self.clears_after(max(self.clear_for, hold))
 
     def _event(self, kind: AlarmEventKind, occurrence: OccurrenceRecord, at: int, reason: str) -> AlarmEvent:
         if kind is AlarmEventKind.ENDED:

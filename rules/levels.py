@@ -51,7 +51,11 @@ class LevelJudge(Judge):
 
     @property
     def calm(self) -> bool:
-        return self.quiet and self.occurrence is None
+        return self.quiet and super().calm
+
+    def clears_after(self, ms: int) -> None:
+        for _, latch in self.latches:
+            latch.clear_ms = ms
 
     def _flip(self, at: int) -> list[AlarmEvent]:
         """Flip every latch whose time has come, then say what that means for the occurrence."""

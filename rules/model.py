@@ -137,6 +137,19 @@ class Rate(_Part):
         return self
 
 
+class Flap(_Part):
+    """`changes` raises within `within` are flapping: the alarm then stands until it was calm for `hold`."""
+
+    changes: int = Field(default=5, ge=2, le=100)
+    within: Duration = Field(default=10 * MINUTE_MS, gt=0)
+    hold: Duration = Field(default=15 * MINUTE_MS, gt=0)
+
+
+def _flap(value: object) -> object:
+    """`flap: off`; YAML 1.1 reads a bare `off` as false."""
+    return None if value is False or value == "off" else value
+
+
 class Absent(_Part):
     """No good sample of an expected point for `after`, while its device answers."""
 
@@ -179,6 +192,7 @@ class Rule(_Part):
     clear_for: Duration = 0
     deadband: float = Field(default=0.0, ge=0)
     gap: Duration = Field(default=DEFAULT_GAP_MS, gt=0)
+    flap: Annotated[Flap | None, BeforeValidator(_flap)] = Flap()
     source: str | None = Field(default=None, min_length=3)
     enabled: bool = True
 
@@ -315,6 +329,7 @@ class Rule(_Part):
             "for": self.for_ if self.state is not None else None,
             "clear_for": self.clear_for,
             "gap": self.gap,
+            "flap": None if self.flap is None else [self.flap.changes, self.flap.within, self.flap.hold],
         }
         body = msgspec.json.encode(content, order="deterministic")
         return hashlib.blake2b(body, digest_size=8).hexdigest()

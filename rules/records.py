@@ -38,7 +38,9 @@ class OccurrenceRecord(msgspec.Struct, array_like=True, kw_only=True):
 
 
 class JudgeRecord(msgspec.Struct, array_like=True, kw_only=True, omit_defaults=True):
-    """The state of one rule on one point. latches: (name, on, since ms); ring: (ms, value) of a rate's window."""
+    """The state of one rule on one point. latches: (name, on, since ms); ring: (ms, value) of a rate's window;
+    raises and flapping as of `rules.judges.Judge`.
+    """
 
     rule: str
     revision: str
@@ -53,6 +55,8 @@ class JudgeRecord(msgspec.Struct, array_like=True, kw_only=True, omit_defaults=T
     occurrence: OccurrenceRecord | None = None
     latches: list[tuple[str, bool, int | None]] = []
     ring: list[tuple[int, float]] = []
+    raises: list[int] = []
+    flapping: bool = False
 
 
 class PointRecord(msgspec.Struct, array_like=True, kw_only=True):
@@ -107,6 +111,7 @@ def rebase(record: JudgeRecord, *, down: int, now: int) -> None:
         record.seen = min(record.seen + max(down, 0), now) if counts_absence else min(record.seen, now)
     record.latches = [(name, on, None if since is None else min(since, now)) for name, on, since in record.latches]
     record.ring = [(when, value) for when, value in record.ring if when <= now]
+    record.raises = [min(when, now) for when in record.raises]
 
 
 def shift(records: list[JudgeRecord], points: list[PointRecord], step_ms: int) -> None:
@@ -118,6 +123,7 @@ def shift(records: list[JudgeRecord], points: list[PointRecord], step_ms: int) -
         record.seen = None if record.seen is None else record.seen + step_ms
         record.latches = [(name, on, None if since is None else since + step_ms) for name, on, since in record.latches]
         record.ring = [(at + step_ms, value) for at, value in record.ring]
+        record.raises = [at + step_ms for at in record.raises]
 
 
 def ended(record: JudgeRecord, held: OccurrenceRecord, *, origin: str, at: int, reason: EndReason) -> AlarmEvent:

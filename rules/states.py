@@ -58,7 +58,10 @@ class StateJudge(Judge):
 
     @property
     def calm(self) -> bool:
-        return not self.latch.on and self.latch.since is None and self.occurrence is None
+        return not self.latch.on and self.latch.since is None and super().calm
+
+    def clears_after(self, ms: int) -> None:
+        self.latch.clear_ms = ms
 
     def _flip(self, at: int) -> list[AlarmEvent]:
         latch = self.latch
