@@ -12,6 +12,7 @@ from rich.table import Table
 from collectors.convert import Converter
 from collectors.exchange import ModbusNeeds
 from collectors.library import Library, ProfileErrors, UnknownProfileError, file_schema, read_file
+from collectors.pointtable.cli import import_profile
 from collectors.replay import ReplayError, replay
 from collectors.walk import WalkError
 from facility.config import ConfigErrors
@@ -19,7 +20,8 @@ from facility.profile import Profile
 from facility.sources import Place
 from facility.units import symbol
 
-app = typer.Typer(no_args_is_help=True, help="Device profiles: list, show, validate, replay a walk.")
+app = typer.Typer(no_args_is_help=True, help="Device profiles: list, show, validate, replay a walk, import a table.")
+app.command("import")(import_profile)
 
 Folder = Annotated[
     list[Path] | None,
