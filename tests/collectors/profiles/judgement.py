@@ -16,6 +16,8 @@ from collectors.exchange import SnmpValue
 from tests.collectors.profiles.examples import DATA
 
 NO_READING = "-"  # as a state's word: this raw value gives no reading at all
+NOT = "!"  # before a state's word: the metric is told from several places, and from this one it is not that word
+OR = "|"  # between words: the first is this place's, the others are of places that outrank it
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Doubt:
     factor: float = 1.0  # what its value must be multiplied by
     raws: tuple[str, ...] = ()  # raw values that are no measurement at all; "*": none of them is
     when: tuple[str, tuple[str, ...]] | None = None  # (column, values): only in rows where it holds one of these
-    twin: str = ""  # the prefix of a finer object of the same quantity, in the same unit after twin_factor
+    twin: str = ""  # the prefix of a better object of the same thing, in the same unit after twin_factor
     twin_factor: float = 1.0
 
     def applies(self, oid: str, profile: str, values: dict[str, SnmpValue]) -> bool:
@@ -53,6 +55,15 @@ class Meaning:
     metric: str
     raw: str
     word: str
+
+    @property
+    def combined(self) -> bool:
+        """Whether the metric is told from several places, of which this is one."""
+        return self.word.startswith(NOT) or OR in self.word
+
+    def fits(self, word: str) -> bool:
+        """Whether the metric may have this word while this raw value stands here."""
+        return word != self.word[1:] if self.word.startswith(NOT) else word in self.word.split(OR)
 
 
 def _rows(path: Path, columns: int) -> list[list[str]]:

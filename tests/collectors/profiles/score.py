@@ -103,9 +103,12 @@ def perturbed(
 ) -> dict[str, SnmpValue]:
     """The walk with its sensors changed: numbers by up to a seventh, states to another of their enumeration.
 
-    Zero, sentinels and the objects of `structure` (others hang on them) stay as they are.
+    Zero, sentinels and the objects of `structure` (others hang on them) stay as they are, and so do states told from
+    several places: changed one by one they would contradict each other.
     """
     dice = random.Random(seed)
+    told = [meaning for sensor in found for meaning in meanings_of(sensor["sensor_oid"].lstrip("."))]
+    several = {meaning.metric for meaning in told if meaning.combined}
     changed = dict(values)
     for sensor in sorted(found, key=lambda sensor: str(sensor["sensor_oid"])):
         oid = sensor["sensor_oid"].lstrip(".")
@@ -115,7 +118,7 @@ def perturbed(
         # A factor below one keeps percentages within 100 and tenths of volts within their range.
         factor = dice.uniform(0.85, 0.999)
         if sensor["sensor_class"] == STATE:
-            others = sorted({meaning.raw for meaning in meanings_of(oid)} - {text_of(value)})
+            others = sorted({m.raw for m in meanings_of(oid) if m.metric not in several} - {text_of(value)})
             if others and isinstance(value, int):
                 changed[oid] = int(dice.choice(others))
         elif isinstance(value, int):
@@ -161,6 +164,12 @@ def _compare(
     if raw is None:
         return  # the other system recorded a value the walk does not hold
     ours = [doubt for doubt in doubts() if doubt.applies(oid, named, values)]
+    value = _expected(sensor, raw, ours)
+    for doubt in ours:
+        better = doubt.twin + oid.removeprefix(doubt.prefix)
+        if doubt.twin and better in values:
+            oid, raw = better, values[better]
+            value = (_number(raw) or 0.0) * doubt.twin_factor
     got = readings.get(oid, [])
     shown = "; ".join(f"{g['metric']}={g['value']} {g['unit']} ({g['quality']})" for g in got) or "not read"
     about = f"{kind} {oid} ({sensor['sensor_descr']})"
@@ -170,18 +179,13 @@ def _compare(
         else:
             made.missed.append(f"{about}: {raw!r} is no value, got {shown}")
     elif kind == STATE:
-        wrong = _state_wrong(oid, text_of(raw), got)
+        wrong = _state_wrong(oid, text_of(raw), got, [g for many in readings.values() for g in many])
         if wrong:
             made.missed.append(f"{about}: {raw!r}, {wrong}, got {shown}")
         else:
             made.matched += 1
             made.states += 1
     else:
-        value = _expected(sensor, raw, ours)
-        for doubt in ours:
-            if doubt.twin and (twin := values.get(doubt.twin + oid.removeprefix(doubt.prefix))) is not None:
-                got = readings.get(doubt.twin + oid.removeprefix(doubt.prefix), [])
-                value = (_number(twin) or 0.0) * doubt.twin_factor
         if value is not None and any(_same(value, kind, g) for g in got):
             made.matched += 1
         else:
@@ -218,20 +222,22 @@ def _same(value: float, sensor_class: str, got: dict[str, Any]) -> bool:
     )
 
 
-def _state_wrong(oid: str, raw: str, got: list[dict[str, Any]]) -> str:
+def _state_wrong(oid: str, raw: str, got: list[dict[str, Any]], everything: list[dict[str, Any]]) -> str:
     """Why the state is not read as its maker means it; "" where it is."""
-    wanted = {meaning.metric: meaning.word for meaning in meanings_of(oid) if meaning.raw == raw}
     if not meanings_of(oid):
         return "no table of its enumeration"
+    wanted = [meaning for meaning in meanings_of(oid) if meaning.raw == raw]
     if not wanted:
         return "not in the table of its enumeration"
-    words = {g["metric"]: g["value"] for g in got}
+    here = {g["metric"]: g["value"] for g in got}
+    whole = {g["metric"]: g["value"] for g in everything if not g["subject"]}
+    told = [(meaning, (whole if meaning.combined else here).get(meaning.metric)) for meaning in wanted]
     wrong = [
-        f"{name} is {word}" for name, word in wanted.items() if words.get(name, NO_READING) not in (word, NO_READING)
+        f"{meaning.metric} is {meaning.word}" for meaning, word in told if word is not None and not meaning.fits(word)
     ]
-    if not wrong and set(wanted.values()) != {NO_READING} and not words.keys() & wanted.keys():
-        wrong = [f"{name} is {word}" for name, word in wanted.items()]
-    return ", ".join(wrong)
+    # No reading is right only where the table says so for every metric; else one of them must be there.
+    silent = all(word is None for _, word in told) and any(meaning.word != NO_READING for meaning in wanted)
+    return ", ".join(wrong) or (f"{wanted[0].metric} is {wanted[0].word}" if silent else "")
 
 
 def table(

@@ -78,9 +78,9 @@ def test_an_unknown_profile_names_its_neighbours() -> None:
 
 
 def test_a_child_takes_over_what_it_does_not_replace() -> None:
-    parent, child = LIBRARY.get("ietf/ups-mib"), LIBRARY.get("delta/mini-snmp")
-    voltage = next(point for point in child.points if point.metric == "ups.output.voltage")
-    assert voltage.sources[0].scale == 0.1
+    parent, child = LIBRARY.get("ietf/ups-mib"), LIBRARY.get("huawei/ups2000")
+    power = next(point for point in child.points if point.metric == "ups.output.power")
+    assert power.sources[0].unit == "kW"
     assert {(p.metric, p.subject) for p in child.points} == {(p.metric, p.subject) for p in parent.points}
     assert "ups.rated.power" not in {point.metric for point in LIBRARY.get("huawei/gse200m").points}
 

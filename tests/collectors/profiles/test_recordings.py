@@ -10,21 +10,23 @@ from tests.support.recordings import require_recordings
 # Of the numbers and states of a family; the rest would be objects a profile deliberately leaves out.
 WANTED = 0.95
 # Families of the recordings' index that must reach it, every walk being recognised.
-FAMILIES = ("rfc1628",)
+FAMILIES = ("apc-ups", "eaton", "rfc1628", "socomec")
 
 pytestmark = pytest.mark.recordings
 
 
 @pytest.mark.parametrize("seed", [None, 1, 2, 3])
 def test_at_least_95_percent_of_the_sensors_of_every_family_are_right(seed: int | None) -> None:
-    for family, scores in by_family(table(require_recordings(), families=FAMILIES, seed=seed)).items():
+    for family, scores in by_family(
+        table(require_recordings(), classes=("ups",), families=FAMILIES, seed=seed)
+    ).items():
         matched, total = sum(made.matched for made in scores), sum(made.total for made in scores)
         missed = [f"{made.walk.stem}: {line}" for made in scores for line in made.missed]
         assert matched >= WANTED * total, f"{family}\n" + "\n".join(missed)
 
 
 def test_every_walk_is_recognised_as_the_family_it_is() -> None:
-    scores = table(require_recordings(), families=FAMILIES)
+    scores = table(require_recordings(), classes=("ups",), families=FAMILIES)
     assert [(made.walk.stem, made.profile) for made in scores if not made.identified] == []
 
 
