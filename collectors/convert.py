@@ -5,12 +5,13 @@ The converter remembers per point only what the filters need: the last good valu
 bad with its reason. Not available is never a number.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
+from collectors.counts import Count
 from collectors.decode import Decode, Extras, Refusal, decoder, text_of
 from collectors.exchange import ModbusAnswer, ModbusNeeds, SnmpAnswer, SnmpNeeds, Span, Table
-from collectors.subjects import Row, Subjects, row_of
+from collectors.subjects import Names, Row, Subjects, plain, row_of
 from collectors.view import View
 from facility.metrics import Metric
 from facility.profile import ModbusLimits, Point, Profile, Protocol
@@ -22,6 +23,7 @@ from facility.units import Unit
 # Rows of one device: a rack PDU has some hundred outlets; beyond this a walk is not a table of sensors.
 MAX_POINTS = 5000
 _SCALAR = Row("", ())
+GONE = QualityReason.NO_SUCH_OBJECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +54,19 @@ class _Memory:
     last_at: int = 0
     good_at: int = 0
     good: float | None = None
+    count: Count = field(default_factory=Count)
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What one source brought: a decoded value or a refusal; weak: the profile calls the raw value doubtful."""
+    """What one source brought: a decoded value or a refusal; weak: the profile calls the raw value doubtful; span: what
+    a turn of a counter is worth."""
 
     value: float | str | Refusal
     source: str
     raw: str | None
     weak: bool = False
+    span: float | None = None
 
 
 class _Absent:
@@ -102,7 +107,12 @@ class _CompiledSource:
         value = self.decode(raw, extras)
         if source.passes and value == UNKNOWN:
             return _ABSENT
-        return _Found(value, name, text, weak=text in self.doubtful)
+        span = None if source.wraps_at is None else self._turn(source.wraps_at, extras)
+        return _Found(value, name, text, weak=text in self.doubtful, span=span)
+
+    def _turn(self, wraps_at: int, extras: Extras) -> float | None:
+        end, begin = self.decode(wraps_at, extras), self.decode(0, extras)
+        return end - begin if isinstance(end, float) and isinstance(begin, float) else None
 
     def _step(self, view: View, row: Row) -> float | QualityReason:
         """The factor of `scale_by`, or why it is not known: some of what tells it was not answered."""
@@ -141,7 +151,7 @@ class _CompiledSource:
 
 
 class _CompiledPoint:
-    __slots__ = ("counts_slew", "entry", "limits", "point", "slew", "sources", "subjects")
+    __slots__ = ("counts_slew", "entry", "limits", "point", "seen", "slew", "sources", "subjects")
 
     def __init__(self, point: Point) -> None:
         self.point = point
@@ -151,9 +161,10 @@ class _CompiledPoint:
         self.slew = point.slew or self.entry.slew
         self.counts_slew = self.slew is not None and not self.entry.counter
         self.subjects = Subjects(point.subject)
+        self.seen: set[str] = set()  # subjects of the table's rows in the answer before
 
-    def rows(self, view: View) -> Iterator[tuple[str, Row]]:
-        """Subject and row of every instance in this answer."""
+    def rows(self, view: View, uniques: Callable[[str], Mapping[str, str]]) -> Iterator[tuple[str, Row]]:
+        """Subject and row of every instance in this answer; uniques: a column's names by index, each once."""
         if not self.point.is_table:
             yield self.point.subject, _SCALAR
             return
@@ -169,7 +180,25 @@ class _CompiledPoint:
                         continue
                     if any(row.pick((at,)) not in wanted for at, wanted in self.point.only.items()):
                         continue
-                    yield self.subjects.of(row, view.raw_text(self.point.name, row)), row
+                    subject = self._subject(view, row, uniques)
+                    if subject is not None:
+                        yield subject, row
+
+    def _subject(self, view: View, row: Row, uniques: Callable[[str], Mapping[str, str]]) -> str | None:
+        """None where the row's name was not answered: nobody knows whose value this is."""
+        place = self.point.name
+        if place is None or place.column is None or not self.subjects.by_name:
+            return self.subjects.of(row, None if place is None else plain(view.raw_text(place, row) or ""))
+        name = uniques(place.column).get(row.pick(place.index))
+        if name is None and view.weather(place, row) is not None:
+            return None
+        return self.subjects.of(row, name)
+
+    def lost(self, view: View) -> QualityReason:
+        """Why rows of this table are not there: what went wrong, or that they left."""
+        names = self.point.name.column if self.point.name is not None and self.subjects.by_name else None
+        failures = [view.failed.get(column) for column in (names, *(s.column for s in self.point.sources)) if column]
+        return next((r for r in failures if r not in (None, GONE)), None) or GONE
 
     def read(self, view: View, row: Row) -> _Found | _Absent:
         """The best of the sources: the first good one, a doubtful one if none is better, else the first refusal."""
@@ -204,6 +233,8 @@ class Converter:
         self._offset = address_offset
         self._points = [_CompiledPoint(point) for point in profile.points]
         self._memory: dict[tuple[str, str], _Memory] = {}
+        self._names: dict[str, Names] = {}
+        self._restarted = False
         self._needs = _needs(profile, address_offset)
         self._walks = frozenset(self._needs.walks) if isinstance(self._needs, SnmpNeeds) else frozenset()
         self._roots: dict[str, str] = {}
@@ -220,24 +251,39 @@ class Converter:
         """The points known so far; table rows and optional objects appear once the device has answered with them."""
         return [memory.info for memory in self._memory.values()]
 
-    def convert(self, answer: SnmpAnswer | ModbusAnswer, *, taken_at: int) -> list[Reading]:
-        """The readings of one answer; taken_at: milliseconds UTC."""
-        return [sourced.reading for sourced in self.convert_sourced(answer, taken_at=taken_at)]
+    def convert(self, answer: SnmpAnswer | ModbusAnswer, *, taken_at: int, restarted: bool = False) -> list[Reading]:
+        """The readings of one answer; taken_at: milliseconds UTC; restarted: the device did since the answer before."""
+        return [each.reading for each in self.convert_sourced(answer, taken_at=taken_at, restarted=restarted)]
 
-    def convert_sourced(self, answer: SnmpAnswer | ModbusAnswer, *, taken_at: int) -> list[Sourced]:
+    def convert_sourced(
+        self, answer: SnmpAnswer | ModbusAnswer, *, taken_at: int, restarted: bool = False
+    ) -> list[Sourced]:
         """As `convert`, each with where it was read and what stood there."""
         if isinstance(answer, ModbusAnswer) != (self.profile.protocol is Protocol.MODBUS):
             raise TypeError(f"{self.profile.id} speaks {self.profile.protocol}; the answer is of another protocol")
         view = View(answer, self._rooted(answer), self._offset)
         done: dict[tuple[str, str], Sourced | None] = {}
+        self._restarted = restarted
+        uniques: dict[str, Mapping[str, str]] = {}
+
+        def unique(column: str) -> Mapping[str, str]:
+            if column not in uniques:
+                said = {suffix: text_of(raw) for suffix, raw in view.columns.get(column, ())}
+                uniques[column] = self._names.setdefault(column, Names()).unique(said)
+            return uniques[column]
+
         for point in self._points:
-            for subject, row in point.rows(view):
+            here: set[str] = set()
+            for subject, row in point.rows(view, unique):
                 key = (point.point.metric, subject)
                 made = done.get(key)
                 if made is None or made.reading.value is None:
                     fresh = self._one(point, subject, row, view, taken_at)
                     done[key] = fresh if fresh is not None and (made is None or fresh.reading.good) else made
-        self._lost_rows(view, done, taken_at)
+                if done[key] is not None:
+                    here.add(subject)
+            if point.point.is_table:
+                self._lost_rows(point, here, view, done, taken_at)
         readings = [sourced for sourced in done.values() if sourced is not None]
         for sourced in readings:
             self._memory[sourced.reading.metric, sourced.reading.subject].last_at = sourced.reading.taken_at
@@ -281,6 +327,9 @@ class Converter:
         else:
             value = found.value
             reason = self._unbelievable(compiled, memory, value, at)
+            if reason is None and compiled.entry.counter:
+                value = memory.count.total(value, span=found.span, restarted=self._restarted)
+                reason = None if value is not None else QualityReason.SLEW
             if reason is None:
                 memory.good, memory.good_at = value, at
             else:
@@ -310,19 +359,27 @@ class Converter:
                 return QualityReason.SLEW
         return None
 
-    def _lost_rows(self, view: View, done: dict[tuple[str, str], Sourced | None], taken_at: int) -> None:
-        """Known rows of a table whose walk failed are reported bad; rows that merely left the table are not."""
-        for compiled in self._points:
-            if not compiled.point.is_table:
-                continue
-            failures = [view.failed.get(source.column or "") for source in compiled.point.sources]
-            reason = next((r for r in failures if r not in (None, QualityReason.NO_SUCH_OBJECT)), None)
-            if reason is None:
-                continue
-            for key, memory in self._memory.items():
-                if key[0] == compiled.point.metric and key not in done and compiled.subjects.made(key[1]):
-                    found = _Found(reason, compiled.point.sources[0].column or "", None)
-                    done[key] = self._judged(compiled, memory, found, taken_at)
+    def _lost_rows(
+        self,
+        compiled: _CompiledPoint,
+        here: set[str],
+        view: View,
+        done: dict[tuple[str, str], Sourced | None],
+        taken_at: int,
+    ) -> None:
+        """Known rows that did not come are bad: as long as their walk fails, or once when they left the table."""
+        reason = compiled.lost(view)
+        missing = compiled.seen - here
+        compiled.seen = here
+        if reason is not GONE:
+            here |= missing
+        for subject in sorted(missing):
+            key = (compiled.point.metric, subject)
+            memory = self._memory.get(key)
+            if memory is not None and done.get(key) is None:
+                done[key] = self._judged(
+                    compiled, memory, _Found(reason, compiled.sources[0].source.column or "", None), taken_at
+                )
 
     def _remember(self, point: Point, subject: str, name: str | None) -> _Memory:
         key = (point.metric, subject)

@@ -129,9 +129,9 @@ class DevicePoller:
             )
         self._breaker.answered()
         self._lost = False
-        readings = self._converter.convert(answer, taken_at=self._taken_at())
-        outcome = self._outcome(started_ms, self._clock.monotonic() - started, self._speaker.sent - sent, readings)
         restart = self._speaker.restart
+        readings = self._converter.convert(answer, taken_at=self._taken_at(), restarted=restart is not None)
+        outcome = self._outcome(started_ms, self._clock.monotonic() - started, self._speaker.sent - sent, readings)
         return outcome if restart is None else replace(outcome, restart=restart)
 
     def heard(self) -> None:

@@ -1,10 +1,16 @@
-"""Subjects of table rows: from a row's index (and name) to `phase/L2`, `probe/3`, `outlet/7`."""
+"""Subjects of table rows: from a row's index (and name) to `phase/L2`, `probe/3`, `outlet/7`.
+
+A row whose subject is made of its name keeps it when it moves to another index, as rows do after a restart of the card.
+"""
 
 import re
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 _FIELD = re.compile(r"\{(index|[it][1-9]|name)\}")
-_UNWANTED = re.compile(r"[^A-Za-z0-9_.-]+")
+# Letters of any script: names are Chinese here more often than not, and two of them must not become the same remains.
+_UNWANTED = re.compile(r"[^\w.-]+")
 # Subjects are label values and topic text; longer ones come only from a device whose names are no names.
 _LONGEST = 60
 
@@ -34,30 +40,67 @@ def row_of(suffix: str) -> Row:
     return Row(suffix, tuple(suffix.split(".")))
 
 
+def plain(text: str) -> str:
+    """A name as part of a subject; "" where nothing of it is left."""
+    return _UNWANTED.sub("-", unicodedata.normalize("NFC", text)).strip("-.")[:_LONGEST]
+
+
+class Names:
+    """The names of a column's rows, each once: of rows with the same name the first by index keeps it, the next ones
+    are called NAME-2, NAME-3 and so on. Who once had a name keeps it as long as his row says the same.
+    """
+
+    def __init__(self) -> None:
+        self._said: Mapping[str, str] = {}
+        self._given: dict[str, tuple[str, str]] = {}  # by index: name without and with its number
+
+    def unique(self, said: Mapping[str, str]) -> Mapping[str, str]:
+        """By index: what is unique, for what the rows say now; rows without a name are left out."""
+        if said != self._said:
+            self._said = dict(said)
+            named = {index: name for index, text in said.items() if (name := plain(text))}
+            self._given = _numbered(named, self._given)
+        return {index: unique for index, (_, unique) in self._given.items()}
+
+
+def _numbered(named: Mapping[str, str], before: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    given = {index: before[index] for index, name in named.items() if index in before and before[index][0] == name}
+    taken = {unique for _, unique in given.values()}
+    said = set(named.values())
+    for index in sorted(named.keys() - given.keys(), key=_by_number):
+        name = unique = named[index]
+        number = 1
+        while unique in taken or (number > 1 and unique in said):
+            number += 1
+            unique = f"{name}-{number}"
+        taken.add(unique)
+        given[index] = (name, unique)
+    return given
+
+
+def _by_number(index: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in index.split(".")]
+
+
 class Subjects:
     """A compiled subject template."""
 
     def __init__(self, template: str) -> None:
         self._pieces = _FIELD.split(template)
-        self._shape = re.compile("".join(
-            re.escape(piece) if number % 2 == 0 else "[A-Za-z0-9_.-]+" for number, piece in enumerate(self._pieces)
-        ))  # fmt: skip
+        self.by_name = "name" in self._pieces[1::2]
 
     def of(self, row: Row, name: str | None) -> str:
-        """The subject of a row; a row without a name is called by its index."""
+        """The subject of a row by its unique name; a row without one is called by its index."""
         made = ""
         for number, piece in enumerate(self._pieces):
             if number % 2 == 0:
                 made += piece
             elif piece == "index":
                 made += row.index
-            elif piece == "name" or piece[0] == "t":
-                text = (name or "") if piece == "name" else row.text(int(piece[1:]))
-                made += _UNWANTED.sub("-", text).strip("-.")[:_LONGEST] or row.index
+            elif piece == "name":
+                made += name or row.index
+            elif piece[0] == "t":
+                made += plain(row.text(int(piece[1:]))) or row.index
             else:
                 made += row.pick((int(piece[1:]),)) or row.index
         return made
-
-    def made(self, subject: str) -> bool:
-        """Whether this template can make the subject."""
-        return self._shape.fullmatch(subject) is not None

@@ -155,6 +155,8 @@ def _check_values(source: Source, entry: Metric) -> None:
     if entry.states is not None:
         _check_states(source, entry.name, entry.states)
         return
+    if source.wraps_at is not None and not entry.counter:
+        raise ValueError(f"{entry.name} is no counter: wraps_at is for those, e.g. ups.output.energy")
     if source.state_words:
         raise ValueError(f"{entry.name} is a number: states, bits, flags and contains are for state metrics")
     units = {source.unit} if source.unit else set()

@@ -236,6 +236,7 @@ class Source(Place):
     counted from 1 of a text of `0` and `1`; contains: the same for values found anywhere in a column (an object
     identifier stands for all below it), in rows where `where` holds.
     passes: an alarm kept in several places: with none of the listed bits or states the next source is asked.
+    wraps_at: the raw count at which a counter begins again at 0 (65536, 4294967296, or a meter's own 1000000).
     """
 
     type: NumberType = NumberType.U16
@@ -261,6 +262,7 @@ class Source(Place):
     where: Condition | None = None
     otherwise: Word | None = None
     passes: bool = False
+    wraps_at: Annotated[int, Field(ge=2, le=2**64)] | None = None
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:

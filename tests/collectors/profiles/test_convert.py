@@ -69,12 +69,15 @@ def test_an_object_that_never_was_there_is_silent_and_one_that_was_is_reported()
     assert gone.reason is NO
 
 
-def test_rows_of_a_failed_walk_are_bad_and_rows_that_left_are_not() -> None:
+def test_rows_of_a_failed_walk_are_bad_and_rows_that_left_are_so_once() -> None:
     converter = Converter(_profile(TABLE), device="d")
     assert len(_read(converter, {OID + "2.1.1": 20, OID + "2.1.2": 21})) == 2
     failed = _read(converter, {}, 2000, failed={"2.1": LATE})
     assert {(r.subject, r.reason) for r in failed} == {("probe/1", LATE), ("probe/2", LATE)}
-    assert [r.subject for r in _read(converter, {OID + "2.1.2": 21}, 3000)] == ["probe/2"]
+    left = _read(converter, {OID + "2.1.2": 21}, 3000)
+    assert [(r.subject, r.value, r.reason) for r in left] == [("probe/2", 21.0, None), ("probe/1", None, NO)]
+    assert [r.subject for r in _read(converter, {OID + "2.1.2": 21}, 4000)] == ["probe/2"]
+    assert {r.subject for r in _read(converter, {OID + "2.1.1": 20, OID + "2.1.2": 21}, 5000)} == {"probe/1", "probe/2"}
 
 
 def test_a_condition_that_was_not_answered_does_not_hide_a_known_point() -> None:
@@ -268,7 +271,7 @@ def test_names_of_rows_become_subjects_and_labels() -> None:
     point = TABLE | {"subject": "probe/{name}", "name": {"column": OID + "2.2"}}
     converter = Converter(_profile(point), device="d")
     values: dict[str, SnmpValue] = {OID + "2.1.5": 20, OID + "2.2.5": "冷 Aisle A/1".encode(), OID + "2.1.6": 21}
-    assert [reading.subject for reading in _read(converter, values)] == ["probe/Aisle-A-1", "probe/6"]
+    assert [reading.subject for reading in _read(converter, values)] == ["probe/冷-Aisle-A-1", "probe/6"]
     assert converter.points()[0].zh == "温度：冷 Aisle A/1"
 
 
