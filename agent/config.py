@@ -77,20 +77,53 @@ class Room(_Model):
     room_class: str = Field(default="", alias="class")
 
 
+class ModbusLine(_Model):
+    """How a Modbus device is reached where plain Modbus TCP to `address` is not it.
+
+    Either host (and port) of a server or gateway, framer: rtu where the gateway passes serial frames on as they are;
+    or serial, the path of a serial line, with how its units talk. The units of one line say the same here.
+    """
+
+    host: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    port: Port | None = None
+    framer: Literal["tcp", "rtu"] | None = None
+    serial: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    baudrate: Annotated[int, Field(ge=300, le=1_000_000)] | None = None
+    parity: Literal["N", "E", "O"] | None = None
+    stopbits: Literal[1, 2] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "ModbusLine":
+        if (self.host is None) == (self.serial is None):
+            raise ValueError(
+                "say either host, like {host: 10.0.0.9, framer: rtu}, or serial, like {serial: /dev/ttyUSB0}"
+            )
+        if self.serial is not None:
+            if self.framer == "tcp":
+                raise ValueError("a serial line speaks RTU; leave framer out")
+            if self.port is not None:
+                raise ValueError("port belongs to host; the line itself is named by serial")
+        elif self.baudrate or self.parity or self.stopbits:
+            raise ValueError("baudrate, parity and stopbits belong to serial; a gateway has them in its own settings")
+        return self
+
+
 class Device(_Model):
     """One device. id: given once, never reused, survives everything else here; labels are free words rules may ask for.
 
-    port: the protocol's own when left out; unit: Modbus unit; address_offset: added to every
-    register address, where manual and wire differ by one; bulk: false for an SNMP agent that answers GETBULK wrongly;
-    max_in_get: SNMP objects in one request at most (it shrinks by itself where a device cannot);
-    interval: the profile's when left out; deadline: what one poll may take in all. kind: the profile's when left out.
+    address: where the device is, unless `modbus` says it. port: the protocol's own when left out; unit: Modbus unit;
+    address_offset: added to every register address, where manual and wire differ by one; bulk: false for an SNMP agent
+    that answers GETBULK wrongly; max_in_get: SNMP objects in one request at most (it shrinks by itself where a device
+    cannot); interval: the profile's when left out; deadline: what one poll may take in all. kind: the profile's when
+    left out.
     """
 
     id: Slug
     name: Name = Name()
     profile: str
-    address: str = Field(min_length=1, max_length=253)
+    address: str | None = Field(default=None, min_length=1, max_length=253)
     port: Port | None = None
+    modbus: ModbusLine | None = None
     unit: Annotated[int, Field(ge=0, le=255)] = 1
     address_offset: Annotated[int, Field(ge=-1, le=1)] = 0
     credentials: str | None = None
@@ -103,6 +136,14 @@ class Device(_Model):
     zone: str = ""
     rack: str = ""
     labels: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "Device":
+        if self.modbus is None and self.address is None:
+            raise ValueError("say where the device is: address, or modbus for a gateway or a serial line")
+        if self.modbus is not None and (self.address is not None or self.port is not None):
+            raise ValueError("modbus says where the device is: leave address and port out")
+        return self
 
     @model_validator(mode="after")
     def _deadline_in_interval(self) -> "Device":

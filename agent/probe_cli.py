@@ -28,7 +28,11 @@ NO_ANSWER = 1
 
 def probe(
     address: Annotated[
-        str, typer.Argument(help="HOST[:PORT], snmp://[COMMUNITY@]HOST[:PORT] or modbus://HOST[:PORT]/UNIT")
+        str,
+        typer.Argument(
+            help="HOST[:PORT], snmp://[COMMUNITY@]HOST[:PORT], modbus://HOST[:PORT]/UNIT, rtu://HOST[:PORT]/UNIT (RTU "
+            "frames through a gateway) or rtu:///dev/ttyUSB0?unit=1&baudrate=9600&parity=N&stopbits=1"
+        ),
     ],
     profile: Annotated[str | None, typer.Option("--profile", "-p", help="Read it by this profile.")] = None,
     credentials: Annotated[
@@ -96,6 +100,8 @@ def _print(report: ProbeReport) -> None:
         unit = "" if entry.states is not None else symbol(entry.unit)
         table.add_row(reading.metric, reading.subject, str(value), unit, quality, each.source)
     console.print(table)
+    for line in report.holes:
+        console.print(f"  learnt: {line}", markup=False)
     console.print(
         f"{len(report.readings)} readings, {report.requests} requests, one poll took {report.seconds:.2f} s; "
         f"not answered: {len(report.unanswered)}",
@@ -125,6 +131,7 @@ def _print_json(report: ProbeReport) -> None:
                     for each in report.readings
                 ],
                 "unanswered": report.unanswered,
+                "holes": list(report.holes),
                 "requests": report.requests,
                 "seconds": round(report.seconds, 3),
                 "problem": report.problem,

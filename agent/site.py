@@ -11,6 +11,7 @@ from agent.config import Credentials, Device
 from agent.loading import Loaded, extra_folders, load_config
 from collectors.device import ModbusTarget, PolledDevice, SnmpTarget
 from collectors.library import Library
+from collectors.modbus.target import Framing, SerialLine
 from collectors.traps.access import TrapAccess, TrapUser
 from facility.config import ConfigErrors, ConfigProblem, did_you_mean, read_yaml
 from facility.profile import Profile, Protocol
@@ -18,7 +19,8 @@ from facility.reading import PointKey
 from rules.facts import DeviceFacts
 from rules.files import library as rule_library
 from rules.files import load_rules
-from rules.model import DEFAULT_THRESHOLDS_SET, RuleSet
+from rules.model import RuleSet
+from rules.parts import DEFAULT_THRESHOLDS_SET
 
 # One answer may take this share of a poll's deadline, so that one retry fits in; never over 2 s, where people wait.
 _ANSWER_SHARE = 0.4
@@ -132,7 +134,8 @@ def _devices(
     loaded: Loaded, profiles: Library, path: Path, name: str, problems: list[ConfigProblem]
 ) -> list[SiteDevice]:
     document = read_yaml(path, shown=name)
-    devices = []
+    devices: list[SiteDevice] = []
+    lines: dict[str, tuple[str, str]] = {}
     for i, config in enumerate(loaded.config.devices):
         profile = profiles.get(config.profile)
         interval_s = profile.interval if config.interval is None else config.interval / 1000
@@ -144,6 +147,15 @@ def _devices(
         except ValueError as exc:
             problems.append(document.problem(("devices", i), str(exc)))
             continue
+        if isinstance(target, ModbusTarget):
+            first, spoken = lines.setdefault(target.line, (config.id, target.speaks))
+            if spoken != target.speaks:
+                problems.append(
+                    document.problem(
+                        ("devices", i, "modbus"),
+                        f"{target.line} is {target.speaks} here and {spoken} for {first}: a line is one or the other",
+                    )
+                )
         polled = PolledDevice(config.id, profile, target, interval_s, deadline_s)
         devices.append(SiteDevice(config, profile, polled))
     return devices
@@ -189,12 +201,33 @@ def _target(config: Device, profile: Profile, loaded: Loaded, answer_s: float) -
             raise ValueError(f"{profile.id} speaks Modbus, which knows no credentials")
         if not config.bulk or config.max_in_get is not None:
             raise ValueError(f"bulk and max_in_get are for SNMP devices; {profile.id} speaks Modbus")
-        return ModbusTarget(config.address, config.port or 502, config.unit, answer_s, config.address_offset)
+        return _modbus_target(config, answer_s)
+    if config.modbus is not None or config.address is None:
+        raise ValueError(f"{profile.id} speaks SNMP: say its address; modbus is for Modbus devices")
     if config.credentials is None:
         raise ValueError(f"{profile.id} speaks SNMP: name its credentials")
     name = config.credentials
     target = snmp_target(config.address, config.port or 161, name, loaded.config.credentials[name], loaded, answer_s)
     return replace(target, bulk=config.bulk, max_in_get=config.max_in_get or target.max_in_get)
+
+
+def _modbus_target(config: Device, answer_s: float) -> ModbusTarget:
+    """ValueError for a unit that an RTU line cannot have."""
+    line = config.modbus
+    if line is None:
+        return ModbusTarget(config.address or "", config.port or 502, config.unit, answer_s, config.address_offset)
+    plain = SerialLine()
+    return ModbusTarget(
+        line.serial or line.host or "",
+        line.port or 502,
+        config.unit,
+        answer_s,
+        config.address_offset,
+        framing=Framing.RTU if line.serial or line.framer == "rtu" else Framing.TCP,
+        serial=SerialLine(line.baudrate or plain.baudrate, line.parity or plain.parity, line.stopbits or plain.stopbits)
+        if line.serial
+        else None,
+    )
 
 
 def snmp_target(

@@ -64,6 +64,25 @@ class Holes:
         """The device refused a block that holds cells on both sides of `address`, and gave each side alone."""
         self.cuts[table, address] = now_ms
 
+    def told(self) -> list[str]:
+        """What was learnt, for people: runs of cells that are not there, and where requests must part."""
+        lines = []
+        for table in Table:
+            missing = sorted(address for where, address in self.cells if where is table)
+            for i, start in enumerate(missing):
+                if i and missing[i - 1] == start - 1:
+                    continue
+                end = start
+                while (table, end + 1) in self.cells:
+                    end += 1
+                lines.append(f"{table}:{start}{f'-{end}' if end > start else ''} is not there")
+            lines += [
+                f"no request may reach across {table}:{address}"
+                for where, address in sorted(self.cuts)
+                if where is table
+            ]
+        return lines
+
     def forget(self, now_ms: int) -> None:
         """Drop what is older than a day. What a clock that stepped back makes look younger than now goes too."""
         for known in (self.cells, self.cuts):

@@ -1,7 +1,7 @@
 """One look at a live device, for a person: what it is, what would be asked of it, and what it says now."""
 
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from collectors.convert import Converter, Sourced
 from collectors.errors import CollectError
@@ -10,11 +10,12 @@ from collectors.identify import Identification, fact_needs, identify, identity_n
 from collectors.library import Library
 from collectors.modbus.client import ModbusLinks
 from collectors.modbus.collect import ModbusCollector
-from collectors.modbus.target import ModbusTarget
+from collectors.modbus.target import Framing, ModbusTarget, SerialLine
 from collectors.snmp.client import SnmpClient
 from collectors.snmp.collect import SnmpCollector
 from collectors.snmp.target import SnmpTarget
 from facility.clock import Clock, now_ms
+from facility.config import did_you_mean
 from facility.profile import Profile, Protocol
 
 # The device name the readings of a probe carry: it is in no configuration yet.
@@ -32,7 +33,8 @@ class ProbeReport:
     profile: the one the readings were made with, recognised or given; candidates: all that fit, best first;
     device: vendor, model, serial, firmware, name as far as known; plan: the requests of one poll; readings: with
     where each was read and what stood there; unanswered: what the profile asks for and the device did not give, by
-    reason; requests: how many went out in all; seconds: how long one poll took.
+    reason; holes: what this look taught about what a Modbus unit has not, in words; requests: how many went out in
+    all; seconds: how long one poll took.
     """
 
     target: str
@@ -43,6 +45,7 @@ class ProbeReport:
     plan: tuple[str, ...] = ()
     readings: tuple[Sourced, ...] = ()
     unanswered: dict[str, str] = field(default_factory=dict)
+    holes: tuple[str, ...] = ()
     requests: int = 0
     seconds: float = 0.0
     problem: PollProblem | None = None
@@ -50,22 +53,57 @@ class ProbeReport:
 
 
 def parse_address(text: str, *, timeout_s: float = 2.0) -> SnmpTarget | ModbusTarget:
-    """`HOST[:PORT]` or `snmp://[COMMUNITY@]HOST[:PORT]` (v2c), `modbus://HOST[:PORT][/UNIT]`.
+    """Where a device is, as text:
 
+    `HOST[:PORT]` or `snmp://[COMMUNITY@]HOST[:PORT]` (v2c), `modbus://HOST[:PORT][/UNIT]`, `rtu://HOST[:PORT][/UNIT]`
+    for a gateway that passes RTU frames on, `rtu:///dev/ttyUSB0?unit=1&baudrate=9600&parity=N&stopbits=1` for a line.
     ValueError says what is wrong. SNMPv3 has too many secrets for an address: build its target from a configuration.
     """
     parts = urlsplit(text if "://" in text else f"snmp://{text}")
+    if parts.scheme not in _SCHEMES:
+        raise ValueError(f"{text!r}: write {', '.join(_SCHEMES.values())}{did_you_mean(parts.scheme, list(_SCHEMES))}")
+    if parts.scheme == "rtu" and not parts.netloc:
+        return _line(parts, timeout_s)
     if not parts.hostname:
         raise ValueError(f"{text!r} names no host; write HOST, HOST:PORT or modbus://HOST:PORT/UNIT")
-    if parts.scheme == "snmp" and not parts.path.strip("/"):
+    if parts.query or (parts.scheme == "snmp" and parts.path.strip("/")):
+        raise ValueError(f"{text!r}: write {_SCHEMES[parts.scheme]}")
+    if parts.scheme == "snmp":
         community = unquote(parts.username) if parts.username else DEFAULT_COMMUNITY
         return SnmpTarget(parts.hostname, port=parts.port or 161, community=community, timeout_s=timeout_s)
-    if parts.scheme == "modbus":
-        unit = parts.path.strip("/") or "1"
-        if not unit.isdecimal():
-            raise ValueError(f"{unit!r} is no Modbus unit; it is a number of 0 to 255")
-        return ModbusTarget(parts.hostname, port=parts.port or 502, unit=int(unit), timeout_s=timeout_s)
-    raise ValueError(f"{text!r}: write snmp://HOST[:PORT] or modbus://HOST[:PORT]/UNIT")
+    framing = Framing.RTU if parts.scheme == "rtu" else Framing.TCP
+    unit = _unit(parts.path.strip("/") or "1")
+    return ModbusTarget(parts.hostname, port=parts.port or 502, unit=unit, timeout_s=timeout_s, framing=framing)
+
+
+_SCHEMES = {
+    "snmp": "snmp://HOST[:PORT]",
+    "modbus": "modbus://HOST[:PORT]/UNIT",
+    "rtu": "rtu://HOST[:PORT]/UNIT or rtu:///dev/ttyUSB0?unit=1&baudrate=9600&parity=N&stopbits=1",
+}
+
+
+def _unit(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"{text!r} is no Modbus unit; it is a number of 0 to 255")
+    return int(text)
+
+
+def _line(parts: SplitResult, timeout_s: float) -> ModbusTarget:
+    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    for key in given:
+        if key not in (known := ["unit", "baudrate", "parity", "stopbits"]):
+            raise ValueError(f"a serial line has no {key!r}{did_you_mean(key, known)}")
+    for key in ("baudrate", "stopbits"):
+        if not given.get(key, "0").isdecimal():
+            raise ValueError(f"{key} is a number, not {given[key]!r}")
+    plain = SerialLine()
+    line = SerialLine(
+        int(given.get("baudrate", plain.baudrate)),
+        given.get("parity", plain.parity).upper(),
+        int(given.get("stopbits", plain.stopbits)),
+    )
+    return ModbusTarget(unquote(parts.path), unit=_unit(given.get("unit", "1")), timeout_s=timeout_s, serial=line)
 
 
 async def probe(
@@ -164,6 +202,7 @@ async def _probe_modbus(target: ModbusTarget, profile: Profile, clock: Clock, de
         plan=plan,
         readings=tuple(converter.convert_sourced(answer, taken_at=now_ms(clock))),
         unanswered={f"{table}:{at}": reason.value for (table, at), reason in sorted(answer.failed.items())},
+        holes=tuple(reader.holes.told()),
         requests=reader.sent,
         seconds=clock.monotonic() - began,
     )

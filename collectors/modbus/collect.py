@@ -39,7 +39,7 @@ class ModbusCollector:
     def plan(self, needs: ModbusNeeds) -> list[str]:
         """The requests of the next poll, for people."""
         lines = [f"unit {self._target.unit}: {block}" for block in plan(needs, self.holes)]
-        return lines + [f"not asked, said to be missing: {table}:{address}" for table, address in self.holes.cells]
+        return lines + [f"learnt: {line}" for line in self.holes.told()]
 
     async def collect(
         self, needs: ModbusNeeds, *, deadline: float, trusted: bool = True, give_way: GiveWay | None = None

@@ -85,7 +85,9 @@ class ModbusTarget:
     @property
     def speaks(self) -> str:
         """How the line is spoken to, in words; the same for all its units."""
-        return f"rtu {self.serial}" if self.serial is not None else f"{self.framing} over tcp"
+        if self.serial is not None:
+            return f"RTU {self.serial}"
+        return "RTU over TCP" if self.framing is Framing.RTU else "Modbus TCP"
 
     @property
     def bus(self) -> str:

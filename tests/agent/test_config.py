@@ -10,6 +10,7 @@ from agent.cli import BAD_CONFIG, app
 from agent.loading import load_config
 from agent.site import read_site
 from agent.values import parse_duration, parse_size
+from collectors.device import ModbusTarget
 from collectors.library import Library
 from facility.config import ConfigErrors
 from tests.agent.running import ENVIRON, ups, write_config
@@ -99,6 +100,25 @@ def test_the_example_is_good_and_covers_every_kind_of_device() -> None:
     shipped = Library.load().all()
     assert {device.profile.kind for device in site.devices} == {profile.kind for profile in shipped}
     assert {device.profile.protocol for device in site.devices} == {profile.protocol for profile in shipped}
+
+
+def test_modbus_devices_are_reached_over_tcp_through_a_gateway_or_on_a_line(tmp_path: Path) -> None:
+    line = {"serial": "/dev/ttyUSB0", "baudrate": 19200, "parity": "E"}
+    places: list[dict[str, object]] = [
+        {"address": "10.0.0.9", "unit": 3},
+        {"modbus": {"host": "10.0.0.8", "port": 4001, "framer": "rtu"}, "unit": 1},
+        {"modbus": line, "unit": 1},
+        {"modbus": line, "unit": 2},
+    ]
+    devices = [{"id": f"th-{at}", "profile": "generic/xy-md02", **place} for at, place in enumerate(places)]
+    site = read_site(write_config(tmp_path, devices=devices), environ=ENVIRON)
+    targets = [device.polled.target for device in site.devices]
+    assert [f"{target} {target.speaks}" for target in targets if isinstance(target, ModbusTarget)] == [
+        "modbus 10.0.0.9:502 unit 3 Modbus TCP",
+        "modbus 10.0.0.8:4001 unit 1 RTU over TCP",
+        "modbus /dev/ttyUSB0 unit 1 RTU 19200 8E1",
+        "modbus /dev/ttyUSB0 unit 2 RTU 19200 8E1",
+    ]
 
 
 @pytest.mark.parametrize(("text", "ms"), [("10s", 10_000), ("1.5m", 90_000), ("250ms", 250), ("7d", 604_800_000)])

@@ -1,10 +1,12 @@
 """`coldaisle agent probe` against real peers: who it is, what would be asked, what it says."""
 
 import pytest
+from pymodbus.constants import ExcCodes
 
 from collectors.device import ModbusTarget, SnmpTarget
 from collectors.exchange import PollProblem
 from collectors.library import Library
+from collectors.modbus.target import Framing, SerialLine
 from collectors.probe import parse_address, probe
 from facility.profile import Profile
 from tests.collectors.speaking.awkward_agent import silent_socket
@@ -76,6 +78,20 @@ async def test_a_modbus_unit_is_read_with_a_named_profile() -> None:
     assert report.requests == 2
 
 
+async def test_what_a_look_taught_about_a_unit_is_in_the_report() -> None:
+    def refuses(address: int, count: int) -> ExcCodes | None:
+        return ExcCodes.ILLEGAL_ADDRESS if {21, 22, 30}.intersection(range(address, address + count)) else None
+
+    async with gateway({3: Unit(refuses=refuses)}, rtu=True) as port:
+        library = Library([probes([20, 21, 22, 29, 31])])
+        report = await probe(
+            f"rtu://127.0.0.1:{port}/3", library=library, clock=system_clock(), profile_id="bench/device"
+        )
+    assert report.holes == ("holding:21-22 is not there", "no request may reach across holding:31")
+    assert report.unanswered == {"holding:21": "no_such_object", "holding:22": "no_such_object"}
+    assert [each.raw for each in report.readings if each.reading.good] == ["20", "29", "31"]
+
+
 async def test_what_does_not_answer_is_in_the_report() -> None:
     library = Library([recognised()])
     refused = await probe(f"127.0.0.1:{free_port('udp')}", library=library, clock=system_clock())
@@ -99,6 +115,22 @@ def test_addresses() -> None:
     assert parse_address("snmp://hush%40home@10.0.0.5") == SnmpTarget("10.0.0.5", community="hush@home")
     assert parse_address("[fe80::1]:161") == SnmpTarget("fe80::1", community="public")
     assert parse_address("modbus://10.0.0.9:1502/17") == ModbusTarget("10.0.0.9", port=1502, unit=17)
-    for wrong, why in (("", "names no host"), ("modbus://h/x", "no Modbus unit"), ("http://h", "write snmp://")):
+    assert parse_address("rtu://10.0.0.9:4001/17") == ModbusTarget("10.0.0.9", 4001, 17, framing=Framing.RTU)
+    assert parse_address("rtu:///dev/ttyUSB0") == ModbusTarget("/dev/ttyUSB0", serial=SerialLine())
+    assert parse_address("rtu:///dev/ttyS1?unit=3&baudrate=19200&parity=e&stopbits=2") == ModbusTarget(
+        "/dev/ttyS1", unit=3, serial=SerialLine(19200, "E", 2)
+    )
+    for wrong, why in (
+        ("", "names no host"),
+        ("modbus://h/x", "no Modbus unit"),
+        ("http://h", "write snmp://"),
+        ("modbos://h", "did you mean 'modbus'"),
+        ("modbus:///dev/ttyUSB0", "names no host"),
+        ("modbus://h/1?baudrate=9600", "write modbus://HOST"),
+        ("rtu:///dev/ttyUSB0?baudrat=9600", "no 'baudrat'; did you mean 'baudrate'"),
+        ("rtu:///dev/ttyUSB0?baudrate=fast", "baudrate is a number, not 'fast'"),
+        ("rtu:///dev/ttyUSB0?parity=X", "parity is N, E or O"),
+        ("rtu:///dev/ttyUSB0?unit=0", "outside 1..247"),
+    ):
         with pytest.raises(ValueError, match=why):
             parse_address(wrong)
