@@ -4,7 +4,8 @@ from facility.alarms import AlarmEvent, EndReason
 from facility.ids import NewId
 from facility.severity import Severity
 from rules.judges import NEVER, Judge, Reason, Target
-from rules.model import ABSENT_LEVEL, Rule, Side
+from rules.model import Rule
+from rules.parts import ABSENT_LEVEL, Side
 from rules.records import JudgeRecord
 
 

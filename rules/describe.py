@@ -2,7 +2,8 @@
 
 from facility.catalog import CatalogLevel, CatalogRule
 from rules.durations import SECOND_MS
-from rules.model import ABSENT_LEVEL, STATE_LEVEL, Rule, Side
+from rules.model import Rule
+from rules.parts import ABSENT_LEVEL, STATE_LEVEL, Side
 
 
 def catalog_rule(rule: Rule) -> CatalogRule:

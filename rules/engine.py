@@ -36,7 +36,8 @@ from rules.absent import AbsentJudge
 from rules.factory import make_judge
 from rules.facts import DeviceFacts, applies
 from rules.judges import NEVER, Judge
-from rules.model import RuleSet, Where
+from rules.model import RuleSet
+from rules.parts import Where
 from rules.records import SNAPSHOT_VERSION, JudgeRecord, PointRecord, Snapshot, decode, ended, rebase, shift
 
 # A device whose subjects grow without end (a walk gone wrong) must not grow the engine with it.

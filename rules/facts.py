@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from facility.reading import PointKey
-from rules.model import DEFAULT_THRESHOLDS_SET, UNPLACED, Rule
+from rules.model import Rule
+from rules.parts import DEFAULT_THRESHOLDS_SET, UNPLACED
 
 # A value may be missed twice before it no longer holds: the third missed poll is what makes a device lost.
 GAP_INTERVALS = 3

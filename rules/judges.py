@@ -18,7 +18,8 @@ from enum import StrEnum
 from facility.alarms import AlarmEvent, AlarmEventKind, EndReason
 from facility.ids import NewId
 from facility.severity import Severity
-from rules.model import Rule, Side
+from rules.model import Rule
+from rules.parts import Side
 from rules.records import JudgeRecord, OccurrenceRecord
 
 # "No timer": later than any time there is (a year far beyond datetime's 9999).

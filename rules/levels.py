@@ -3,7 +3,8 @@
 from facility.alarms import AlarmEvent
 from facility.ids import NewId
 from rules.judges import NEVER, Judge, Latch, Reason, Target
-from rules.model import Rule, Side, Threshold
+from rules.model import Rule
+from rules.parts import Side, Threshold
 from rules.records import JudgeRecord
 
 

@@ -14,163 +14,40 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Self
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from facility.ids import is_slug
 from facility.metrics import Metric, UnknownMetricError
 from facility.metrics import metric as register_entry
 from facility.severity import Severity
 from facility.states import UNKNOWN
-from rules.durations import DAY_MS, MINUTE_MS, parse_duration, write_duration
+from rules.durations import write_duration
+from rules.parts import (
+    DEFAULT_GAP_MS,
+    HIGH_LEVELS,
+    LOW_LEVELS,
+    RATE_LEVEL,
+    Absent,
+    Duration,
+    Flap,
+    Levels,
+    Part,
+    Rate,
+    Select,
+    Threshold,
+    Title,
+    Where,
+    flap_or_none,
+)
 from rules.shapes import state_words
 
-# Judged by this set when a room names none: a room nobody classified must not go unwatched.
-DEFAULT_THRESHOLDS_SET = "gb50174-2017"
-# In `select.zones`: a device nobody placed in a zone.
-UNPLACED = "unplaced"
-# How long a value is taken to hold when no newer one comes: four polls of 30 s, the slowest default interval.
-DEFAULT_GAP_MS = 2 * MINUTE_MS
 
-HIGH_LEVELS = ("hi", "hihi", "hihihi")
-LOW_LEVELS = ("lo", "lolo", "lololo")
-STATE_LEVEL, RATE_LEVEL, ABSENT_LEVEL = "state", "rate", "absent"
-
-Duration = Annotated[int, BeforeValidator(parse_duration)]
-
-
-class Where(StrEnum):
-    """Who judges: the agent its own devices, or the centre across agents."""
-
-    EDGE = "edge"
-    CENTRE = "centre"
-
-
-class Side(StrEnum):
-    """Which way a level is broken; as `CatalogLevel.side`."""
-
-    HIGH = "high"
-    LOW = "low"
-    STATE = "state"
-    RATE = "rate"
-    ABSENT = "absent"
-
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """A numeric level ready to judge: `sign` +1 is broken above the limit, -1 below; rank 0 is the mildest."""
-
-    id: str
-    sign: int
-    rank: int
-    limit: float
-    clear: float
-    for_ms: int
-    severity: Severity
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Title(_Part):
-    """What an operator reads, in both languages."""
-
-    en: str = Field(min_length=3)
-    zh: str = Field(min_length=2)
-
-
-class Level(_Part):
-    """One limit. `clear` defaults to the limit moved inwards by the rule's dead band, `for` to the rule's."""
-
-    limit: float
-    severity: Severity
-    clear: float | None = None
-    for_: Duration | None = Field(default=None, alias="for")
-    source: str | None = Field(default=None, min_length=3)
-
-
-class Levels(_Part):
-    """Limits on one number; the mildest is `hi` or `lo`, and a stronger one needs the milder one beside it."""
-
-    hi: Level | None = None
-    hihi: Level | None = None
-    hihihi: Level | None = None
-    lo: Level | None = None
-    lolo: Level | None = None
-    lololo: Level | None = None
-
-    def side(self, names: tuple[str, ...]) -> list[tuple[str, Level]]:
-        """The levels of one side that are set, mildest first."""
-        return [(name, level) for name in names if (level := getattr(self, name)) is not None]
-
-
-class Rate(_Part):
-    """A change of more than `rise` (or `fall`) per `per`, seen over `window` (default: `per`).
-
-    The change is that between now and the oldest sample of the window, scaled by per/window: a window not yet full
-    counts as if the value had stood still before it, so a start never invents a slope.
-    """
-
-    per: Duration
-    window: Duration | None = None
-    rise: float | None = Field(default=None, gt=0)
-    fall: float | None = Field(default=None, gt=0)
-    severity: Severity
-
-    @property
-    def window_ms(self) -> int:
-        return self.window if self.window is not None else self.per
-
-    @model_validator(mode="after")
-    def _has_a_limit(self) -> Self:
-        if self.rise is None and self.fall is None:
-            raise ValueError("a rate needs `rise`, `fall` or both")
-        for name, span in (("per", self.per), ("window", self.window_ms)):
-            if not MINUTE_MS <= span <= DAY_MS:
-                raise ValueError(f"`{name}` is between 1m and 24h")
-        return self
-
-
-class Flap(_Part):
-    """`changes` raises within `within` are flapping: the alarm then stands until it was calm for `hold`."""
-
-    changes: int = Field(default=5, ge=2, le=100)
-    within: Duration = Field(default=10 * MINUTE_MS, gt=0)
-    hold: Duration = Field(default=15 * MINUTE_MS, gt=0)
-
-
-def _flap(value: object) -> object:
-    """`flap: off`; YAML 1.1 reads a bare `off` as false."""
-    return None if value is False or value == "off" else value
-
-
-class Absent(_Part):
-    """No good sample of an expected point for `after`, while its device answers."""
-
-    after: Duration = Field(gt=0)
-    severity: Severity
-
-
-class Select(_Part):
-    """Which points are judged; everything left out selects all. `subject` is a shell-like pattern (`phase/*`).
-
-    In `zones` the word `unplaced` means a device with no zone. Every label given must be equal on the device.
-    """
-
-    kinds: tuple[str, ...] = ()
-    zones: tuple[str, ...] = ()
-    devices: tuple[str, ...] = ()
-    labels: Mapping[str, str] = Field(default_factory=dict)
-    subject: str = "*"
-
-
-class Rule(_Part):
+class Rule(Part):
     """One rule of a file.
 
     gap: how long a value holds without a newer one (see `rules.engine`). keep: states that neither raise nor clear a
@@ -192,7 +69,7 @@ class Rule(_Part):
     clear_for: Duration = 0
     deadband: float = Field(default=0.0, ge=0)
     gap: Duration = Field(default=DEFAULT_GAP_MS, gt=0)
-    flap: Annotated[Flap | None, BeforeValidator(_flap)] = Flap()
+    flap: Annotated[Flap | None, BeforeValidator(flap_or_none)] = Flap()
     source: str | None = Field(default=None, min_length=3)
     enabled: bool = True
 

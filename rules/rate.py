@@ -6,7 +6,8 @@ from facility.alarms import AlarmEvent
 from facility.ids import NewId
 from rules.judges import Reason
 from rules.levels import LevelJudge
-from rules.model import Rate, Rule
+from rules.model import Rule
+from rules.parts import Rate
 from rules.records import JudgeRecord
 
 # A window keeps at most this many samples: at 15 min that is one in 14 s, finer than any default poll interval.

@@ -7,7 +7,7 @@ import msgspec
 
 from facility.alarms import AlarmEvent, AlarmEventKind, EndReason
 from facility.severity import Severity
-from rules.model import Side
+from rules.parts import Side
 
 SNAPSHOT_VERSION = 1
 

@@ -6,7 +6,8 @@ from facility.alarms import AlarmEvent
 from facility.ids import NewId
 from facility.severity import Severity
 from rules.judges import NEVER, Judge, Latch, Reason, Target
-from rules.model import STATE_LEVEL, Rule, Side
+from rules.model import Rule
+from rules.parts import STATE_LEVEL, Side
 from rules.records import JudgeRecord, OccurrenceRecord
 
 

@@ -21,7 +21,8 @@ from rules.durations import parse_duration, write_duration
 from rules.engine import Engine
 from rules.facts import DeviceFacts
 from rules.files import LIBRARY, TEST_SUFFIX, RuleErrors, load_rules
-from rules.model import RuleSet, Where
+from rules.model import RuleSet
+from rules.parts import Where
 from rules.series import Step, parse_series
 
 _Duration = Annotated[int, BeforeValidator(parse_duration)]

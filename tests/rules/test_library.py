@@ -4,7 +4,8 @@ import pytest
 
 from facility.severity import Severity
 from rules.files import library
-from rules.model import Rule, RuleSet, Where
+from rules.model import Rule, RuleSet
+from rules.parts import Where
 from rules.testing import Case, CaseResult, events_of, run_library
 
 RESULTS = run_library()
