@@ -43,12 +43,21 @@ class Identification:
         return self.profile or self.generic
 
 
-def identity_needs(library: Library) -> SnmpNeeds:
-    """Everything any profile looks at to recognise a device: ask once, then `identify`."""
-    gets = dict.fromkeys((SYS_DESCR, SYS_OBJECT_ID, SYS_NAME))
+# What a device says of itself before anything is known of it.
+FIRST_NEEDS = SnmpNeeds(gets=(SYS_DESCR, SYS_OBJECT_ID, SYS_NAME))
+
+
+def identity_needs(library: Library, said: SnmpAnswer | None = None) -> SnmpNeeds:
+    """Everything any profile looks at to recognise a device: ask once, then `identify`.
+
+    said: the device's answer to FIRST_NEEDS; what only families look at that it has excluded is left out then.
+    """
+    gets = dict.fromkeys(FIRST_NEEDS.gets)
     walks: dict[str, None] = {}
     for profile in library.all():
         for recognition in profile.identify.any_of:
+            if said is not None and not _says_so(recognition, said.values):
+                continue
             for probe in recognition.probes:
                 if probe.oid is not None:
                     gets[probe.oid] = None
@@ -116,14 +125,19 @@ def _rank(recognition: Recognition) -> tuple[int, int]:
     return len(recognition.probes) + (recognition.sys_descr is not None), prefix
 
 
-def _holds(recognition: Recognition, values: Mapping[str, SnmpValue]) -> bool:
+def _says_so(recognition: Recognition, values: Mapping[str, SnmpValue]) -> bool:
+    """What the device says of itself is as the recognition wants it; its objects are another matter."""
     if recognition.sys_object_id is not None:
         said = _text_at(values, SYS_OBJECT_ID).lstrip(".")
         if said != recognition.sys_object_id and not said.startswith(recognition.sys_object_id + "."):
             return False
-    if recognition.sys_descr is not None and not re.search(recognition.sys_descr, _text_at(values, SYS_DESCR)):
-        return False
-    return all(probe.accepts(_text(values, probe) or None) for probe in recognition.probes)
+    return recognition.sys_descr is None or re.search(recognition.sys_descr, _text_at(values, SYS_DESCR)) is not None
+
+
+def _holds(recognition: Recognition, values: Mapping[str, SnmpValue]) -> bool:
+    return _says_so(recognition, values) and all(
+        probe.accepts(_text(values, probe) or None) for probe in recognition.probes
+    )
 
 
 def _text(values: Mapping[str, SnmpValue], place: Place) -> str:

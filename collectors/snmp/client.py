@@ -79,16 +79,20 @@ EXPANSIONS = {
 
 T = TypeVar("T")
 Row = tuple[str, SnmpValue]
+Turn = Callable[[], Awaitable[None]]
 
 
 class _Meter(BasePolicer):
-    """Counts what goes out: the library calls `wait` before every datagram."""
+    """Counts what goes out, and holds it back where a limit is set: the library calls `wait` before every datagram."""
 
-    def __init__(self) -> None:
+    def __init__(self, turn: Turn | None) -> None:
         super().__init__()
         self.sent = 0
+        self._turn = turn
 
     async def wait(self) -> None:
+        if self._turn is not None:
+            await self._turn()
         self.sent += 1
 
     def get_timeout(self, ts: int) -> int | None:
@@ -107,15 +111,15 @@ class SnmpClient:
     """GET and walk one agent, one request in flight. `sent` counts datagrams for as long as the client lives.
 
     Every method takes `deadline`, in monotonic seconds of the clock, sends nothing after it, and raises nothing but
-    CollectError.
+    CollectError. turn: awaited before each datagram, for who must not ask fast.
     """
 
-    def __init__(self, target: SnmpTarget, *, clock: Clock) -> None:
+    def __init__(self, target: SnmpTarget, *, clock: Clock, turn: Turn | None = None) -> None:
         self._target = target
         self._clock = clock
         self._lock = asyncio.Lock()
         self._session: SnmpSession | None = None
-        self._meter = _Meter()
+        self._meter = _Meter(turn)
         self._used_at = 0.0
         self._met = False  # the agent named its engine in the request under way
 

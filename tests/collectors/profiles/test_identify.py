@@ -69,3 +69,13 @@ def test_asking_for_the_needs_is_enough_to_identify() -> None:
     assert found.profile is not None
     assert found.profile.id == "hwg/wld"
     assert fact_needs(found.profile).walks == ("1.3.6.1.4.1.21796.4.5.4.1.4",)
+
+
+def test_what_a_device_says_of_itself_leaves_most_questions_unasked() -> None:
+    said = SnmpAnswer(values={SYS_OBJECT_ID: "1.3.6.1.4.1.21796.4.1", SYS_DESCR: b"HWg-WLD"})
+    asked, all_of_it = identity_needs(LIBRARY, said), identity_needs(LIBRARY)
+    assert set(asked.gets) < set(all_of_it.gets)
+    assert set(asked.walks) < set(all_of_it.walks)
+    values: dict[str, SnmpValue] = {**said.values, "1.3.6.1.4.1.21796.4.5.4.1.6.1": 0}
+    # Nothing that would decide is left out: the answer to fewer questions is the same.
+    assert identify(LIBRARY, answer_from(values, asked)) == identify(LIBRARY, answer_from(values, all_of_it))
