@@ -132,7 +132,7 @@ class _CompiledSource:
         only = self.source.sentinel_when
         return only is not None and text in only.raw and view.holds(only.when, row)
 
-    def _contains(self, view: View) -> _Found:
+    def _contains(self, view: View) -> _Found | _Absent:
         column = self.source.column or ""
         reason = view.failed.get(column)
         if reason is not None and reason is not QualityReason.NO_SUCH_OBJECT:  # an empty table is a good answer
@@ -147,7 +147,7 @@ class _CompiledSource:
             for suffix, text in rows:
                 if text == wanted or text.startswith(wanted + "."):
                     return _Found(word, f"{column}.{suffix}", text)
-        return _Found(self.source.otherwise or UNKNOWN, column, None)
+        return _ABSENT if self.source.passes else _Found(self.source.otherwise or UNKNOWN, column, None)
 
 
 class _CompiledPoint:

@@ -235,7 +235,7 @@ class Source(Place):
     bits: bit number to state of an integer, first set bit wins, else `otherwise`; flags: the same for characters
     counted from 1 of a text of `0` and `1`; contains: the same for values found anywhere in a column (an object
     identifier stands for all below it), in rows where `where` holds.
-    passes: an alarm kept in several places: with none of the listed bits or states the next source is asked.
+    passes: an alarm kept in several places: with none of the listed bits, states or values the next source is asked.
     wraps_at: the raw count at which a counter begins again at 0 (65536, 4294967296, or a meter's own 1000000).
     """
 
@@ -269,8 +269,10 @@ class Source(Place):
         state_ways = [name for name in ("states", "bits", "flags", "contains") if getattr(self, name)]
         if len(state_ways) > 1:
             raise ValueError(f"say one of {', '.join(state_ways)}, not several")
-        if self.passes and (state_ways not in (["bits"], ["states"]) or self.otherwise is not None):
-            raise ValueError("passes is for bits or states without `otherwise`: the next source is asked instead")
+        if self.passes and (state_ways not in (["bits"], ["states"], ["contains"]) or self.otherwise is not None):
+            raise ValueError(
+                "passes is for bits, states or contains without `otherwise`: the next source is asked instead"
+            )
         if state_ways and state_ways[0] != "states" and self.otherwise is None and not self.passes:
             raise ValueError(f"{state_ways[0]} needs `otherwise`: the state when none of them is set")
         if self.otherwise is not None and state_ways in ([], ["states"]):

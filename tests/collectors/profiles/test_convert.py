@@ -175,6 +175,15 @@ def test_an_alarm_in_several_registers_is_told_by_the_first_that_has_one() -> No
     assert _only(converter.convert(lacking, taken_at=3)).value == "normal"
 
 
+def test_a_condition_found_in_a_column_outranks_a_state_and_passes_where_it_is_not() -> None:
+    found = {"column": "1.3.1.2", "contains": {"1.3.9.72": "battery"}, "passes": True}
+    state = {"oid": "1.3.1.1.0", "states": {"2": "normal", "3": "bypass"}}
+    converter = Converter(_profile({"metric": "ups.output.source", "from": [found, state]}), device="d")
+    assert _only(_read(converter, {"1.3.1.1.0": 2})).value == "normal"
+    assert _only(_read(converter, {"1.3.1.1.0": 2, "1.3.1.2.5": "1.3.9.71"})).value == "normal"
+    assert _only(_read(converter, {"1.3.1.1.0": 2, "1.3.1.2.5": "1.3.9.72"})).value == "battery"
+
+
 def test_unit_and_scale_may_stand_in_the_device() -> None:
     point = {
         "metric": "room.pressure.differential",
