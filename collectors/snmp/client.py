@@ -7,6 +7,7 @@ What that library leaves to its caller, each found out against it and kept by a 
   is therefore ambiguous, and is asked again in halves until each object has spoken for itself.
 - some malformed datagrams make its decoder panic, which Python sees as a BaseException: unanswered, it would end the
   program, from outside and without a password.
+- values that stand beside an error-status are taken as said; no agent is known that sends such.
 - a walk does not notice an agent that repeats itself, and ends without a word at an error-status.
 - over v1, where "no such object" is an error-status too, a missing object and any other error look the same.
 - after an agent's reboot the first authenticated request raises the same error as a wrong password does, or meets

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 # An object the agent said it has not is not asked again for this long; a sensor that is plugged in shows up then.
 MISSING_S = 600.0
+# One it once had comes back with what the card lost, a sensor or the whole device behind it: asked again sooner.
+LEFT_S = 60.0
 # Rows of one column; the largest real table of a machine room (a 96-circuit branch meter) has some hundreds.
 MAX_ROWS = 2000
 # Bytes of one column's names and values: MAX_ROWS of them at some 60 bytes each, and as much again.
@@ -41,9 +43,9 @@ class SnmpCollector:
         self._clock = clock
         self._v1 = target.version == SnmpVersion.V1
         self._pace = Pace(batch=target.max_in_get, bulk=target.bulk and not self._v1)
-        self._missing: dict[str, float] = {}
+        self._missing: dict[str, tuple[float, QualityReason]] = {}  # until when it is not asked, and why
         self._alone: set[str] = set()
-        self._met: set[str] = set()  # v1 only: what the agent once had is not missing when it errs
+        self._met: set[str] = set()  # what the agent once had
         self._rows: dict[str, tuple[str, ...]] = {}
         self._values: dict[str, SnmpValue] = {}
         self._failed: dict[str, QualityReason] = {}
@@ -92,7 +94,8 @@ class SnmpCollector:
         self._deadline, self._strikes, self._answered = deadline, 0, False
         self._pace.wake(self._now())
         chunks, quiet = self._chunks(needs.gets)
-        self._fail(quiet, QualityReason.NO_SUCH_OBJECT)
+        for oid in quiet:
+            self._fail([oid], self._missing[oid][1])
         if not trusted and (chunks or needs.walks):
             # A suspect costs one timeout at most, and a live one that cannot answer a whole batch is told from a dead.
             await self._prove(chunks[0][0] if chunks else needs.walks[0])
@@ -106,7 +109,8 @@ class SnmpCollector:
 
     def _chunks(self, gets: Sequence[str]) -> tuple[list[list[str]], list[str]]:
         now = self._now()
-        self._missing = {oid: at for oid, at in self._missing.items() if now - at < MISSING_S}
+        if self._missing:
+            self._missing = {oid: left for oid, left in self._missing.items() if now < left[0]}
         wanted = list(dict.fromkeys(gets))
         asked = [oid for oid in wanted if oid not in self._missing and oid not in self._alone]
         size = self._pace.batch
@@ -147,8 +151,7 @@ class SnmpCollector:
 
     def _keep(self, values: Mapping[str, SnmpValue]) -> None:
         self._values.update(values)
-        if self._v1:
-            self._met.update(values)
+        self._met.update(values)
 
     async def _patiently(self, oids: Sequence[str]) -> dict[str, SnmpValue]:
         """A batch, and once more where it was lost; before the second try a device not yet heard proves it lives."""
@@ -180,13 +183,7 @@ class SnmpCollector:
                 self._keep({oid: self._heard(await self._client.get_one(oid, self._deadline))})
             except PointMissing as exc:
                 self._heard(None)
-                if self._v1:
-                    self._alone.add(oid)
-                if oid in self._met:
-                    self._fail([oid], QualityReason.EXCEPTION)
-                    return False
-                self._missing[oid] = self._now()
-                self._fail([oid], exc.reason)
+                self._miss(oid, exc.reason)
                 return False
             except DeviceBusy as exc:
                 # Left in a batch it would void the batch each time; alone it harms nobody.
@@ -206,6 +203,15 @@ class SnmpCollector:
                 self._alone.discard(oid)
                 return True
         return False
+
+    def _miss(self, oid: str, reason: QualityReason) -> None:
+        met = oid in self._met
+        if self._v1:
+            # What was there and is not may as well have erred; alone it voids no batch when it is asked again.
+            self._alone.add(oid)
+            reason = QualityReason.EXCEPTION if met else reason
+        self._missing[oid] = self._now() + (LEFT_S if met else MISSING_S), reason
+        self._fail([oid], reason)
 
     async def _in_halves(self, oids: Sequence[str], *, shrink: bool) -> None:
         middle = (len(oids) + 1) // 2
