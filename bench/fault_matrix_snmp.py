@@ -1,7 +1,8 @@
 """What comes of each fault an SNMP peer can have: one table.
 
-`python bench/fault_matrix_snmp.py`. The faults and how they are judged stand in `tests/collectors/speaking/snmp_faults.py`
-(the suite plays the same ones); v1 and v2c against a peer of our own, v3 through a relay before net-snmp's agent. Needs snmpd.
+`python -m bench.fault_matrix_snmp`. The faults and how they are judged are those of the tests
+(`tests/collectors/speaking/snmp_faults.py`): v1 and v2c by a peer of our own, v3 by a relay before net-snmp's agent.
+Needs snmpd.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.collectors.speaking.snmp_faults import FAULTS, HELD, POLLS, V3_FAULTS, Verdict, play, play_v3
+from tests.collectors.speaking.snmp_faults import HELD, PLAYS, POLLS, V3_FAULTS, Verdict, play, play_v3
 from tests.support.snmpd import Snmpd
 
 
@@ -18,7 +19,7 @@ async def main() -> None:
     print(f"python {platform.python_version()}, gufo-snmp {version('gufo-snmp')}, {POLLS} polls under each fault\n")
     print("| fault | version | right | bad | wrong | crashes | requests | slowest poll s | read again after |")
     print("|---|---|---|---|---|---|---|---|---|")
-    verdicts = [_said(await play(fault, spoken)) for fault in FAULTS for spoken in ("v1", "v2c")]
+    verdicts = [_said(await play(fault, spoken)) for fault, spoken in PLAYS]
     served = [(oid, "integer", value) for oid, value in HELD.items()]
     with tempfile.TemporaryDirectory() as folder, Snmpd(Path(folder), overrides=served) as agent:
         verdicts += [_said(await play_v3(fault, agent)) for fault in V3_FAULTS]
@@ -27,11 +28,19 @@ async def main() -> None:
 
 
 def _said(verdict: Verdict) -> Verdict:
-    again = f"{verdict.again} polls" + (", a minute later" if verdict.waited else "") if verdict.again else "never"
-    print(
-        f"| {verdict.fault} | {verdict.version} | {verdict.right} | {verdict.bad} | {verdict.wrong} | {verdict.crashes} "
-        f"| {verdict.requests} | {verdict.slowest_s:.2f} | {again} |"
+    again = "a minute" if verdict.waited else f"{verdict.again} polls"
+    cells = (
+        verdict.fault,
+        verdict.version,
+        verdict.right,
+        verdict.bad,
+        verdict.wrong,
+        verdict.crashes,
+        verdict.requests,
+        f"{verdict.slowest_s:.2f}",
+        again if verdict.again else "never",
     )
+    print("| " + " | ".join(str(cell) for cell in cells) + " |")
     return verdict
 
 

@@ -194,6 +194,13 @@ FAULTS: dict[str, Callable[[], Tell]] = {
 }
 
 
+# What a message of v1 cannot say.
+_NOT_IN_V1 = ("beyond every range", "noSuchObject", "noSuchInstance", "endOfMibView")
+PLAYS = [
+    (fault, version) for fault in FAULTS for version in ("v1", "v2c") if version == "v2c" or fault not in _NOT_IN_V1
+]
+
+
 @dataclass(slots=True)
 class Verdict:
     """What came of one fault. right, bad, wrong: readings in the polls under it; again: polls until all was well;

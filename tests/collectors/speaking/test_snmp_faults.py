@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.collectors.speaking.snmp_faults import DEADLINE_S, FAULTS, HELD, V3_FAULTS, Verdict, play, play_v3
+from tests.collectors.speaking.snmp_faults import DEADLINE_S, HELD, PLAYS, V3_FAULTS, Verdict, play, play_v3
 from tests.support.snmpd import Snmpd
 
 
@@ -15,8 +15,7 @@ def judge(verdict: Verdict) -> None:
     assert 1 <= verdict.again <= 50, "it was never read again"
 
 
-@pytest.mark.parametrize("version", ["v1", "v2c"])
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(("fault", "version"), PLAYS)
 async def test_v1_and_v2c(fault: str, version: str) -> None:
     judge(await play(fault, version))
 
