@@ -10,7 +10,7 @@ from tests.support.recordings import require_recordings
 # Of the numbers and states of a family; the rest would be objects a profile deliberately leaves out.
 WANTED = 0.95
 # Families of the recordings' index that must reach it, every walk being recognised.
-FAMILIES = ("apc-ups", "eaton", "rfc1628", "socomec")
+FAMILIES = ("apc-ups", "cyberpower", "eaton", "liebert", "rfc1628", "socomec", "tripplite")
 
 pytestmark = pytest.mark.recordings
 
