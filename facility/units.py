@@ -20,6 +20,7 @@ class Unit(StrEnum):
     DECAPASCAL = "daPa"
     HECTOPASCAL = "hPa"
     KILOPASCAL = "kPa"
+    MEGAPASCAL = "MPa"
     BAR = "bar"
     MILLIBAR = "mbar"
     PSI = "[psi]"
@@ -110,6 +111,7 @@ _UNITS: dict[Unit, tuple[Quantity, Fraction, Fraction]] = {
     Unit.DECAPASCAL: (Quantity.PRESSURE, _F(10), _F(0)),
     Unit.HECTOPASCAL: (Quantity.PRESSURE, _F(100), _F(0)),
     Unit.KILOPASCAL: (Quantity.PRESSURE, _F(1000), _F(0)),
+    Unit.MEGAPASCAL: (Quantity.PRESSURE, _F(1000000), _F(0)),
     Unit.BAR: (Quantity.PRESSURE, _F(100000), _F(0)),
     Unit.MILLIBAR: (Quantity.PRESSURE, _F(100), _F(0)),
     Unit.PSI: (Quantity.PRESSURE, _F("4.4482216152605") / (_F("0.0254") ** 2), _F(0)),
