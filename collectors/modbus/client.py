@@ -3,9 +3,9 @@
 - One request at a time, a pause between two, reading functions 1 to 4 only: nothing here can write.
 - Silence of one unit is that unit's: the connection stays for the others. (The library would close it after some
   timeouts, so it is never told of one: our own clock ends the wait, its timeout is out of reach.)
-- Over TCP answers count by transaction id, unit, function and length, and anything odd closes the connection, so that
-  stray bytes never reach the next answer. RTU frames are told apart by `collectors.modbus.frames` before the library
-  sees them, and after anything odd the line is listened to until it is quiet.
+- What comes in goes through `collectors.modbus.frames` first: the library sees whole right answers only. Anything odd
+  closes a Modbus TCP connection; an RTU line is listened to until it is quiet. So stray bytes never reach the next
+  answer.
 - The library does not come back by itself after a failed `connect`, and must not: when to try again is decided here.
 """
 
@@ -19,7 +19,7 @@ from pymodbus.pdu import ModbusPDU
 
 from collectors.errors import BadReply, CollectError, DeviceUnreachable
 from collectors.exchange import PollProblem, Table
-from collectors.modbus.frames import Ear, data_bytes
+from collectors.modbus.frames import Ear, TcpEar, data_bytes
 from collectors.modbus.refusals import refused
 from collectors.modbus.target import Framing, ModbusTarget
 from collectors.plan import Block
@@ -45,6 +45,8 @@ _REQUEST_CHARACTERS = 8
 _ANSWER_CHARACTERS = 5
 
 _Client = AsyncModbusTcpClient | AsyncModbusSerialClient
+# Seconds between two requests, and between connecting and the first.
+_Pauses = tuple[float, float]
 
 
 class ModbusLink:
@@ -62,7 +64,7 @@ class ModbusLink:
         self._lock = asyncio.Lock()
         self._client: _Client | None = None
         self._waiting: asyncio.Timeout | None = None
-        self._ear = Ear() if target.rtu else None
+        self._ear: Ear | TcpEar = Ear() if target.rtu else TcpEar()
         self._heard_at = 0.0
         self._silences = 0
         self._refusals = 0
@@ -77,8 +79,8 @@ class ModbusLink:
 
     @property
     def discarded(self) -> dict[str, int]:
-        """Frames and runs of bytes of an RTU line that were nobody's answer, by reason."""
-        return {} if self._ear is None else {why.value: count for why, count in self._ear.discarded.items()}
+        """Frames and runs of bytes that were nobody's answer, by reason."""
+        return {why.value: count for why, count in self._ear.discarded.items()}
 
     async def read(
         self,
@@ -97,8 +99,8 @@ class ModbusLink:
         async with self._lock:
             client = await self._connected(target, deadline)
             paused = (pause_s, connect_pause_s)
-            if self._ear is not None and self._ear.owed.doubtful(target.unit, block, self._clock.monotonic()):
-                await self._settle(client, block, target, deadline, paused)
+            if isinstance(self._ear, Ear) and self._ear.owed.doubtful(target.unit, block, self._clock.monotonic()):
+                await self._settle(self._ear, client, block, target, deadline, paused)
             return await self._paced(client, block, target, deadline, paused)
 
     async def close(self) -> None:
@@ -106,22 +108,21 @@ class ModbusLink:
             self._drop()
 
     async def _settle(
-        self, client: _Client, block: Block, target: ModbusTarget, deadline: float, paused: tuple[float, float]
+        self, ear: Ear, client: _Client, block: Block, target: ModbusTarget, deadline: float, paused: _Pauses
     ) -> None:
         """Ask what can be told from the answers that are owed, so that none of them is taken for the block's."""
-        assert self._ear is not None
-        question = self._ear.owed.settling(target.unit, block)
+        question = ear.owed.settling(target.unit, block)
         if question is None:
             raise DeviceUnreachable(f"{target}: {block} not asked: earlier answers of every function may still come")
         try:
             await self._paced(client, question, target, deadline, paused)
         except CollectError:
             # A refusal is an answer too; silence is none.
-            if self._ear.owed.doubtful(target.unit, block, self._clock.monotonic()):
+            if ear.owed.doubtful(target.unit, block, self._clock.monotonic()):
                 raise
 
     async def _paced(
-        self, client: _Client, block: Block, target: ModbusTarget, deadline: float, paused: tuple[float, float]
+        self, client: _Client, block: Block, target: ModbusTarget, deadline: float, paused: _Pauses
     ) -> list[int]:
         pause_s, connect_pause_s = paused
         if self._serial is not None:
@@ -144,8 +145,7 @@ class ModbusLink:
 
     async def _request(self, client: _Client, block: Block, target: ModbusTarget, within: float) -> list[int]:
         self.sent += 1
-        if self._ear is not None:
-            self._ear.ask(target.unit, block)
+        self._ear.ask(target.unit, block)
         try:
             async with asyncio.timeout(within) as self._waiting:
                 answer = await _read(client, block, target.unit)
@@ -157,50 +157,37 @@ class ModbusLink:
         finally:
             self._waiting = None
         self._silences = 0
-        if self._ear is not None:
+        if isinstance(self._ear, Ear):
             self._ear.owed.answered(target.unit, block.table.function)
-        elif answer.transaction_id != client.ctx.request_transaction_id:
-            # The library lets 0 pass for any request; whose answer that is cannot be known.
-            self._drop()
-            raise BadReply(f"{target}: {block}: answered with transaction id {answer.transaction_id}, not its own")
         if answer.isError():
-            if answer.function_code & 0x7F != block.table.function:
-                self._drop()
-                raise BadReply(f"{target}: {block}: refused as function {answer.function_code & 0x7F}")
             raise refused(answer.exception_code, f"{target}: {block}")
-        bits = block.table in (Table.COIL, Table.DISCRETE)
-        cells = [int(bit) for bit in answer.bits] if bits else answer.registers
-        spare = len(cells) - block.count
-        # Bits come in whole bytes; registers come as many as were asked for, or it is another request's answer.
-        if answer.function_code != block.table.function or not 0 <= spare < (8 if bits else 1):
-            self._drop()
-            raise BadReply(f"{target}: {block}: answered with function {answer.function_code}, {len(cells)} values")
+        # Bits come in whole bytes: some more than were asked for.
+        cells = [int(bit) for bit in answer.bits] if _is_bits(block) else answer.registers
         return list(cells[: block.count])
 
     async def _silence(self, client: _Client, block: Block, target: ModbusTarget) -> CollectError:
-        if self._ear is not None:
+        if isinstance(self._ear, Ear):
             self._ear.owed.silent(target.unit, block, self._clock.monotonic())
-        if not client.connected:
+        odd = self._ear.odd
+        if odd is None and not client.connected:
             self._drop()
             return DeviceUnreachable(
                 f"{target}: the connection was closed instead of an answer to {block}", problem=PollProblem.UNREACHABLE
             )
-        if self._ear is None and client.ctx.recv_buffer:
-            self._drop()
-            return BadReply(f"{target}: {block}: bytes that are no answer")
-        odd = None if self._ear is None else self._ear.odd
         if odd is None:
             self._silences += 1
             if self._silences >= DOUBT_AFTER:
                 self._drop()
             return DeviceUnreachable(f"{target}: no answer to {block}")
-        await self._quiet()
+        if isinstance(self._ear, Ear) and client.connected:
+            await self._quiet(self._ear)
+        else:
+            self._drop()
         return BadReply(f"{target}: {block}: what came is no answer to it ({odd})")
 
-    async def _quiet(self) -> None:
+    async def _quiet(self, ear: Ear) -> None:
         """Let pass what is still on its way, so that it does not stand before the next answer."""
-        assert self._ear is not None
-        self._ear.hush()
+        ear.hush()
         until = self._clock.monotonic() + QUIET_CAP_S
         while (now := self._clock.monotonic()) < until and now - self._heard_at < QUIET_S:
             await self._clock.sleep(self._heard_at + QUIET_S - now)
@@ -225,6 +212,8 @@ class ModbusLink:
             problem, unsupported = PollProblem.REFUSED, True
         if problem is None:
             self._client = client
+            if isinstance(self._ear, TcpEar):
+                self._ear = self._ear.anew()
             self._refusals = self._silences = 0
             self._free_at = self._connected_at = self._clock.monotonic()
             return client
@@ -262,21 +251,30 @@ class ModbusLink:
             retries=0,
             reconnect_delay=0,
             trace_connect=self._on_connect,
-            trace_packet=self._on_bytes if target.rtu else None,
+            trace_packet=self._on_bytes,
         )
 
     def _on_bytes(self, sending: bool, data: bytes) -> bytes:
-        """The library's window on the wire: of what comes in on an RTU line it sees whole answers only."""
-        if sending or self._ear is None:
+        """The library's window on the wire: of what comes in it sees whole right answers only."""
+        if sending:
+            if isinstance(self._ear, TcpEar):
+                self._ear.sent(data)
             return data
         self._heard_at = self._clock.monotonic()
         if self._client is not None:
             self._client.ctx.recv_buffer = b""  # else the same bytes would come again with the next ones
-        return self._ear.hear(data)
+        answer = self._ear.hear(data)
+        if isinstance(self._ear, TcpEar) and self._ear.broken is not None:
+            self._stop_waiting()
+        return answer
 
     def _on_connect(self, up: bool) -> None:
         # The library lets a request wait on when its connection is lost; there is nothing left to wait for.
-        if not up and self._waiting is not None:
+        if not up:
+            self._stop_waiting()
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
             self._waiting.reschedule(asyncio.get_running_loop().time())
 
     def _drop(self) -> None:
@@ -310,6 +308,10 @@ class ModbusLinks:
         for link in self._links.values():
             await link.close()
         self._links.clear()
+
+
+def _is_bits(block: Block) -> bool:
+    return block.table in (Table.COIL, Table.DISCRETE)
 
 
 async def _read(client: _Client, block: Block, unit: int) -> ModbusPDU:

@@ -1,9 +1,12 @@
-"""Which bytes of an RTU line are the answer to what was asked: pure.
+"""Which bytes of a line are the answer to what was asked: pure. The library sees whole right answers and nothing else.
 
-RTU frames carry no transaction id. What tells answers apart is unit, function, length and checksum; two answers of
-one unit to one function with the same length look alike. So what was asked and not answered stays owed, and before
-another block of that unit and function is asked, a question of another function settles it: units answer in the order
-in which they are asked, so its answer proves that nothing older is still to come.
+Modbus TCP frames carry a transaction id and a length: another id is late, anything else that is odd breaks the
+connection, for nothing says where the next frame begins.
+
+RTU frames carry neither. What tells answers apart is unit, function, length and checksum; two answers of one unit to
+one function with the same length look alike. So what was asked and not answered stays owed, and before another block of
+that unit and function is asked, a question of another function settles it: units answer in the order in which they are
+asked, so its answer proves that nothing older is still to come.
 """
 
 from collections import Counter
@@ -18,6 +21,12 @@ MAX_FRAME = 256
 EXCEPTION_FRAME = 5
 # An answer is not feared for ever; slow gateways hold requests back for some seconds.
 OWED_S = 30.0
+
+
+# Modbus Messaging on TCP/IP 1.0b section 3.1.3: transaction id, protocol id 0, length of what follows, unit.
+TCP_HEADER = 7
+# Unit, function and the 252 bytes of data a function can have (Modbus Application Protocol 1.1b3 section 4.1).
+MAX_TCP_LENGTH = 254
 
 
 class Discard(StrEnum):
@@ -50,6 +59,69 @@ _CRC = tuple(_crc_of_byte(byte) for byte in range(256))
 def data_bytes(block: Block) -> int:
     """How many bytes of data the answer to this block has."""
     return (block.count + 7) // 8 if block.table in (Table.COIL, Table.DISCRETE) else 2 * block.count
+
+
+class TcpEar:
+    """Listens to one Modbus TCP connection. `discarded` counts frames thrown away, by reason."""
+
+    def __init__(self) -> None:
+        self.discarded: Counter[Discard] = Counter()
+        self.broken: Discard | None = None
+        self._question: tuple[int, int, int] | None = None
+        self._transaction = b""
+        self._heard = b""
+
+    def anew(self) -> "TcpEar":
+        """For the next connection: what was counted stays, what was heard does not."""
+        fresh = TcpEar()
+        fresh.discarded = self.discarded
+        return fresh
+
+    @property
+    def odd(self) -> Discard | None:
+        """What was heard since the question, if it was not its answer."""
+        return self.broken or (Discard.NOISE if self._heard else None)
+
+    def ask(self, unit: int, block: Block) -> None:
+        """From now on only the answer to this counts. Stray bytes after the last one are thrown away."""
+        if self._heard:
+            self.discarded[Discard.NOISE] += 1
+            self._heard = b""
+        self._question = unit, block.table.function, data_bytes(block)
+
+    def sent(self, frame: bytes) -> None:
+        """The request as it goes out: its transaction id is what its answer is known by."""
+        self._transaction = frame[:2]
+
+    def hear(self, data: bytes) -> bytes:
+        """Take bytes as they come; the whole frame of the answer once it is there, else nothing."""
+        self._heard += data
+        while len(self._heard) >= TCP_HEADER and self.broken is None:
+            length = int.from_bytes(self._heard[4:6], "big")
+            if self._heard[2:4] != b"\x00\x00" or not 3 <= length <= MAX_TCP_LENGTH:
+                return self._break(Discard.NOISE)
+            if len(self._heard) < 6 + length:
+                return b""
+            frame, self._heard = self._heard[: 6 + length], self._heard[6 + length :]
+            if self._question is None or frame[:2] != self._transaction:
+                self.discarded[Discard.LATE] += 1
+                continue
+            unit, function, size = self._question
+            self._question = None
+            if frame[6] != unit:
+                return self._break(Discard.FOREIGN_UNIT)
+            if frame[7] & 0x7F != function:
+                return self._break(Discard.FOREIGN_FUNCTION)
+            if length != 3 if frame[7] & 0x80 else (frame[8], length) != (size, 3 + size):
+                return self._break(Discard.WRONG_LENGTH)
+            return frame
+        return b""
+
+    def _break(self, why: Discard) -> bytes:
+        self.discarded[why] += 1
+        self.broken = why
+        self._heard = b""
+        return b""
 
 
 class Ear:

@@ -5,6 +5,7 @@ Both come over TCP, over TCP with RTU frames, and on a serial line (a pseudo-ter
 
 import asyncio
 import os
+import socket
 import struct
 import tty
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -163,13 +164,16 @@ class Frame:
         return replace(self, address=address)
 
 
+# Said instead of bytes: the peer breaks the connection off.
+RESET = b"<reset>"
+
 Say = Callable[[bytes], Awaitable[None]]
 Reply = Callable[[Frame, Say], Awaitable[None]]
 
 
 @asynccontextmanager
 async def odd_gateway(reply: Reply, *, rtu: bool = False) -> AsyncIterator[tuple[int, list[Frame]]]:
-    """A TCP server that answers with whatever bytes `reply` says; none close the connection.
+    """A TCP server that answers with whatever bytes `reply` says; none of them close the connection, RESET breaks it.
 
     Yields its port and the requests it heard.
     """
@@ -181,6 +185,11 @@ async def odd_gateway(reply: Reply, *, rtu: bool = False) -> AsyncIterator[tuple
 
         async def say(data: bytes) -> None:
             if not data:
+                writer.close()
+                return
+            if data is RESET:
+                # Lingering for no time at all makes the kernel send RST in place of FIN.
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 writer.close()
                 return
             writer.write(data)

@@ -62,7 +62,11 @@ async def test_a_hole_in_a_gap_is_learnt_and_the_points_around_it_arrive_from_th
             assert values(outcome) == read([174, 176, 177])
             if cycle:
                 assert unit.asked == [(3, 174, 1), (3, 176, 2)]
-        assert device.plan() == ["unit 1: FC03 holding:174", "unit 1: FC03 holding:176-177"]
+        assert device.plan() == [
+            "unit 1: FC03 holding:174",
+            "unit 1: FC03 holding:176-177",
+            "learnt: no request may reach across holding:176",
+        ]
         await links.close()
 
 
