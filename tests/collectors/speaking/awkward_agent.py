@@ -69,11 +69,13 @@ class _Protocol(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def awkward_agent(behaviour: Behaviour) -> AsyncIterator[tuple[int, list[Request]]]:
+async def awkward_agent(
+    behaviour: Behaviour, *, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[tuple[int, list[Request]]]:
     """Its port, and every request it heard."""
     heard: list[Request] = []
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: _Protocol(behaviour, heard), local_addr=("127.0.0.1", 0)
+        lambda: _Protocol(behaviour, heard), local_addr=(host, port)
     )
     try:
         yield transport.get_extra_info("sockname")[1], heard
