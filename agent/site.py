@@ -107,7 +107,7 @@ def _rules(loaded: Loaded, path: Path, name: str, problems: list[ConfigProblem])
     rules = rule_library()
     if config.rules.files:
         try:
-            rules = rules.overlaid(load_rules([loaded.folder / each for each in config.rules.files]))
+            rules = load_rules([loaded.folder / each for each in config.rules.files], over=rules)
         except ConfigErrors as exc:
             problems += exc.problems
     document = read_yaml(path, shown=name)

@@ -7,7 +7,9 @@ from rules.parts import ABSENT_LEVEL, STATE_LEVEL, Side
 
 
 def catalog_rule(rule: Rule) -> CatalogRule:
-    """Titles, source, delays and levels; a state rule has one level per word, absent's limit is in seconds."""
+    """Titles, source, delays and levels; a state rule has one level per word, absent's and a forecast's limits are
+    in seconds.
+    """
     return CatalogRule(
         id=rule.id,
         revision=rule.revision,
@@ -28,6 +30,10 @@ def _levels(rule: Rule) -> list[CatalogLevel]:
         return [CatalogLevel(ABSENT_LEVEL, Side.ABSENT, rule.absent.severity, rule.absent.after / SECOND_MS)]
     levels = []
     for level in rule.thresholds:
-        side = Side.RATE if rule.rate is not None else Side.HIGH if level.sign > 0 else Side.LOW
+        side = Side.HIGH if level.sign > 0 else Side.LOW
+        if rule.rate is not None:
+            side = Side.RATE
+        elif rule.forecast is not None:
+            side = Side.FORECAST
         levels.append(CatalogLevel(level.id, side, level.severity, level.limit, level.clear))
     return levels

@@ -9,6 +9,7 @@ How it judges:
   lets none run out, and the next good sample starts the count anew.
 - Timers act strictly after their instant, samples at it, so the order of the two calls does not matter. Callers should
   `advance` no further than the time up to which all readings have been handed in.
+- An expression rule judges a number made of several points (`rules.derived`) in the same way.
 - One rule on one point is one alarm key with at most one active occurrence.
 - Everything kept is bounded: per rule and point a few numbers, at most 64 samples of a rate's window, at most
   `MAX_EXTRA_POINTS` points a device was not expected to have.
@@ -33,6 +34,7 @@ from facility.reading import Quality, Reading
 from facility.severity import Severity
 from rules import describe as describing
 from rules.absent import AbsentJudge
+from rules.derived import ROOM, SITE, Derived, Input, Numbers
 from rules.factory import make_judge
 from rules.facts import DeviceFacts, applies
 from rules.judges import NEVER, Judge
@@ -61,12 +63,13 @@ class Ignored(StrEnum):
 
 
 class _Point:
-    __slots__ = ("communication", "expected", "judges", "last", "states")
+    __slots__ = ("communication", "expected", "feeds", "judges", "last", "states")
 
     def __init__(self, metric: str, *, expected: bool, judges: tuple[Judge, ...]) -> None:
         self.last = -1
         self.expected = expected
         self.judges = judges
+        self.feeds: tuple[Input, ...] = ()
         self.states = register_entry(metric).states is not None
         self.communication = metric == _COMMUNICATION
 
@@ -92,6 +95,17 @@ class Engine:
 
     def sample(self, reading: Reading) -> list[AlarmEvent]:
         """Judge one reading; the events it caused, in order, timers it overtook first."""
+        events = self._take(reading)
+        return events + self._settle() if self._changed else events
+
+    def samples(self, readings: Iterable[Reading]) -> list[AlarmEvent]:
+        """Judge readings in the order given; numbers made of several of them are judged once, at the end."""
+        events: list[AlarmEvent] = []
+        for reading in readings:
+            events += self._take(reading)
+        return events + self._settle() if self._changed else events
+
+    def _take(self, reading: Reading) -> list[AlarmEvent]:
         point = self._points.get((reading.device, reading.metric, reading.subject))
         if point is None:
             point = self._admit(reading.device, reading.metric, reading.subject)
@@ -117,20 +131,38 @@ class Engine:
                 return self._no_value(point, at)
         events: list[AlarmEvent] = []
         for judge in point.judges:
+            if judge.hours is not None and judge.occurrence is None and not judge.hours.open(at):
+                judge.rest()
+                continue
             found = judge.sample(at, value)
             if found:
                 events += found
             if judge.due < judge.scheduled:
                 self._schedule(judge)
+        if point.feeds:
+            self._feed(point, at, value)
         if point.communication:
             events += self._communication(reading.device, value == "lost", at)
         return events
 
-    def samples(self, readings: Iterable[Reading]) -> list[AlarmEvent]:
-        """Judge readings in the order given."""
+    def _feed(self, point: _Point, at: int, value: float | str | None) -> None:
+        for each in point.feeds:
+            each.put(at, value)
+            each.owner.changed = max(each.owner.changed, at)
+            self._changed[id(each.owner)] = each.owner
+
+    def _settle(self) -> list[AlarmEvent]:
+        """Judge the numbers whose inputs have changed."""
         events: list[AlarmEvent] = []
-        for reading in readings:
-            events += self.sample(reading)
+        changed = list(self._changed.values())
+        self._changed.clear()
+        for derived in changed:
+            judge = derived.judge
+            if judge.hours is not None and judge.occurrence is None and not judge.hours.open(derived.changed):
+                judge.rest()
+            else:
+                events += derived.settle()
+            self._schedule(judge)
         return events
 
     def advance(self, now_ms: int) -> list[AlarmEvent]:
@@ -158,6 +190,7 @@ class Engine:
             events += judge.run(at)
             judge.break_hold()
             self._schedule(judge)
+        self._feed(point, at, None)
         return events
 
     def _communication(self, device: str, lost: bool, at: int) -> list[AlarmEvent]:
@@ -220,7 +253,11 @@ class Engine:
         if facts is None:
             return ()
         metrics = {point.metric for point in facts.points} | {_COMMUNICATION}
-        return tuple(rule.id for rule in self._rules_of[device] if rule.metric in metrics)
+        return tuple(
+            rule.id
+            for rule in self._rules_of[device]
+            if (rule.metric in metrics if rule.expression is None else (rule.id, device, "") in self._numbers.made)
+        )
 
     # -- remembering -----------------------------------------------------------------------------------------------
 
@@ -316,6 +353,9 @@ class Engine:
         self._extra: Counter[str] = Counter()
         self._heap: list[tuple[int, int, Judge]] = []
         self._ticket = 0
+        self._numbers = Numbers(devices, self._rules_of, origin=self._origin, new_id=self._new_id)
+        self._judges.update(self._numbers.judges)
+        self._changed: dict[int, Derived] = {}
         for facts in devices:
             for key in facts.points:
                 self._add_point(facts, key.metric, key.subject, expected=True)
@@ -340,7 +380,10 @@ class Engine:
         judges = tuple(
             make_judge(rule, facts, subject, origin=self._origin, new_id=self._new_id, started_ms=self._now)
             for rule in self._rules_of[facts.id]
-            if rule.metric == metric and fnmatchcase(subject, rule.select.subject) and (expected or rule.absent is None)
+            if rule.metric == metric
+            and rule.expression is None
+            and fnmatchcase(subject, rule.select.subject)
+            and (expected or rule.absent is None)
         )
         point = self._points[name] = _Point(metric, expected=expected, judges=judges)
         for judge in judges:
@@ -348,6 +391,7 @@ class Engine:
             if isinstance(judge, AbsentJudge):
                 self._absent.setdefault(facts.id, []).append(judge)
             self._schedule(judge)
+        point.feeds = tuple(self._numbers.inputs(facts, self._rules_of[facts.id], metric, subject))
         return point
 
     def _adopt(self, records: Sequence[JudgeRecord], points: Sequence[PointRecord], *, at: int) -> list[AlarmEvent]:
@@ -380,11 +424,11 @@ class Engine:
         held = record.occurrence
         if held is None:
             return []
-        if record.device not in self._facts:
+        if record.device not in self._facts and record.rule in self._own and record.subject not in (ROOM, SITE):
             reason = EndReason.DEVICE_RETIRED
         elif record.rule not in self._own:
             reason = EndReason.RULE_REMOVED
-        elif (record.device, record.metric, record.subject) not in self._points:
+        elif record.device not in self._facts or (record.device, record.metric, record.subject) not in self._points:
             reason = EndReason.DEVICE_RETIRED
         else:
             reason = EndReason.RULE_CHANGED

@@ -91,10 +91,11 @@ def parse(text: str, names: frozenset[str]) -> Program:
         raise ValueError(f"{text!r} is not understood at character {column}") from exc
     if sum(1 for _ in ast.walk(tree)) > MAX_NODES:
         raise ValueError(f"the expression is too large: at most {MAX_NODES} parts")
+    step = _Reader(text, names).step(tree.body)
     unused = names - {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     if unused:
         raise ValueError(f"the expression uses no signal {', '.join(sorted(unused))}")
-    return Program(text, _Reader(text, names).step(tree.body))
+    return Program(text, step)
 
 
 class _Reader:

@@ -3,6 +3,7 @@
 from facility.ids import NewId
 from rules.absent import AbsentJudge
 from rules.facts import DeviceFacts
+from rules.forecast import ForecastJudge
 from rules.judges import Judge
 from rules.levels import LevelJudge
 from rules.model import Rule
@@ -24,4 +25,8 @@ def make_judge(rule: Rule, facts: DeviceFacts, subject: str, *, origin: str, new
         )  # fmt: skip
     if rule.rate is not None:
         return RateJudge(rule, rule.rate, origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id)
+    if rule.forecast is not None:
+        return ForecastJudge(
+            rule, rule.forecast, origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id
+        )
     return LevelJudge(rule, origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id)

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from facility.reading import PointKey
 from rules.model import Rule
-from rules.parts import DEFAULT_THRESHOLDS_SET, UNPLACED
+from rules.parts import DEFAULT_THRESHOLDS_SET, UNPLACED, Select
 
 # A value may be missed twice before it no longer holds: the third missed poll is what makes a device lost.
 GAP_INTERVALS = 3
@@ -41,10 +41,16 @@ class DeviceFacts:
 
 def applies(rule: Rule, facts: DeviceFacts) -> bool:
     """Whether the rule judges points of this device; its metric and subject are not looked at."""
-    select = rule.select
     if rule.thresholds_set is not None and rule.thresholds_set != (facts.room_class or DEFAULT_THRESHOLDS_SET):
         return False
+    return selected(rule.select, facts) and not any(selected(other, facts) for other in rule.unless)
+
+
+def selected(select: Select, facts: DeviceFacts) -> bool:
+    """Whether a device is among those selected; the subject is not looked at."""
     if select.kinds and facts.kind not in select.kinds:
+        return False
+    if select.rooms and facts.room not in select.rooms:
         return False
     if select.zones and (facts.zone or UNPLACED) not in select.zones:
         return False

@@ -1,13 +1,14 @@
 """Rule files: YAML with `version: 1` and `rules:`, read whole or refused with everything that is wrong."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from facility.config import ConfigErrors, ConfigProblem, Document, read_yaml, validate
-from rules.model import Rule, RuleSet
+from facility.config import ConfigErrors, ConfigProblem, read_yaml, validate
+from rules.model import Override, Rule, RuleSet
 
 LIBRARY = Path(__file__).parent / "library"
 # Beside a rule file `ups.yaml` stands its test `ups.test.yaml`: no rules in there.
@@ -19,12 +20,13 @@ class RuleErrors(ConfigErrors):
 
 
 class RuleFile(BaseModel):
-    """One file of rules."""
+    """One file of rules, and of a site's other numbers for some of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1]
-    rules: tuple[Rule, ...]
+    rules: tuple[Rule, ...] = ()
+    overrides: tuple[Override, ...] = ()
 
 
 def rule_paths(paths: Iterable[Path]) -> list[Path]:
@@ -38,43 +40,48 @@ def rule_paths(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def load_rules(paths: Iterable[Path]) -> RuleSet:
-    """The rules of files and folders, in order. RuleErrors with every problem of every file at once."""
+def load_rules(paths: Iterable[Path], *, over: RuleSet | None = None) -> RuleSet:
+    """The rules of files and folders, in order. RuleErrors with every problem of every file at once.
+
+    over: rules that these replace, add to and override; without it overrides may name the rules of the files only.
+    """
     problems: list[ConfigProblem] = []
     rules: list[Rule] = []
+    overrides: list[tuple[ConfigProblem, Override]] = []
     first: dict[str, ConfigProblem] = {}
     given = list(paths)
     files = rule_paths(given)
     for path in files:
-        document, found, wrong = _read(path)
-        problems += wrong
-        for i, rule in enumerate(found):
-            here = document.problem(("rules", i, "id"), f"the id {rule.id!r} is taken") if document else None
-            if here is None:
-                continue
+        try:
+            document = read_yaml(path)
+            found = validate(document, RuleFile)
+        except ConfigErrors as exc:
+            problems += exc.problems
+            continue
+        overrides += [(document.problem(("overrides", i), ""), each) for i, each in enumerate(found.overrides)]
+        for i, rule in enumerate(found.rules):
+            here = document.problem(("rules", i, "id"), f"the id {rule.id!r} is taken")
             if rule.id in first:
                 other = first[rule.id]
-                problems.append(
-                    ConfigProblem(here.file, here.line, here.path, f"{here.message}: see {other.file}:{other.line}")
-                )
+                problems.append(replace(here, message=f"{here.message}: see {other.file}:{other.line}"))
             else:
                 first[rule.id] = here
                 rules.append(rule)
     if not files and given:
         problems.append(ConfigProblem(", ".join(map(str, given)), 0, "", "holds no rule files (*.yaml)"))
+    made = RuleSet(tuple(rules)) if over is None else over.overlaid(RuleSet(tuple(rules)))
+    for place, override in overrides:
+        try:
+            made = made.overridden(override)
+        except ValidationError as exc:
+            problems += [replace(place, message=f"{override.name}: {error['msg']}") for error in exc.errors()]
+        except ValueError as exc:
+            problems.append(replace(place, message=str(exc)))
     if problems:
         raise RuleErrors(problems)
-    return RuleSet(tuple(rules))
+    return made
 
 
 def library() -> RuleSet:
     """The rules that come with the product."""
     return load_rules([LIBRARY])
-
-
-def _read(path: Path) -> tuple[Document | None, tuple[Rule, ...], list[ConfigProblem]]:
-    try:
-        document = read_yaml(path)
-        return document, validate(document, RuleFile).rules, []
-    except ConfigErrors as exc:
-        return None, (), exc.problems

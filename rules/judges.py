@@ -40,6 +40,7 @@ class Reason(StrEnum):
     STATE_CHANGED = "state_changed"
     LIMITS_CHANGED = "limits_changed"
     FLAPPING = "flapping"
+    FORECAST = "forecast"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,8 @@ class Judge:
     """
 
     __slots__ = (
-        "carried", "clear_for", "device", "due", "flap", "flapping", "gap", "metric", "new_id", "occurrence", "origin",
-        "raises", "revision", "rule", "scheduled", "seen", "subject", "value",
+        "carried", "clear_for", "device", "due", "flap", "flapping", "gap", "hours", "metric", "new_id", "occurrence",
+        "origin", "raises", "revision", "rule", "scheduled", "seen", "subject", "value",
     )  # fmt: skip
     raise_reason: Reason
 
@@ -76,6 +77,7 @@ class Judge:
         self.gap = gap_ms
         self.clear_for = rule.clear_for
         self.flap = rule.flap
+        self.hours = rule.hours
         self.flapping = False
         self.raises: list[int] = []
         self.new_id = new_id
@@ -98,6 +100,10 @@ class Judge:
     def calm(self) -> bool:
         """Nothing going on that a restart must remember."""
         return self.occurrence is None and not self.raises
+
+    def rest(self) -> None:
+        """Outside its hours: what was about to be raised is not."""
+        self.due = NEVER
 
     def clears_after(self, ms: int) -> None:
         """From now on it must be calm for so long before it ends. For kinds that clear after a time."""

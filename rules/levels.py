@@ -54,6 +54,11 @@ class LevelJudge(Judge):
     def calm(self) -> bool:
         return self.quiet and super().calm
 
+    def rest(self) -> None:
+        for _, latch in self.latches:
+            latch.since = None
+        self._schedule()
+
     def clears_after(self, ms: int) -> None:
         for _, latch in self.latches:
             latch.clear_ms = ms

@@ -1,12 +1,13 @@
 """A rule: one condition on one metric, with its levels, delays and the source of its numbers.
 
-A rule has exactly one condition: `levels`, `state`, `rate` or `absent`. Numbers are in the metric's base unit
+A rule has exactly one condition: `levels`, `state`, `rate`, `forecast` or `absent`. With `expression` its levels judge
+a number made of several signals, kept in the unit of `metric`. Numbers are in the metric's base unit
 (`facility.metrics`). Durations are written with a unit (`30s`, `5m`, `1h`) and kept in milliseconds.
 
 `Rule.revision` is a hash of what decides *how* a sample is judged: metric, condition with its defaults filled in,
-delays and gap. It leaves out title and source (words for people) and select, thresholds_set, where and enabled
-(they decide *whether* a point is judged and are applied anew at every reload). So a typo fixed in a title restarts no
-timer, `300s` and `5m` are the same rule, and a moved limit is another.
+delays and gap. It leaves out title and source (words for people) and select, unless, thresholds_set, where, hours and
+enabled (they decide *whether* a point is judged and are applied anew at every reload). So a typo fixed in a title
+restarts no timer, `300s` and `5m` are the same rule, and a moved limit is another.
 """
 
 import difflib
@@ -14,9 +15,10 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import msgspec
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -29,12 +31,16 @@ from facility.states import UNKNOWN
 from rules.durations import write_duration
 from rules.parts import (
     DEFAULT_GAP_MS,
+    FORECAST_LEVEL,
     HIGH_LEVELS,
     LOW_LEVELS,
     RATE_LEVEL,
     Absent,
     Duration,
+    Expression,
     Flap,
+    Forecast,
+    Hours,
     Levels,
     Part,
     Rate,
@@ -46,10 +52,13 @@ from rules.parts import (
 )
 from rules.shapes import state_words
 
+CONDITIONS = ("levels", "state", "rate", "forecast", "absent")
+
 
 class Rule(Part):
     """One rule of a file.
 
+    unless: selections of devices that other rules judge instead. hours: when it may raise, always if not said.
     gap: how long a value holds without a newer one (see `rules.engine`). keep: states that neither raise nor clear a
     state rule, besides `unknown`: a UPS that went from battery to no output at all has not recovered.
     """
@@ -59,11 +68,15 @@ class Rule(Part):
     metric: str
     where: Where = Where.EDGE
     select: Select = Select()
+    unless: tuple[Select, ...] = ()
+    hours: Hours | None = None
+    expression: Expression | None = None
     thresholds_set: str | None = None
     levels: Levels | None = None
     state: Annotated[Mapping[str, Severity], BeforeValidator(state_words)] | None = None
     keep: tuple[str, ...] = ()
     rate: Rate | None = None
+    forecast: Forecast | None = None
     absent: Absent | None = None
     for_: Duration = Field(default=0, alias="for")
     clear_for: Duration = 0
@@ -91,21 +104,25 @@ class Rule(Part):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        given = [name for name in ("levels", "state", "rate", "absent") if getattr(self, name) is not None]
+        given = [name for name in CONDITIONS if getattr(self, name) is not None]
         if len(given) != 1:
             found = " and ".join(given) if given else "none"
-            raise ValueError(f"a rule has exactly one of levels, state, rate, absent; found {found}")
+            raise ValueError(f"a rule has exactly one of {', '.join(CONDITIONS)}; found {found}")
         entry = register_entry(self.metric)
         if self.levels is not None:
             self._check_levels(self.levels, entry)
         elif self.state is not None:
             self._check_state(self.state, entry)
-        elif self.rate is not None and entry.states is not None:
-            raise ValueError(f"{self.metric} is a state: it has no rate")
+        elif self.absent is None and entry.states is not None:
+            raise ValueError(f"{self.metric} is a state: it has no {given[0]}")
         elif self.absent is not None and (self.for_ or self.clear_for or self.deadband):
             raise ValueError("an absent rule has only `after`: no for, clear_for or deadband")
         if self.keep and self.state is None:
             raise ValueError("`keep` belongs to a state rule")
+        if self.expression is not None and self.levels is None:
+            raise ValueError("an expression is judged by `levels`")
+        if self.forecast is not None and self.deadband:
+            raise ValueError("a forecast has no deadband: it ends at its `clear`")
         self._check_source()
         return self
 
@@ -170,7 +187,9 @@ class Rule(Part):
 
     @cached_property
     def thresholds(self) -> tuple[Threshold, ...]:
-        """The numeric levels, high side then low side, mildest first; a rate's limits are per `per`."""
+        """The numeric levels, high side then low side, mildest first; a rate's limits are per `per`, a forecast's is
+        the time left in seconds.
+        """
         found: list[Threshold] = []
         if self.levels is not None:
             for names, sign in ((HIGH_LEVELS, 1), (LOW_LEVELS, -1)):
@@ -183,6 +202,9 @@ class Rule(Part):
                 if limit is not None:
                     clear = sign * max(0.0, limit - self.deadband)
                     found.append(Threshold(RATE_LEVEL, sign, 0, sign * limit, clear, self.for_, self.rate.severity))
+        elif self.forecast is not None:
+            left, clear, severity = self.forecast.within / 1000, self.forecast.clear_ms / 1000, self.forecast.severity
+            found.append(Threshold(FORECAST_LEVEL, -1, 0, left, clear, self.for_, severity))
         return tuple(found)
 
     @cached_property
@@ -201,6 +223,8 @@ class Rule(Part):
             "levels": [msgspec.to_builtins(level) for level in self.thresholds],
             "rate": None if self.rate is None else [self.rate.per, self.rate.window_ms],
             "state": None if self.state is None else {word: str(severity) for word, severity in self.state.items()},
+            "forecast": None if self.forecast is None else self.forecast.model_dump(mode="json", exclude={"severity"}),
+            "expression": None if self.expression is None else self.expression.model_dump(mode="json"),
             "keep": sorted(self.keep),
             "absent": None if self.absent is None else [self.absent.after, str(self.absent.severity)],
             "for": self.for_ if self.state is not None else None,
@@ -227,8 +251,13 @@ class Rule(Part):
             return ", ".join(f"{word} {severity}" for word, severity in self.state.items()) + _after(self.for_)
         if self.absent is not None:
             return f"no data for {write_duration(self.absent.after)} {self.absent.severity}"
+        if self.forecast is not None:
+            ahead = self.forecast
+            goal = f"{ahead.direction}s to {ahead.limit:g} within {write_duration(ahead.within)}"
+            return f"{goal} {ahead.severity}{_after(self.for_)}"
+        made = "" if self.expression is None else f"{self.expression.value}: "
         per = "" if self.rate is None else f" per {write_duration(self.rate.per)}"
-        return ", ".join(
+        return made + ", ".join(
             f"{level.id} {'>' if level.sign > 0 else '<'} {level.limit:g}{per} {level.severity}{_after(level.for_ms)}"
             for level in self.thresholds
         )
@@ -244,11 +273,58 @@ def _span(entry: Metric) -> str:
     return f"{low:g} to {high:g} {entry.unit}"
 
 
+class Override(Part):
+    """Other numbers for some rules on some devices, without writing the rules again.
+
+    rules: ids as shell-like patterns; select: which devices; set: what is other there, as in a rule (`levels` are
+    merged level by level). Each rule then is two: itself for all other devices, and `ID-NAME` for these.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,30}[a-z0-9])?$")
+    rules: tuple[str, ...] = Field(min_length=1)
+    select: Select
+    set: Mapping[str, Any] = Field(min_length=1)
+    source: str = Field(min_length=3)
+
+    @field_validator("set")
+    @classmethod
+    def _can_be_set(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        for key in value:
+            if key not in SETTABLE:
+                near = difflib.get_close_matches(key, SETTABLE, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise ValueError(f"{key!r} cannot be set here: {', '.join(SETTABLE)}{hint}")
+        return value
+
+    def of(self, rule: Rule) -> Rule:
+        """The rule as it is on these devices. ValueError (of pydantic) when the new numbers do not fit."""
+        content = rule.model_dump(by_alias=True, exclude_none=True)
+        content["flap"] = content.get("flap", "off")
+        for key, value in self.set.items():
+            content[key] = _merged(content.get(key), value)
+        both = {name: getattr(self.select, name) or getattr(rule.select, name) for name in Select.model_fields}
+        both["labels"] = {**rule.select.labels, **self.select.labels}
+        both["subject"] = rule.select.subject if self.select.subject == "*" else self.select.subject
+        content |= {"id": f"{rule.id}-{self.name}", "select": both, "source": self.source}
+        return Rule.model_validate(content)
+
+
+# What an override may say; `enabled: false` switches the rules off there.
+SETTABLE = ("levels", "for", "clear_for", "deadband", "gap", "flap", "hours", "rate", "forecast", "absent", "enabled")
+
+
+def _merged(old: Any, new: Any) -> Any:
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
+        return new
+    return {**old, **{key: _merged(old.get(key), value) for key, value in new.items()}}
+
+
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """Rules by id, in file order. Built by `rules.files`, which refuses two of one id."""
+    """Rules by id, in file order. Built by `rules.files`, which refuses two of one id. special: made by overrides."""
 
     rules: tuple[Rule, ...] = ()
+    special: frozenset[str] = frozenset()
 
     def __iter__(self) -> Iterator[Rule]:
         return iter(self.rules)
@@ -270,3 +346,24 @@ class RuleSet:
         known = {rule.id for rule in self.rules}
         kept = tuple(own.get(rule.id, rule) for rule in self.rules)
         return RuleSet(kept + tuple(rule for rule in site.rules if rule.id not in known))
+
+    def overridden(self, override: Override) -> "RuleSet":
+        """With the override's rules beside those it names; of several overrides on one device the first counts.
+
+        ValueError when it names no rule, or two overrides share a name.
+        """
+        found: list[Rule] = []
+        special: set[str] = set()
+        known = {rule.id for rule in self.rules}
+        for rule in self.rules:
+            if rule.id in self.special or not any(fnmatchcase(rule.id, pattern) for pattern in override.rules):
+                found.append(rule)
+                continue
+            made = override.of(rule)
+            if made.id in known:
+                raise ValueError(f"override {override.name}: there is a rule {made.id} already")
+            special.add(made.id)
+            found += [rule.model_copy(update={"unless": (*rule.unless, override.select)}), made]
+        if len(found) == len(self.rules):
+            raise ValueError(f"override {override.name}: there is no rule {', '.join(override.rules)}")
+        return RuleSet(tuple(found), self.special | special)

@@ -8,12 +8,12 @@ from functools import cached_property
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
 
 from facility.metrics import UnknownMetricError
 from facility.metrics import metric as register_entry
 from facility.severity import Severity
-from rules.durations import DAY_MS, MINUTE_MS, parse_duration
+from rules.durations import DAY_MS, MINUTE_MS, parse_duration, write_duration
 from rules.expression import Program, parse
 
 # Judged by this set when a room names none: a room nobody classified must not go unwatched.
@@ -27,7 +27,7 @@ HIGH_LEVELS = ("hi", "hihi", "hihihi")
 LOW_LEVELS = ("lo", "lolo", "lololo")
 STATE_LEVEL, RATE_LEVEL, ABSENT_LEVEL, FORECAST_LEVEL = "state", "rate", "absent", "forecast"
 
-Duration = Annotated[int, BeforeValidator(parse_duration)]
+Duration = Annotated[int, BeforeValidator(parse_duration), PlainSerializer(write_duration)]
 
 
 class Where(StrEnum):

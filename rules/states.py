@@ -61,6 +61,10 @@ class StateJudge(Judge):
     def calm(self) -> bool:
         return not self.latch.on and self.latch.since is None and super().calm
 
+    def rest(self) -> None:
+        self.latch.since = None
+        self._schedule()
+
     def clears_after(self, ms: int) -> None:
         self.latch.clear_ms = ms
 

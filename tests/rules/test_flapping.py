@@ -1,10 +1,12 @@
 """A value that swings around its limit is one alarm that stands, not a thousand that come and go."""
 
+from typing import Any
+
 from facility.alarms import AlarmEvent
 from rules.engine import Engine
 from tests.rules.support import TEMPERATURE, brief, engine, facts, good, high, rule, story
 
-SWINGING = {"deadband": 1, "flap": {"changes": 3, "within": "10m", "hold": "5m"}}
+SWINGING: dict[str, Any] = {"deadband": 1, "flap": {"changes": 3, "within": "10m", "hold": "5m"}}
 
 
 def test_the_raise_that_makes_it_flapping_stands_until_it_was_calm_for_the_hold() -> None:

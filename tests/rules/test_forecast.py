@@ -1,0 +1,61 @@
+"""Time to a limit, and hours."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from rules.forecast import HORIZON_S, seconds_left, slope_of
+from rules.parts import Hours
+from tests.rules.support import high, rule, story
+
+HEATING = {"limit": 32, "direction": "rise", "within": "10m", "window": "4m", "severity": "major"}
+
+
+def test_a_line_through_samples_and_the_time_it_leaves() -> None:
+    samples = [(0, 20.0), (10_000, 21.0), (20_000, 22.0)]
+    assert slope_of(samples) == pytest.approx(0.1)
+    assert seconds_left(22.0, 0.1, limit=32.0, sign=1) == pytest.approx(100)
+    assert seconds_left(22.0, -0.1, limit=12.0, sign=-1) == pytest.approx(100)
+    assert seconds_left(22.0, -0.1, limit=32.0, sign=1) == HORIZON_S
+    assert seconds_left(33.0, 0.0, limit=32.0, sign=1) == 0
+    assert slope_of([(5, 1.0), (5, 2.0)]) == 0
+
+
+def test_a_room_that_heats_up_is_told_before_it_is_hot() -> None:
+    # 0.5 degrees a minute from 22: 32 is 20 minutes away, in sight of 10 minutes from 27 on.
+    events = story(rule(forecast=HEATING), "22x16 22..32x41 32x10 24x40", step="30s")
+    assert [event.split(" ", 1)[1] for event in events] == [
+        "raised forecast major forecast", "ended forecast major recovered",
+    ]  # fmt: skip
+    at = events[0].split()[0]
+    assert at.startswith(("16m", "17m", "18m")), at
+
+
+def test_noise_and_a_start_are_no_trend() -> None:
+    assert story(rule(forecast=HEATING), "22 22.4 22 22.5 22.1 22.4 " * 20, step="30s") == []
+    assert story(rule(forecast=HEATING), "24 30", step="30s") == []
+
+
+def test_hours_keep_a_rule_from_raising_but_not_what_stands_from_ending() -> None:
+    night = {"from": "18:00", "until": "08:00", "zone": "UTC"}
+    # Time begins at midnight: hours are open until 8:00.
+    series = "22x46 28x2 28x4 22x4 28x40 22x4"
+    events = story(high(flap="off", hours=night, gap="1h"), series, step="10m")
+    assert events == [
+        "7h40m raised hi minor limit_exceeded",
+        "8h40m ended hi minor recovered",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("at", "is_open"),
+    [("2026-11-20T23:30:00", True), ("2026-11-21T05:59:00", True), ("2026-11-21T06:00:00", False),
+     ("2026-11-21T23:30:00", False), ("2026-11-23T02:00:00", False), ("2026-11-23T22:00:00", True)],
+)  # fmt: skip
+def test_an_evening_that_ends_next_morning_belongs_to_its_first_day(at: str, is_open: bool) -> None:
+    hours = Hours.model_validate(
+        {"days": ["mon", "tue", "wed", "thu", "fri"], "from": "22:00", "until": "06:00", "zone": "Asia/Shanghai"}
+    )
+    moment = datetime.fromisoformat(at).replace(tzinfo=ZoneInfo("Asia/Shanghai"))
+    assert hours.open(int(moment.timestamp() * 1000)) is is_open
