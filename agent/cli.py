@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from agent.app import build
+from agent.discover_cli import discover_devices
 from agent.inspect_cli import history, journal
 from agent.logs import configure
 from agent.probe_cli import probe
@@ -96,5 +97,6 @@ def _refuse(errors: ConfigErrors) -> NoReturn:
 
 
 app.command()(probe)
+app.command("discover")(discover_devices)
 app.command()(history)
 app.command()(journal)
