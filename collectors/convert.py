@@ -57,7 +57,7 @@ class _Memory:
     count: Count = field(default_factory=Count)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each value, and freezing would cost as much again
 class _Found:
     """What one source brought: a decoded value or a refusal; weak: the profile calls the raw value doubtful; span: what
     a turn of a counter is worth."""
@@ -74,10 +74,11 @@ class _Absent:
 
 
 _ABSENT = _Absent()
+_NO_EXTRAS = Extras()
 
 
 class _CompiledSource:
-    __slots__ = ("absent", "decode", "doubtful", "reached", "sentinels", "source", "told")
+    __slots__ = ("absent", "decode", "doubtful", "oid", "reached", "sentinels", "source", "told")
 
     def __init__(self, source: Source, entry: Metric) -> None:
         self.source = source
@@ -87,8 +88,18 @@ class _CompiledSource:
         self.doubtful = frozenset(source.doubtful)
         self.reached = 0  # steps of scale_by; a step once reached holds
         self.told = False  # whether all that tells the scale was answered once
+        # The object, where nothing but its own value says what it means: most points, and these at each poll.
+        beside = (source.unit_from, source.scale_from, source.scale_by, source.sentinel_when, source.wraps_at)
+        self.oid = source.oid if beside == (None,) * len(beside) and not (source.contains or source.passes) else None
 
     def read(self, view: View, row: Row) -> _Found | _Absent:
+        if self.oid is not None and (known := view.snmp.get(self.oid)) is not None:
+            text = text_of(known)
+            if text in self.absent or text == "":
+                return _ABSENT
+            if text in self.sentinels:
+                return _Found(QualityReason.SENTINEL, self.oid, text)
+            return _Found(self.decode(known, _NO_EXTRAS), self.oid, text, text in self.doubtful)
         source = self.source
         if source.contains:
             return self._contains(view)
@@ -187,8 +198,10 @@ class _CompiledPoint:
     def _subject(self, view: View, row: Row, uniques: Callable[[str], Mapping[str, str]]) -> str | None:
         """None where the row's name was not answered: nobody knows whose value this is."""
         place = self.point.name
-        if place is None or place.column is None or not self.subjects.by_name:
-            return self.subjects.of(row, None if place is None else plain(view.raw_text(place, row) or ""))
+        if place is None or not self.subjects.by_name:
+            return self.subjects.of(row, None)
+        if place.column is None:
+            return self.subjects.of(row, plain(view.raw_text(place, row) or ""))
         name = uniques(place.column).get(row.pick(place.index))
         if name is None and view.weather(place, row) is not None:
             return None

@@ -7,12 +7,15 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 _FIELD = re.compile(r"\{(index|[it][1-9]|name)\}")
 # Letters of any script: names are Chinese here more often than not, and two of them must not become the same remains.
 _UNWANTED = re.compile(r"[^\w.-]+")
 # Subjects are label values and topic text; longer ones come only from a device whose names are no names.
 _LONGEST = 60
+# The same rows come at every poll; more of them than this are made anew.
+_REMEMBERED = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Row:
         return "".join(chr(int(part)) for part in characters if part.isdigit() and int(part) < 128)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def row_of(suffix: str) -> Row:
     """The row of an instance's suffix; cards are seen that add a stray `.0` to single-column indexes."""
     return Row(suffix, tuple(suffix.split(".")))
@@ -88,9 +92,13 @@ class Subjects:
     def __init__(self, template: str) -> None:
         self._pieces = _FIELD.split(template)
         self.by_name = "name" in self._pieces[1::2]
+        self._made: dict[tuple[str, str | None], str] = {}
 
     def of(self, row: Row, name: str | None) -> str:
         """The subject of a row by its unique name; a row without one is called by its index."""
+        known = self._made.get((row.index, name))
+        if known is not None:
+            return known
         made = ""
         for number, piece in enumerate(self._pieces):
             if number % 2 == 0:
@@ -103,4 +111,7 @@ class Subjects:
                 made += plain(row.text(int(piece[1:]))) or row.index
             else:
                 made += row.pick((int(piece[1:]),)) or row.index
+        if len(self._made) >= _REMEMBERED:
+            self._made.clear()
+        self._made[row.index, name] = made
         return made
