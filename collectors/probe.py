@@ -1,5 +1,6 @@
 """One look at a live device, for a person: what it is, what would be asked of it, and what it says now."""
 
+import contextlib
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -8,9 +9,10 @@ from collectors.errors import CollectError
 from collectors.exchange import ModbusAnswer, ModbusNeeds, PollProblem, SnmpAnswer, SnmpNeeds
 from collectors.identify import Identification, fact_needs, identify, identity_needs, name_plate
 from collectors.library import Library
-from collectors.modbus.client import ModbusLinks
+from collectors.modbus.client import ModbusLink, ModbusLinks
 from collectors.modbus.collect import ModbusCollector
 from collectors.modbus.target import Framing, ModbusTarget, SerialLine
+from collectors.plate import modbus_plate, plate_needs
 from collectors.snmp.client import SnmpClient
 from collectors.snmp.collect import SnmpCollector
 from collectors.snmp.target import SnmpTarget
@@ -182,7 +184,8 @@ async def _probe_snmp(
 
 async def _probe_modbus(target: ModbusTarget, profile: Profile, clock: Clock, deadline: float) -> ProbeReport:
     links = ModbusLinks(clock=clock)
-    reader = ModbusCollector(target, links.link(target), clock=clock)
+    link = links.link(target)
+    reader = ModbusCollector(target, link, clock=clock)
     converter = Converter(profile, device=PROBED, address_offset=target.address_offset)
     needs = converter.needs()
     if not isinstance(needs, ModbusNeeds):
@@ -191,6 +194,8 @@ async def _probe_modbus(target: ModbusTarget, profile: Profile, clock: Clock, de
     began = clock.monotonic()
     try:
         answer: ModbusAnswer = await reader.collect(needs, deadline=deadline)
+        seconds = clock.monotonic() - began
+        plate = await _plate(target, link, profile, needs, clock, deadline)
     except CollectError as exc:
         return _lost(target, exc, reader.sent, Identification(profile), plan)
     finally:
@@ -198,14 +203,27 @@ async def _probe_modbus(target: ModbusTarget, profile: Profile, clock: Clock, de
     return ProbeReport(
         str(target),
         profile=profile,
-        device={"vendor": profile.vendor, "model": profile.model},
+        device=plate,
         plan=plan,
         readings=tuple(converter.convert_sourced(answer, taken_at=now_ms(clock))),
         unanswered={f"{table}:{at}": reason.value for (table, at), reason in sorted(answer.failed.items())},
         holes=tuple(reader.holes.told()),
-        requests=reader.sent,
-        seconds=clock.monotonic() - began,
+        requests=link.sent,
+        seconds=seconds,
     )
+
+
+async def _plate(
+    target: ModbusTarget, link: ModbusLink, profile: Profile, needs: ModbusNeeds, clock: Clock, deadline: float
+) -> dict[str, str]:
+    """The name plate, as far as the unit tells it: its absence is no fault of a unit that was read."""
+    wanted = plate_needs(profile, needs, offset=target.address_offset)
+    answer = ModbusAnswer()
+    if wanted.spans:
+        with contextlib.suppress(CollectError):
+            reader = ModbusCollector(target, link, clock=clock)
+            answer = await reader.collect(wanted, deadline=deadline)
+    return modbus_plate(profile, answer, offset=target.address_offset)
 
 
 def _lost(

@@ -14,7 +14,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from facility.metrics import Metric, metric
-from facility.sources import Condition, Model, Oid, Place, Protocol, RawValues, Regex, Source, listed
+from facility.sources import Condition, Model, Oid, Place, Protocol, RawValues, Regex, Source, TextPlace, listed
 from facility.states import StateSet
 from facility.traps import Trap, merged_traps, trap_problems
 from facility.units import Unit, quantity_of
@@ -194,11 +194,11 @@ class Recognition(Model):
 class DeviceFacts(Model):
     """Where the name plate is read: the first object with a text wins. A column gives its first row."""
 
-    vendor: Annotated[tuple[Place, ...], BeforeValidator(listed)] = ()
-    model: Annotated[tuple[Place, ...], BeforeValidator(listed)] = ()
-    serial: Annotated[tuple[Place, ...], BeforeValidator(listed)] = ()
-    firmware: Annotated[tuple[Place, ...], BeforeValidator(listed)] = ()
-    name: Annotated[tuple[Place, ...], BeforeValidator(listed)] = ()
+    vendor: Annotated[tuple[TextPlace, ...], BeforeValidator(listed)] = ()
+    model: Annotated[tuple[TextPlace, ...], BeforeValidator(listed)] = ()
+    serial: Annotated[tuple[TextPlace, ...], BeforeValidator(listed)] = ()
+    firmware: Annotated[tuple[TextPlace, ...], BeforeValidator(listed)] = ()
+    name: Annotated[tuple[TextPlace, ...], BeforeValidator(listed)] = ()
 
 
 class Identify(Model):

@@ -134,6 +134,27 @@ _TABLES: tuple[Literal["holding", "input", "coil", "discrete"], ...] = ("holding
 _PLACES = ("oid", "column", *_TABLES)
 
 
+class TextPlace(Place):
+    """Where a text of the name plate is read.
+
+    words: how many registers hold it, two characters each, the first in the high byte unless byte_order says so; names:
+    a number that stands for a text, e.g. a model code.
+    """
+
+    words: int = Field(default=1, ge=1, le=32)
+    byte_order: Literal["big", "little"] = "big"
+    names: Annotated[dict[str, str], BeforeValidator(_texts)] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        register = self.holding is not None or self.input is not None
+        if self.words > 1 and not register:
+            raise ValueError("words counts registers: it is for holding or input")
+        if self.names and (self.words > 1 or not register):
+            raise ValueError("names is for the number in one register")
+        return self
+
+
 class UnitFrom(Place):
     """The unit stands in another object: its raw value to unit."""
 

@@ -5,6 +5,7 @@ Only the registers of an example exist, so every gap a merged request bridges is
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -15,6 +16,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from collectors.device import COMMUNICATION, DevicePoller, ModbusLinks, ModbusTarget
 from collectors.exchange import Table
 from collectors.library import Library
+from collectors.probe import probe
 from facility.profile import ModbusLimits, Profile
 from facility.reading import Reading
 from tests.collectors.profiles.examples import Example, modbus_answer, register_examples
@@ -120,3 +122,24 @@ async def test_holes_between_points_are_learnt_until_every_request_is_answered(n
                 break
         assert requests[-1] < requests[0], requests
         assert (await device.poll()).requests == requests[-1]
+
+
+async def test_a_probe_reads_the_name_plate_beside_the_values() -> None:
+    healthy = next(example for example in EXAMPLES if example.name == "apc-smart-ups-modbus.healthy")
+    # "Smart-UPS 3000" and "AS1234567890", two characters in a register, padded with blanks.
+    model = [0x536D, 0x6172, 0x742D, 0x5550, 0x5320, 0x3330, 0x3030, *[0x2020] * 9]
+    serial = [0x4153, 0x3132, 0x3334, 0x3536, 0x3738, 0x3930, 0x2020, 0x2020]
+    plate = {
+        f"holding:{at + number}": word for at, text in ((532, model), (564, serial)) for number, word in enumerate(text)
+    }
+    told = replace(healthy, expected={**healthy.expected, "cells": {**healthy.expected["cells"], **plate}})
+    async with _served(told) as port:
+        report = await probe(
+            f"modbus://127.0.0.1:{port}/{UNIT}",
+            library=LIBRARY,
+            clock=system_clock(),
+            profile_id="apc/smart-ups-modbus",
+        )
+    assert report.device == {"vendor": "APC", "model": "Smart-UPS 3000", "serial": "AS1234567890"}
+    assert len(report.readings) == len(healthy.expected["readings"])
+    assert report.problem is None
