@@ -5,15 +5,15 @@ The converter remembers per point only what the filters need: the last good valu
 bad with its reason. Not available is never a number.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from collectors.compiled import GONE, Absent, CompiledPoint, Found
 from collectors.counts import Count
-from collectors.decode import Decode, Extras, Refusal, decoder, text_of
+from collectors.decode import Refusal, text_of
 from collectors.exchange import ModbusAnswer, ModbusNeeds, SnmpAnswer, SnmpNeeds, Span, Table
-from collectors.subjects import Names, Row, Subjects, plain, row_of
+from collectors.subjects import Names, Row
 from collectors.view import View
-from facility.metrics import Metric
 from facility.profile import ModbusLimits, Point, Profile, Protocol
 from facility.reading import Quality, QualityReason, Reading
 from facility.sources import Source
@@ -22,8 +22,6 @@ from facility.units import Unit
 
 # Rows of one device: a rack PDU has some hundred outlets; beyond this a walk is not a table of sensors.
 MAX_POINTS = 5000
-_SCALAR = Row("", ())
-GONE = QualityReason.NO_SUCH_OBJECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,183 +55,6 @@ class _Memory:
     count: Count = field(default_factory=Count)
 
 
-@dataclass(slots=True)  # not frozen: one is made for each value, and freezing would cost as much again
-class _Found:
-    """What one source brought: a decoded value or a refusal; weak: the profile calls the raw value doubtful; span: what
-    a turn of a counter is worth."""
-
-    value: float | str | Refusal
-    source: str
-    raw: str | None
-    weak: bool = False
-    span: float | None = None
-
-
-class _Absent:
-    """The unit has no such sensor."""
-
-
-_ABSENT = _Absent()
-_NO_EXTRAS = Extras()
-
-
-class _CompiledSource:
-    __slots__ = ("absent", "decode", "doubtful", "oid", "reached", "sentinels", "source", "told")
-
-    def __init__(self, source: Source, entry: Metric) -> None:
-        self.source = source
-        self.decode: Decode = decoder(source, entry)
-        self.sentinels = frozenset(source.sentinels)
-        self.absent = frozenset(source.absent)
-        self.doubtful = frozenset(source.doubtful)
-        self.reached = 0  # steps of scale_by; a step once reached holds
-        self.told = False  # whether all that tells the scale was answered once
-        # The object, where nothing but its own value says what it means: most points, and these at each poll.
-        beside = (source.unit_from, source.scale_from, source.scale_by, source.sentinel_when, source.wraps_at)
-        self.oid = source.oid if beside == (None,) * len(beside) and not (source.contains or source.passes) else None
-
-    def read(self, view: View, row: Row) -> _Found | _Absent:
-        if self.oid is not None and (known := view.snmp.get(self.oid)) is not None:
-            text = text_of(known)
-            if text in self.absent or text == "":
-                return _ABSENT
-            if text in self.sentinels:
-                return _Found(QualityReason.SENTINEL, self.oid, text)
-            return _Found(self.decode(known, _NO_EXTRAS), self.oid, text, text in self.doubtful)
-        source = self.source
-        if source.contains:
-            return self._contains(view)
-        raw, name = view.look(source, row)
-        if isinstance(raw, QualityReason):
-            return _Found(raw, name, None)
-        text = text_of(raw)
-        if text in self.absent or text == "":
-            return _ABSENT
-        if text in self.sentinels or self._sentinel_now(text, view, row):
-            return _Found(QualityReason.SENTINEL, name, text)
-        step = self._step(view, row)
-        if isinstance(step, QualityReason):
-            return _Found(step, name, text)
-        extras = Extras(view.raw_text(source.unit_from, row), view.raw_text(source.scale_from, row), step)
-        value = self.decode(raw, extras)
-        if source.passes and value == UNKNOWN:
-            return _ABSENT
-        span = None if source.wraps_at is None else self._turn(source.wraps_at, extras)
-        return _Found(value, name, text, weak=text in self.doubtful, span=span)
-
-    def _turn(self, wraps_at: int, extras: Extras) -> float | None:
-        end, begin = self.decode(wraps_at, extras), self.decode(0, extras)
-        return end - begin if isinstance(end, float) and isinstance(begin, float) else None
-
-    def _step(self, view: View, row: Row) -> float | QualityReason:
-        """The factor of `scale_by`, or why it is not known: some of what tells it was not answered."""
-        by = self.source.scale_by
-        if by is None:
-            return 1.0
-        numbers, missed = view.numbers(by, row)
-        largest = max((number for number in numbers if number <= by.at_most), default=0)
-        reached = sum(largest >= step.at_least for step in by.steps)
-        self.reached = max(self.reached, reached)
-        self.told = self.told or missed is None
-        if missed is not None and not self.reached and not self.told:
-            return missed
-        return by.steps[self.reached - 1].factor if self.reached else 1.0
-
-    def _sentinel_now(self, text: str, view: View, row: Row) -> bool:
-        only = self.source.sentinel_when
-        return only is not None and text in only.raw and view.holds(only.when, row)
-
-    def _contains(self, view: View) -> _Found | _Absent:
-        column = self.source.column or ""
-        reason = view.failed.get(column)
-        if reason is not None and reason is not QualityReason.NO_SUCH_OBJECT:  # an empty table is a good answer
-            return _Found(reason, column, None)
-        where = self.source.where
-        rows = [
-            (suffix, text_of(raw))
-            for suffix, raw in view.columns.get(column, ())
-            if where is None or view.holds(where, row_of(suffix))
-        ]
-        for wanted, word in self.source.contains.items():
-            for suffix, text in rows:
-                if text == wanted or text.startswith(wanted + "."):
-                    return _Found(word, f"{column}.{suffix}", text)
-        return _ABSENT if self.source.passes else _Found(self.source.otherwise or UNKNOWN, column, None)
-
-
-class _CompiledPoint:
-    __slots__ = ("counts_slew", "entry", "limits", "point", "seen", "slew", "sources", "subjects")
-
-    def __init__(self, point: Point) -> None:
-        self.point = point
-        self.entry = point.entry
-        self.sources = [_CompiledSource(source, self.entry) for source in point.sources]
-        self.limits = point.range or (self.entry.minimum, self.entry.maximum)
-        self.slew = point.slew or self.entry.slew
-        self.counts_slew = self.slew is not None and not self.entry.counter
-        self.subjects = Subjects(point.subject)
-        self.seen: set[str] = set()  # subjects of the table's rows in the answer before
-
-    def rows(self, view: View, uniques: Callable[[str], Mapping[str, str]]) -> Iterator[tuple[str, Row]]:
-        """Subject and row of every instance in this answer; uniques: a column's names by index, each once."""
-        if not self.point.is_table:
-            yield self.point.subject, _SCALAR
-            return
-        seen: set[str] = set()
-        counted = view.raw_text(self.point.rows, _SCALAR)
-        most = int(counted) if counted is not None and counted.isdigit() else 0
-        for source in self.point.sources:
-            for suffix, _ in view.columns.get(source.column or "", ()):
-                if suffix not in seen:
-                    seen.add(suffix)
-                    row = row_of(suffix)
-                    if most and row.parts[0].isdigit() and int(row.parts[0]) > most:
-                        continue
-                    if any(row.pick((at,)) not in wanted for at, wanted in self.point.only.items()):
-                        continue
-                    subject = self._subject(view, row, uniques)
-                    if subject is not None:
-                        yield subject, row
-
-    def _subject(self, view: View, row: Row, uniques: Callable[[str], Mapping[str, str]]) -> str | None:
-        """None where the row's name was not answered: nobody knows whose value this is."""
-        place = self.point.name
-        if place is None or not self.subjects.by_name:
-            return self.subjects.of(row, None)
-        if place.column is None:
-            return self.subjects.of(row, plain(view.raw_text(place, row) or ""))
-        name = uniques(place.column).get(row.pick(place.index))
-        if name is None and view.weather(place, row) is not None:
-            return None
-        return self.subjects.of(row, name)
-
-    def lost(self, view: View) -> QualityReason:
-        """Why rows of this table are not there: what went wrong, or that they left."""
-        names = self.point.name.column if self.point.name is not None and self.subjects.by_name else None
-        failures = [view.failed.get(column) for column in (names, *(s.column for s in self.point.sources)) if column]
-        return next((r for r in failures if r not in (None, GONE)), None) or GONE
-
-    def read(self, view: View, row: Row) -> _Found | _Absent:
-        """The best of the sources: the first good one, a doubtful one if none is better, else the first refusal."""
-        weak: _Found | None = None
-        refused: _Found | None = None
-        for source in self.sources:
-            found = source.read(view, row)
-            if isinstance(found, _Absent):
-                continue
-            if isinstance(found.value, Refusal):
-                # "No such object" says least: a later source that answers with a sentinel says more.
-                if refused is None or refused.value is QualityReason.NO_SUCH_OBJECT:
-                    refused = found
-                if source.source.passes and found.value is not QualityReason.NO_SUCH_OBJECT:
-                    return found  # whether that place tells an alarm is not known, so a later calm one proves nothing
-            elif found.weak:
-                weak = weak or found
-            else:
-                return found
-        return weak or refused or _ABSENT
-
-
 class Converter:
     """Turns answers of one device into readings. Not shared between devices: it remembers.
 
@@ -244,7 +65,7 @@ class Converter:
         self.profile = profile
         self.device = device
         self._offset = address_offset
-        self._points = [_CompiledPoint(point) for point in profile.points]
+        self._points = [CompiledPoint(point) for point in profile.points]
         self._memory: dict[tuple[str, str], _Memory] = {}
         self._names: dict[str, Names] = {}
         self._restarted = False
@@ -302,9 +123,9 @@ class Converter:
             self._memory[sourced.reading.metric, sourced.reading.subject].last_at = sourced.reading.taken_at
         return readings
 
-    def _one(self, compiled: _CompiledPoint, subject: str, row: Row, view: View, taken_at: int) -> Sourced | None:
+    def _one(self, compiled: CompiledPoint, subject: str, row: Row, view: View, taken_at: int) -> Sourced | None:
         point = compiled.point
-        found: _Found | _Absent
+        found: Found | Absent
         untold = next((condition for condition in point.when if not view.holds(condition, row)), None)
         if untold is None:
             found = compiled.read(view, row)
@@ -312,12 +133,12 @@ class Converter:
             reason = view.weather(untold, row)
             if reason is None:
                 return None
-            found = _Found(reason, "", None)  # whether the point is there was not answered this time
+            found = Found(reason, "", None)  # whether the point is there was not answered this time
         memory = self._memory.get((point.metric, subject))
-        if isinstance(found, _Absent):
+        if isinstance(found, Absent):
             if memory is None:
                 return None
-            found = _Found(QualityReason.SENTINEL, "", None)
+            found = Found(QualityReason.SENTINEL, "", None)
         elif memory is None:
             if found.value is QualityReason.NO_SUCH_OBJECT or len(self._memory) >= MAX_POINTS:
                 return None
@@ -326,7 +147,7 @@ class Converter:
             memory = self._remember(point, subject, view.raw_text(point.name, row))
         return self._judged(compiled, memory, found, taken_at)
 
-    def _judged(self, compiled: _CompiledPoint, memory: _Memory, found: _Found, taken_at: int) -> Sourced:
+    def _judged(self, compiled: CompiledPoint, memory: _Memory, found: Found, taken_at: int) -> Sourced:
         at = max(taken_at, memory.last_at + 1)
         value: float | str | None
         reason: QualityReason | None = None
@@ -361,7 +182,7 @@ class Converter:
         )
         return Sourced(reading, found.source, found.raw)
 
-    def _unbelievable(self, compiled: _CompiledPoint, memory: _Memory, value: float, at: int) -> QualityReason | None:
+    def _unbelievable(self, compiled: CompiledPoint, memory: _Memory, value: float, at: int) -> QualityReason | None:
         low, high = compiled.limits
         if (low is not None and value < low) or (high is not None and value > high):
             return QualityReason.OUT_OF_RANGE
@@ -374,7 +195,7 @@ class Converter:
 
     def _lost_rows(
         self,
-        compiled: _CompiledPoint,
+        compiled: CompiledPoint,
         here: set[str],
         view: View,
         done: dict[tuple[str, str], Sourced | None],
@@ -391,7 +212,7 @@ class Converter:
             memory = self._memory.get(key)
             if memory is not None and done.get(key) is None:
                 done[key] = self._judged(
-                    compiled, memory, _Found(reason, compiled.sources[0].source.column or "", None), taken_at
+                    compiled, memory, Found(reason, compiled.sources[0].source.column or "", None), taken_at
                 )
 
     def _remember(self, point: Point, subject: str, name: str | None) -> _Memory:

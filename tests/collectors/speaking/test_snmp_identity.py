@@ -178,3 +178,18 @@ def test_a_wrap_of_a_counter_is_told_from_a_reset(
 def test_only_counters_wrap() -> None:
     with pytest.raises(ValueError, match="is no counter"):
         profile("snmp", [{"metric": "room.temperature", "from": [{"oid": ENERGY, "unit": "Cel", "wraps_at": 65536}]}])
+
+
+def test_rows_that_are_no_rows_do_not_appear_when_their_count_is_not_answered() -> None:
+    counted = "1.3.6.1.4.1.99.7.0"
+    point = {
+        "metric": "room.temperature",
+        "subject": "probe/{index}",
+        "rows": {"oid": counted},
+        "from": [{"column": VALUE, "unit": "Cel"}],
+    }
+    converter = Converter(profile("snmp", [point]), device="d")
+    table: dict[str, SnmpValue] = {f"{VALUE}.1": 20, f"{VALUE}.2": 0}  # the card fills the table with zeros
+    first = converter.convert(SnmpAnswer(table | {counted: 1}), taken_at=1)
+    second = converter.convert(SnmpAnswer(table, {counted: LATE}), taken_at=2)
+    assert [[(r.subject, r.value) for r in readings] for readings in (first, second)] == [[("probe/1", 20.0)]] * 2

@@ -1,0 +1,199 @@
+"""A profile's points, compiled once per device: which rows there are, and what each source of a point says.
+
+Only what must be remembered between answers is: the steps of a scale once told, the rows that were there.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from collectors.decode import Decode, Extras, Refusal, decoder, text_of
+from collectors.subjects import Row, Subjects, plain, row_of
+from collectors.view import View
+from facility.metrics import Metric
+from facility.profile import Point
+from facility.reading import QualityReason
+from facility.sources import Source
+from facility.states import UNKNOWN
+
+SCALAR = Row("", ())
+GONE = QualityReason.NO_SUCH_OBJECT
+
+
+@dataclass(slots=True)  # not frozen: one is made for each value, and freezing would cost as much again
+class Found:
+    """What one source brought: a decoded value or a refusal; weak: the profile calls the raw value doubtful; span: what
+    a turn of a counter is worth."""
+
+    value: float | str | Refusal
+    source: str
+    raw: str | None
+    weak: bool = False
+    span: float | None = None
+
+
+class Absent:
+    """The unit has no such sensor."""
+
+
+ABSENT = Absent()
+_NO_EXTRAS = Extras()
+
+
+class CompiledSource:
+    __slots__ = ("absent", "decode", "doubtful", "oid", "reached", "sentinels", "source", "told")
+
+    def __init__(self, source: Source, entry: Metric) -> None:
+        self.source = source
+        self.decode: Decode = decoder(source, entry)
+        self.sentinels = frozenset(source.sentinels)
+        self.absent = frozenset(source.absent)
+        self.doubtful = frozenset(source.doubtful)
+        self.reached = 0  # steps of scale_by; a step once reached holds
+        self.told = False  # whether all that tells the scale was answered once
+        # The object, where nothing but its own value says what it means: most points, and these at each poll.
+        beside = (source.unit_from, source.scale_from, source.scale_by, source.sentinel_when, source.wraps_at)
+        self.oid = source.oid if beside == (None,) * len(beside) and not (source.contains or source.passes) else None
+
+    def read(self, view: View, row: Row) -> Found | Absent:
+        if self.oid is not None and (known := view.snmp.get(self.oid)) is not None:
+            text = text_of(known)
+            if text in self.absent or text == "":
+                return ABSENT
+            if text in self.sentinels:
+                return Found(QualityReason.SENTINEL, self.oid, text)
+            return Found(self.decode(known, _NO_EXTRAS), self.oid, text, text in self.doubtful)
+        source = self.source
+        if source.contains:
+            return self._contains(view)
+        raw, name = view.look(source, row)
+        if isinstance(raw, QualityReason):
+            return Found(raw, name, None)
+        text = text_of(raw)
+        if text in self.absent or text == "":
+            return ABSENT
+        if text in self.sentinels or self._sentinel_now(text, view, row):
+            return Found(QualityReason.SENTINEL, name, text)
+        step = self._step(view, row)
+        if isinstance(step, QualityReason):
+            return Found(step, name, text)
+        extras = Extras(view.raw_text(source.unit_from, row), view.raw_text(source.scale_from, row), step)
+        value = self.decode(raw, extras)
+        if source.passes and value == UNKNOWN:
+            return ABSENT
+        span = None if source.wraps_at is None else self._turn(source.wraps_at, extras)
+        return Found(value, name, text, weak=text in self.doubtful, span=span)
+
+    def _turn(self, wraps_at: int, extras: Extras) -> float | None:
+        end, begin = self.decode(wraps_at, extras), self.decode(0, extras)
+        return end - begin if isinstance(end, float) and isinstance(begin, float) else None
+
+    def _step(self, view: View, row: Row) -> float | QualityReason:
+        """The factor of `scale_by`, or why it is not known: some of what tells it was not answered."""
+        by = self.source.scale_by
+        if by is None:
+            return 1.0
+        numbers, missed = view.numbers(by, row)
+        largest = max((number for number in numbers if number <= by.at_most), default=0)
+        reached = sum(largest >= step.at_least for step in by.steps)
+        self.reached = max(self.reached, reached)
+        self.told = self.told or missed is None
+        if missed is not None and not self.reached and not self.told:
+            return missed
+        return by.steps[self.reached - 1].factor if self.reached else 1.0
+
+    def _sentinel_now(self, text: str, view: View, row: Row) -> bool:
+        only = self.source.sentinel_when
+        return only is not None and text in only.raw and view.holds(only.when, row)
+
+    def _contains(self, view: View) -> Found | Absent:
+        column = self.source.column or ""
+        reason = view.failed.get(column)
+        if reason is not None and reason is not QualityReason.NO_SUCH_OBJECT:  # an empty table is a good answer
+            return Found(reason, column, None)
+        where = self.source.where
+        rows = [
+            (suffix, text_of(raw))
+            for suffix, raw in view.columns.get(column, ())
+            if where is None or view.holds(where, row_of(suffix))
+        ]
+        for wanted, word in self.source.contains.items():
+            for suffix, text in rows:
+                if text == wanted or text.startswith(wanted + "."):
+                    return Found(word, f"{column}.{suffix}", text)
+        return ABSENT if self.source.passes else Found(self.source.otherwise or UNKNOWN, column, None)
+
+
+class CompiledPoint:
+    __slots__ = ("counts_slew", "entry", "limits", "most", "point", "seen", "slew", "sources", "subjects")
+
+    def __init__(self, point: Point) -> None:
+        self.point = point
+        self.entry = point.entry
+        self.sources = [CompiledSource(source, self.entry) for source in point.sources]
+        self.limits = point.range or (self.entry.minimum, self.entry.maximum)
+        self.slew = point.slew or self.entry.slew
+        self.counts_slew = self.slew is not None and not self.entry.counter
+        self.subjects = Subjects(point.subject)
+        self.most = 0  # rows that are real, as the device counted them last; 0: all
+        self.seen: set[str] = set()  # subjects of the table's rows in the answer before
+
+    def rows(self, view: View, uniques: Callable[[str], Mapping[str, str]]) -> Iterator[tuple[str, Row]]:
+        """Subject and row of every instance in this answer; uniques: a column's names by index, each once."""
+        if not self.point.is_table:
+            yield self.point.subject, SCALAR
+            return
+        seen: set[str] = set()
+        if self.point.rows is not None and view.weather(self.point.rows, SCALAR) is None:
+            counted = view.raw_text(self.point.rows, SCALAR)
+            self.most = int(counted) if counted is not None and counted.isdigit() else 0
+        most = self.most
+        for source in self.point.sources:
+            for suffix, _ in view.columns.get(source.column or "", ()):
+                if suffix not in seen:
+                    seen.add(suffix)
+                    row = row_of(suffix)
+                    if most and row.parts[0].isdigit() and int(row.parts[0]) > most:
+                        continue
+                    if any(row.pick((at,)) not in wanted for at, wanted in self.point.only.items()):
+                        continue
+                    subject = self._subject(view, row, uniques)
+                    if subject is not None:
+                        yield subject, row
+
+    def _subject(self, view: View, row: Row, uniques: Callable[[str], Mapping[str, str]]) -> str | None:
+        """None where the row's name was not answered: nobody knows whose value this is."""
+        place = self.point.name
+        if place is None or not self.subjects.by_name:
+            return self.subjects.of(row, None)
+        if place.column is None:
+            return self.subjects.of(row, plain(view.raw_text(place, row) or ""))
+        name = uniques(place.column).get(row.pick(place.index))
+        if name is None and view.weather(place, row) is not None:
+            return None
+        return self.subjects.of(row, name)
+
+    def lost(self, view: View) -> QualityReason:
+        """Why rows of this table are not there: what went wrong, or that they left."""
+        names = self.point.name.column if self.point.name is not None and self.subjects.by_name else None
+        failures = [view.failed.get(column) for column in (names, *(s.column for s in self.point.sources)) if column]
+        return next((r for r in failures if r not in (None, GONE)), None) or GONE
+
+    def read(self, view: View, row: Row) -> Found | Absent:
+        """The best of the sources: the first good one, a doubtful one if none is better, else the first refusal."""
+        weak: Found | None = None
+        refused: Found | None = None
+        for source in self.sources:
+            found = source.read(view, row)
+            if isinstance(found, Absent):
+                continue
+            if isinstance(found.value, Refusal):
+                # "No such object" says least: a later source that answers with a sentinel says more.
+                if refused is None or refused.value is QualityReason.NO_SUCH_OBJECT:
+                    refused = found
+                if source.source.passes and found.value is not QualityReason.NO_SUCH_OBJECT:
+                    return found  # whether that place tells an alarm is not known, so a later calm one proves nothing
+            elif found.weak:
+                weak = weak or found
+            else:
+                return found
+        return weak or refused or ABSENT
