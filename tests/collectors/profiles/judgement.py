@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from collectors.decode import text_of
 from collectors.exchange import SnmpValue
 from tests.collectors.profiles.examples import DATA
 
@@ -31,6 +32,8 @@ class Doubt:
     prefix: str
     why: str
     factor: float = 1.0  # what its value must be multiplied by
+    offset: float = 0.0  # and what must then be added, for degrees Fahrenheit taken for Celsius
+    number: bool = False  # it takes for a state what is a number, in the base unit after factor
     raws: tuple[str, ...] = ()  # raw values that are no measurement at all; "*": none of them is
     when: tuple[str, tuple[str, ...]] | None = None  # (column, values): only in rows where it holds one of these
     twin: str = ""  # the prefix of a better object of the same thing, in the same unit after twin_factor
@@ -43,7 +46,8 @@ class Doubt:
         if self.when is None:
             return True
         column, wanted = self.when
-        return str(values.get(column + oid.removeprefix(self.prefix), values.get(column))) in wanted
+        found = values.get(column + oid.removeprefix(self.prefix), values.get(column))
+        return found is not None and text_of(found) in wanted
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import json
 import random
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,14 +30,14 @@ from tests.collectors.profiles.judgement import NO_READING, Doubt, doubts, ident
 from tests.support.recordings import folder as recordings
 
 CLASSES = ("ups", "crac", "env", "pdu", "ats")
-# Units the other system keeps each class in; apparent power is filed under power there.
+# Units the other system keeps each class in; apparent power is filed under power there, ampere-hours under current.
 UNITS: dict[str, tuple[Unit, ...]] = {
     "temperature": (Unit.CELSIUS,),
     "humidity": (Unit.PERCENT,),
     "pressure": (Unit.KILOPASCAL,),
     "airflow": (Unit.CUBIC_FOOT_PER_MINUTE,),
     "voltage": (Unit.VOLT,),
-    "current": (Unit.AMPERE,),
+    "current": (Unit.AMPERE, Unit.AMPERE_HOUR),
     "power": (Unit.WATT, Unit.VOLTAMPERE),
     "frequency": (Unit.HERTZ,),
     "load": (Unit.PERCENT,),
@@ -46,7 +46,7 @@ UNITS: dict[str, tuple[Unit, ...]] = {
 }
 STATE = "state"
 # A full word is a sentinel nearly everywhere; changing one would invent a measurement.
-_FULL = (65535, 655350, 2147483647, 4294967295, 42949672)
+_FULL = (65535, 327670, 655350, 2147483647, 4294967295, 42949672)
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 
 
@@ -99,12 +99,18 @@ def sensors(folder: Path, stem: str) -> list[dict[str, Any]]:
 
 
 def perturbed(
-    values: dict[str, SnmpValue], found: list[dict[str, Any]], seed: int, *, structure: frozenset[str] = frozenset()
+    values: dict[str, SnmpValue],
+    found: list[dict[str, Any]],
+    seed: int,
+    *,
+    structure: frozenset[str] = frozenset(),
+    read: Mapping[str, set[str]] | None = None,
 ) -> dict[str, SnmpValue]:
     """The walk with its sensors changed: numbers by up to a seventh, states to another of their enumeration.
 
     Zero, sentinels and the objects of `structure` (others hang on them) stay as they are, and so do states told from
-    several places: changed one by one they would contradict each other.
+    several places: changed one by one they would contradict each other. read: the metrics read of an object, for
+    columns that hold enumerations of several.
     """
     dice = random.Random(seed)
     told = [meaning for sensor in found for meaning in meanings_of(sensor["sensor_oid"].lstrip("."))]
@@ -118,7 +124,9 @@ def perturbed(
         # A factor below one keeps percentages within 100 and tenths of volts within their range.
         factor = dice.uniform(0.85, 0.999)
         if sensor["sensor_class"] == STATE:
-            others = sorted({m.raw for m in meanings_of(oid) if m.metric not in several} - {text_of(value)})
+            ours = (read or {}).get(oid)
+            fitting = {m.raw for m in meanings_of(oid) if m.metric not in several and (not ours or m.metric in ours)}
+            others = sorted(fitting - {text_of(value)})
             if others and isinstance(value, int):
                 changed[oid] = int(dice.choice(others))
         elif isinstance(value, int):
@@ -142,7 +150,10 @@ def score(folder: Path, walk: Walk, library: Library, *, seed: int | None = None
     if seed is not None and named:
         places = [place for point in library.get(named).points for place in point.places()]
         hung = {place.oid or place.column or "" for place in places if hasattr(place, "accepts")}
-        values = perturbed(values, expected, seed, structure=frozenset(hung))
+        read = defaultdict(set)
+        for reading in result["readings"]:
+            read[reading["source"]].add(reading["metric"])
+        values = perturbed(values, expected, seed, structure=frozenset(hung), read=read)
         result = replay_values(values, library)
     readings = defaultdict(list)
     for reading in result["readings"]:
@@ -178,6 +189,11 @@ def _compare(
             made.refused += 1
         else:
             made.missed.append(f"{about}: {raw!r} is no value, got {shown}")
+    elif kind == STATE and any(doubt.number for doubt in ours):
+        if any(g["quality"] == "good" and g["value"] == value for g in got):
+            made.matched += 1
+        else:
+            made.missed.append(f"{about}: {raw!r} is the number {value}, got {shown}")
     elif kind == STATE:
         wrong = _state_wrong(oid, text_of(raw), got, [g for many in readings.values() for g in many])
         if wrong:
@@ -200,7 +216,7 @@ def _expected(sensor: dict[str, Any], raw: SnmpValue, ours: list[Doubt]) -> floa
     if sensor.get("user_func") == "fahrenheit_to_celsius":
         value = (value - 32) * 5 / 9
     for doubt in ours:
-        value *= doubt.factor
+        value = value * doubt.factor + doubt.offset
     return value
 
 
