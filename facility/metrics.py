@@ -116,6 +116,8 @@ _Q = Quantity
 _ALL: tuple[Metric, ...] = (
     # Room
     _number("room.temperature", _Q.TEMPERATURE, "Temperature", "温度", **_AIR),
+    _number("room.temperature.average", _Q.TEMPERATURE, "Average temperature", "平均温度", **_AIR),
+    _number("room.cooling.able_units", _Q.COUNT, "Air conditioners able to cool", "可用空调台数", decimals=0, minimum=0.0, maximum=1000.0),
     _number("room.humidity", _Q.RATIO, "Relative humidity", "相对湿度", **_RH),
     _number("room.dew_point", _Q.TEMPERATURE, "Dew point", "露点温度", minimum=-80.0, maximum=60.0),
     _number("room.heat_index", _Q.TEMPERATURE, "Heat index", "体感温度", minimum=-60.0, maximum=120.0),
@@ -251,6 +253,7 @@ _ALL: tuple[Metric, ...] = (
     _state("rectifier.state", "Rectifier module", "整流模块状态", "health"),
     # Precision air conditioners and in-row cooling
     _number("crac.supply_air.temperature", _Q.TEMPERATURE, "Supply air temperature", "送风温度", **_AIR),
+    _number("crac.air.temperature_rise", _Q.TEMPERATURE_DIFFERENCE, "Return minus supply air temperature", "回送风温差", minimum=-50.0, maximum=50.0),
     _number("crac.supply_air.humidity", _Q.RATIO, "Supply air humidity", "送风湿度", **_RH),
     _number("crac.return_air.temperature", _Q.TEMPERATURE, "Return air temperature", "回风温度", **_AIR),
     _number("crac.return_air.humidity", _Q.RATIO, "Return air humidity", "回风湿度", **_RH),

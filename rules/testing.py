@@ -40,11 +40,12 @@ def _check_point(name: str) -> None:
 
 
 class Device(_Part):
-    """The device under test; every point of the series is an expected one, and `points` adds silent ones."""
+    """A device under test; every point of the series is an expected one, and `points` adds silent ones."""
 
     id: str = "device-1"
     kind: str = "sensor"
     zone: str = ""
+    room: str = ""
     room_class: str = ""
     labels: Mapping[str, str] = Field(default_factory=dict)
     points: tuple[str, ...] = ()
@@ -70,10 +71,14 @@ class Expected(_Part):
 
 
 class Case(_Part):
-    """One test. rules: look only at these (default: all of the file). until: how long time goes on."""
+    """One test. rules: look only at these (default: all of the file). until: how long time goes on.
+
+    devices: more than one; a series then begins with the id of its device: `crac-1:crac.state`.
+    """
 
     name: str = Field(min_length=3)
     device: Device = Device()
+    devices: tuple[Device, ...] = ()
     step: _Duration = Field(default=30_000, gt=0)
     series: Mapping[str, str]
     expect: tuple[Expected, ...] = ()
@@ -84,7 +89,7 @@ class Case(_Part):
     @classmethod
     def _is_readable(cls, value: Mapping[str, str]) -> Mapping[str, str]:
         for name, text in value.items():
-            _check_point(name)
+            _check_point(name.rpartition(":")[2])
             parse_series(text)
         return value
 
@@ -154,17 +159,24 @@ def run_library() -> list[CaseResult]:
 def events_of(rules: RuleSet, case: Case) -> list[AlarmEvent]:
     """Every event the case causes, in order. Time starts at 0."""
     series = {name: parse_series(text) for name, text in case.series.items()}
-    device = case.device
-    points = tuple(_point(device.id, name) for name in (*series, *device.points))
-    facts = DeviceFacts(
-        id=device.id,
-        kind=device.kind,
-        zone=device.zone,
-        room_class=device.room_class,
-        labels=device.labels,
-        points=points,
-        interval_s=case.step / 1000,
-    )
+    devices = case.devices or (case.device,)
+    facts = [
+        DeviceFacts(
+            id=device.id,
+            kind=device.kind,
+            zone=device.zone,
+            room=device.room,
+            room_class=device.room_class,
+            labels=device.labels,
+            points=tuple(
+                point
+                for name in (*series, *(f"{device.id}:{silent}" for silent in device.points))
+                if (point := _point(devices[0].id, name)).device == device.id
+            ),
+            interval_s=case.step / 1000,
+        )
+        for device in devices
+    ]
     count = 0
 
     def name_occurrence(at_ms: int) -> str:
@@ -172,22 +184,25 @@ def events_of(rules: RuleSet, case: Case) -> list[AlarmEvent]:
         count += 1
         return f"{at_ms}-{count}"
 
-    engine = Engine(rules, [facts], origin="test", new_id=name_occurrence, started_ms=0)
+    engine = Engine(rules, facts, origin="test", new_id=name_occurrence, started_ms=0)
     events: list[AlarmEvent] = []
     longest = max((len(steps) for steps in series.values()), default=0)
     for i in range(longest):
         at = i * case.step
         events += engine.advance(at)
-        for name, steps in series.items():
-            if i < len(steps) and (reading := _reading(_point(device.id, name), steps[i], at)) is not None:
-                events += engine.sample(reading)
+        readings = [
+            _reading(_point(devices[0].id, name), steps[i], at) for name, steps in series.items() if i < len(steps)
+        ]
+        events += engine.samples(reading for reading in readings if reading is not None)
     end = case.until if case.until is not None else max(0, longest - 1) * case.step
     return events + engine.advance(end + 1)
 
 
 def _point(device: str, name: str) -> PointKey:
-    metric, _, subject = name.partition("#")
-    return PointKey(device, metric, subject)
+    """The point of a series, of `device` unless it names another."""
+    owner, _, point = name.rpartition(":")
+    metric, _, subject = point.partition("#")
+    return PointKey(owner or device, metric, subject)
 
 
 def _reading(point: PointKey, step: Step, at: int) -> Reading | None:
