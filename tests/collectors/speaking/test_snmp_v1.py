@@ -2,15 +2,21 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agent.site import read_site
 from collectors.device import SnmpTarget
 from collectors.exchange import SnmpNeeds
 from collectors.snmp.client import SnmpClient
 from collectors.snmp.collect import LEFT_S, MISSING_S, SnmpCollector
 from facility.clock import SystemClock
+from facility.config import ConfigErrors
 from facility.reading import QualityReason
+from tests.agent.running import ENVIRON, write_config
+from tests.agent.running import ups as ups_at
 from tests.collectors.speaking.awkward_agent import GEN_ERR, GETBULK, NO_SUCH_NAME, TOO_BIG, Request, awkward_agent
 from tests.collectors.speaking.profiles import CHARGE, LOAD, RUNTIME, ShiftedClock, poller, system_clock, ups, values
 from tests.support.snmpd import Snmpd
@@ -129,3 +135,34 @@ async def test_tables_are_walked_row_by_row_to_the_end_of_the_mib() -> None:
             assert not answer.failed
         assert not any(request.kind == GETBULK for request in heard)
         assert device.repetitions == 0
+
+
+def test_version_and_limits_are_said_in_the_configuration(tmp_path: Path) -> None:
+    v1 = {"snmp": "v1", "community": {"env": "COMMUNITY"}}
+    device = {**ups_at(161), "credentials": "old", "bulk": False, "max_in_get": 7}
+    config = write_config(tmp_path, credentials={"old": v1}, devices=[device], rooms=[{"id": "hall"}])
+    (read,) = read_site(config, environ=ENVIRON).devices
+    target = read.polled.target
+    assert isinstance(target, SnmpTarget)
+    assert (target.version, target.bulk, target.max_in_get, target.community) == ("v1", False, 7, "public")
+
+
+@pytest.mark.parametrize(
+    ("credentials", "device", "said"),
+    [
+        ({"snmp": "v1"}, {}, "SNMP v1 needs a community"),
+        ({"snmp": "v1", "community": {"env": "COMMUNITY"}, "user": "u"}, {}, "belong to snmp: v3"),
+        ({"snmp": "v1", "community": {"env": "COMMUNITY"}}, {"max_in_get": 0}, "max_in_get"),
+    ],
+)
+def test_what_does_not_fit_together_is_said(
+    tmp_path: Path, credentials: dict[str, Any], device: dict[str, Any], said: str
+) -> None:
+    config = write_config(
+        tmp_path,
+        credentials={"old": credentials},
+        devices=[{**ups_at(161), "credentials": "old", **device}],
+        rooms=[{"id": "hall"}],
+    )
+    with pytest.raises(ConfigErrors, match=said):
+        read_site(config, environ=ENVIRON)
