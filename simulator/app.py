@@ -33,7 +33,8 @@ class RoomServer:
 
     `speed` multiplies the physics (1 = real time). `uplink_target` is the broker's (host, port): then
     `uplink_address` is where the agent should connect, so that the link can be cut. `site_dark_after` is how many
-    real seconds the site holds out after `site-dark` before everything falls silent.
+    real seconds the site holds out after `site-dark` before everything falls silent. `trap_sink` is the (host, port)
+    the UPS send their SNMP traps to.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class RoomServer:
         speed: float = 1.0,
         uplink_target: tuple[str, int] | None = None,
         site_dark_after: float = SITE_DARK_AFTER_S,
+        trap_sink: tuple[str, int] | None = None,
     ) -> None:
         if not 0.0 < speed <= 1000.0:
             raise ValueError(f"speed {speed} is not between 0 and 1000")
@@ -53,6 +55,8 @@ class RoomServer:
         self._http_port = http_port
         self._speed = speed
         self._site_dark_after = site_dark_after
+        self._trap_sink = trap_sink
+        self._plant = Plant(self.room, silent=self._is_silent)
         self._active: dict[tuple[FaultName, str | None], Active] = {}
         self._effects = faults.effects([])
         self._dark = False
@@ -82,9 +86,8 @@ class RoomServer:
         await self._open.aclose()
 
     async def _start(self) -> None:
-        plant = Plant(self.room, silent=self._is_silent)
-        self.devices = await plant.open()
-        self._open.push_async_callback(plant.close)
+        self.devices = await self._plant.open()
+        self._open.push_async_callback(self._plant.close)
         if self._relay:
             await self._relay.open()
             self._open.push_async_callback(self._relay.cut)
@@ -108,6 +111,7 @@ class RoomServer:
         now = asyncio.get_running_loop().time()
         passed, self._advanced_at = now - self._advanced_at, now
         self.room.advance(min(passed, MAX_TICK_S) * self._speed)
+        self._plant.speak(self._trap_sink)
 
     def _is_silent(self, device: str) -> bool:
         return self._dark or device in self._effects.silent
@@ -151,6 +155,7 @@ class RoomServer:
         self.room.conditions = self._effects.conditions
         # A short step, so that instant facts (on battery, contact open) are in the registers at once.
         self.room.advance(0.05)
+        self._plant.speak(self._trap_sink)
         if not self._effects.site_dark:
             self._cancel_dark_timer()
             self._dark = False

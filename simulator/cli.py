@@ -25,22 +25,32 @@ def run(
     http_port: Annotated[int, typer.Option(help="Port of the control API; 0 picks a free one.")] = 0,
     speed: Annotated[float, typer.Option(help="Physics acceleration; 1 is real time.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Same seed, same room.")] = 0,
+    trap_sink: Annotated[str, typer.Option(help="HOST:PORT the UPS send their SNMP traps to.")] = "",
 ) -> None:
     """Run the room until interrupted, after printing where every device answers."""
     console = Console()
     try:
-        asyncio.run(_run(console, http_port=http_port, speed=speed, seed=seed))
+        asyncio.run(_run(console, http_port=http_port, speed=speed, seed=seed, trap_sink=_endpoint(trap_sink)))
     except (OSError, ValueError) as error:
         console.print(f"[red]The room cannot start:[/red] {error}")
         raise typer.Exit(1) from error
 
 
-async def _run(console: Console, *, http_port: int, speed: float, seed: int) -> None:
+def _endpoint(text: str) -> tuple[str, int] | None:
+    host, _, port = text.rpartition(":")
+    if not text:
+        return None
+    if not host or not port.isdigit():
+        raise ValueError(f"--trap-sink {text!r} is not HOST:PORT, such as 127.0.0.1:162")
+    return host, int(port)
+
+
+async def _run(console: Console, *, http_port: int, speed: float, seed: int, trap_sink: tuple[str, int] | None) -> None:
     # Before anything is printed: whoever reads the table may end the program at once.
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with RoomServer(http_port=http_port, speed=speed, seed=seed) as room:
+    async with RoomServer(http_port=http_port, speed=speed, seed=seed, trap_sink=trap_sink) as room:
         console.print(_table(room))
         console.print(f"Control API {room.url}   faults: coldaisle drill list --simulator {room.url}")
         await stop.wait()

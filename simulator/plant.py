@@ -15,6 +15,7 @@ from simulator.modbus_bus import ModbusBus, Unit
 from simulator.oid_table import OidTable
 from simulator.room import Room
 from simulator.snmp_agent import SnmpAgent
+from simulator.ups_traps import UpsVoice
 
 _SNMP: dict[str, Callable[[Room], OidTable]] = {
     "APC PowerNet UPS": apc_ups,
@@ -39,6 +40,7 @@ class Plant:
         self._room = room
         self._silent = silent
         self._open = AsyncExitStack()
+        self._voices: list[tuple[SnmpAgent, UpsVoice]] = []
 
     async def open(self) -> list[Device]:
         """The inventory with the ports the devices answer on."""
@@ -56,6 +58,13 @@ class Plant:
             raise
         return [dataclasses.replace(device, port=ports[device.bus]) for device in devices]
 
+    def speak(self, sink: tuple[str, int] | None) -> None:
+        """Let the devices say by themselves what changed; without a sink nobody hears it."""
+        for agent, voice in self._voices:
+            for spoken in voice.listen():
+                if sink is not None:
+                    agent.say(spoken, sink)
+
     async def close(self) -> None:
         """Close every port, last opened first."""
         await self._open.aclose()
@@ -68,6 +77,8 @@ class Plant:
             alive=lambda: not self._silent(device.id),
         )
         await agent.open()
+        if device.kind == "ups":
+            self._voices.append((agent, UpsVoice(self._room, device.id)))
         self._open.push_async_callback(agent.close)
         return agent.port
 

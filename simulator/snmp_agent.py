@@ -11,9 +11,11 @@ from pysnmp.carrier.asyncio.dgram import udp
 from pysnmp.entity import config, engine
 from pysnmp.entity.rfc3413 import cmdrsp, context
 from pysnmp.proto import rfc1902, rfc1905
+from pysnmp.proto.api import v2c
 from pysnmp.smi import error as smi_error
 
-from simulator.oid_table import Bound, Missing, Oid, OidTable, Syntax, Value
+from simulator.oid_table import Bound, Missing, Oid, OidTable, Syntax, Value, parse_oid
+from simulator.ups_traps import Spoken
 
 _ENCODERS: dict[Syntax, Callable[[Value], object]] = {
     Syntax.INTEGER: lambda value: rfc1902.Integer32(value),
@@ -25,6 +27,10 @@ _ENCODERS: dict[Syntax, Callable[[Value], object]] = {
 }
 _SEQUENCE = b"\x30"  # first byte of every SNMP message (BER)
 KEY_STRETCH_BYTES = 1_048_576
+SYS_UPTIME = parse_oid("1.3.6.1.2.1.1.3.0")
+SNMP_TRAP_OID = parse_oid("1.3.6.1.6.3.1.1.4.1.0")
+# Message processing model, security model and level (RFC 3411): v2c by community, v3 authPriv by the user model.
+_V2C, _V3 = (1, 2, 1), (3, 3, 3)
 
 
 class _Instrument:
@@ -130,6 +136,29 @@ class SnmpAgent:
             _master_key(given["priv_key"]),
             authKeyType=config.USM_KEY_TYPE_MASTER,
             privKeyType=config.USM_KEY_TYPE_MASTER,
+        )
+
+    def say(self, spoken: Spoken, sink: tuple[str, int]) -> None:
+        """Send a trap from the port the agent answers on; a dead device says nothing."""
+        if self._engine is None or not self._alive():
+            return
+        uptime = self._table.get(SYS_UPTIME)
+        pdu = v2c.SNMPv2TrapPDU()
+        v2c.apiTrapPDU.set_defaults(pdu)
+        v2c.apiTrapPDU.set_varbinds(
+            pdu,
+            [
+                (rfc1902.ObjectName(SYS_UPTIME), rfc1902.TimeTicks(uptime.value if isinstance(uptime, Bound) else 0)),
+                (rfc1902.ObjectName(SNMP_TRAP_OID), rfc1902.ObjectIdentifier(spoken.oid)),
+                *((rfc1902.ObjectName(oid), _encode(Bound(syntax, value))) for oid, syntax, value in spoken.values),
+            ],
+        )
+        model, security, level = _V2C if self._version == "v2c" else _V3
+        # pysnmp finds communities by its own texts, which hash unlike ours.
+        name = rfc1902.OctetString("room" if self._version == "v2c" else self._credentials["user"])
+        engine_id, context = self._engine.snmpEngineID, rfc1902.OctetString(b"")
+        self._engine.message_dispatcher.send_pdu(
+            self._engine, udp.DOMAIN_NAME, sink, model, security, name, level, engine_id, context, 1, pdu, False
         )
 
     async def close(self) -> None:

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 FAULT, FAULTY_DEVICE = "crac-failure", "crac-2"
 # Where each program listens when nobody else does.
-AGENT_PORT, BROKER_PORT, SINK_PORT, SIMULATOR_PORT = 9470, 18830, 18081, 18080
+AGENT_PORT, BROKER_PORT, SINK_PORT, SIMULATOR_PORT, TRAP_PORT = 9470, 18830, 18081, 18080, 10162
 ASK_S = 0.5
 # All devices are normally seen within a few seconds; a demo that cannot show that must say so instead of hanging.
 READY_S = 45.0
@@ -73,7 +73,12 @@ class Demo:
         folder.mkdir(parents=True, exist_ok=True)
         async with AsyncExitStack() as stack:
             broker = await stack.enter_async_context(EmbeddedBroker(choose(BROKER_PORT)))
-            room = RoomServer(http_port=choose(SIMULATOR_PORT), uplink_target=("127.0.0.1", broker.port))
+            trap_port = choose(TRAP_PORT, udp=True)
+            room = RoomServer(
+                http_port=choose(SIMULATOR_PORT),
+                uplink_target=("127.0.0.1", broker.port),
+                trap_sink=("127.0.0.1", trap_port),
+            )
             await stack.enter_async_context(room)
             sink = NotifySink()
             sink_url = await stack.enter_async_context(serve(sink.app, port=choose(SINK_PORT), name="the notify sink"))
@@ -82,7 +87,11 @@ class Demo:
             seeded = await self._seed(sink_url)
             relay = room.uplink_address or ("127.0.0.1", broker.port)
             config = site.write_agent_config(
-                folder, room.devices, broker=f"mqtt://{relay[0]}:{relay[1]}", metrics_port=agent_port
+                folder,
+                room.devices,
+                broker=f"mqtt://{relay[0]}:{relay[1]}",
+                metrics_port=agent_port,
+                trap_port=trap_port,
             )
             self.children = [self._server(server_port, broker.port), self._agent(config)]
             self.facts = {

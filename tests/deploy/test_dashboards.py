@@ -72,7 +72,9 @@ async def scraped(
     """Prometheus with some seconds of the demo's agent in it: simulated room, true agent, no broker."""
     async with RoomServer() as room:
         port = free_port()
-        config = site.write_agent_config(tmp_path, room.devices, broker="mqtt://127.0.0.1:9", metrics_port=port)
+        config = site.write_agent_config(
+            tmp_path, room.devices, broker="mqtt://127.0.0.1:9", metrics_port=port, trap_port=0
+        )
         agent = Program(
             "agent",
             [sys.executable, "-m", "coldaisle", "agent", "run", "--config", str(config)],
