@@ -111,15 +111,19 @@ class ModbusLink:
         self, ear: Ear, client: _Client, block: Block, target: ModbusTarget, deadline: float, paused: _Pauses
     ) -> None:
         """Ask what can be told from the answers that are owed, so that none of them is taken for the block's."""
-        question = ear.owed.settling(target.unit, block)
-        if question is None:
-            raise DeviceUnreachable(f"{target}: {block} not asked: earlier answers of every function may still come")
-        try:
-            await self._paced(client, question, target, deadline, paused)
-        except CollectError:
-            # A refusal is an answer too; silence is none.
-            if ear.owed.doubtful(target.unit, block, self._clock.monotonic()):
-                raise
+        for question in ear.owed.settling(target.unit, block):
+            try:
+                await self._paced(client, question, target, deadline, paused)
+            except CollectError as exc:
+                # Refused as another function is an answer too; so are the late ones that came meanwhile.
+                if not ear.owed.doubtful(target.unit, block, self._clock.monotonic()):
+                    return
+                if isinstance(exc, DeviceUnreachable | BadReply):
+                    raise
+            else:
+                ear.owed.settled(target.unit)
+                return
+        raise DeviceUnreachable(f"{target}: {block} not asked: answers to earlier questions may still come")
 
     async def _paced(
         self, client: _Client, block: Block, target: ModbusTarget, deadline: float, paused: _Pauses

@@ -5,15 +5,15 @@ connection, for nothing says where the next frame begins.
 
 RTU frames carry neither. What tells answers apart is unit, function, length and checksum; two answers of one unit to
 one function with the same length look alike. So what was asked and not answered stays owed, and before another block of
-that unit and function is asked, a question of another function settles it: units answer in the order in which they are
-asked, so its answer proves that nothing older is still to come.
+that unit and function is asked, a question of another length or function settles it: units answer in the order in which
+they are asked, so its answer proves that nothing older is still to come.
 """
 
 from collections import Counter
 from enum import StrEnum
 
 from collectors.exchange import Table
-from collectors.plan import Block
+from collectors.plan import ADDRESSES, MAX_BITS, Block, limit
 
 # Longest frame of a serial line (Modbus over Serial Line 1.02 section 2.5.1): more is a flood, the newest bytes count.
 MAX_FRAME = 256
@@ -21,6 +21,8 @@ MAX_FRAME = 256
 EXCEPTION_FRAME = 5
 # An answer is not feared for ever; slow gateways hold requests back for some seconds.
 OWED_S = 30.0
+# Cells by which a question may be longer than what is owed, in search of a length of its own: two bytes of coils.
+SETTLING_REACH = 17
 
 
 # Modbus Messaging on TCP/IP 1.0b section 3.1.3: transaction id, protocol id 0, length of what follows, unit.
@@ -231,13 +233,17 @@ class Owed:
         blocks = self._asked.get(unit, {})
         self._keep(unit, {block: times for block, times in blocks.items() if block.table.function == function})
 
+    def settled(self, unit: int) -> None:
+        """The unit answered a question of `settling` with data: all that it was asked before is over."""
+        self._asked.pop(unit, None)
+
     def came(self, unit: int, function: int) -> None:
         """A frame of this unit came that nobody waited for: one debt less."""
-        for block, times in self._asked.get(unit, {}).items():
+        blocks = self._asked.get(unit, {})
+        for block, times in blocks.items():
             if block.table.function == function:
                 times.pop(0)
-                if not times:
-                    del self._asked[unit][block]
+                self._keep(unit, {each: other for each, other in blocks.items() if other})
                 return
 
     def doubtful(self, unit: int, block: Block, now: float) -> bool:
@@ -245,13 +251,26 @@ class Owed:
         self._forget(unit, now)
         return any(other != block and other.table is block.table for other in self._asked.get(unit, {}))
 
-    def settling(self, unit: int, block: Block) -> Block | None:
-        """A question whose answer proves that nothing is owed any more; None where every function is owed."""
-        owed = {block.table for block in self._asked.get(unit, {})}
-        for table in (Table.INPUT, Table.HOLDING, Table.DISCRETE, Table.COIL):
-            if table not in owed:
-                return Block(table, block.address, 1)
-        return None
+    def settling(self, unit: int, block: Block) -> list[Block]:
+        """Questions that settle what is owed before this block is asked; one after the other, until one has done it.
+
+        First what is owed in another length: data of that length can be no other answer; a refusal could be. Then
+        something of another function, if one is free: that is told from all else also when it is refused.
+        """
+        blocks = self._asked.get(unit, {})
+        taken = {data_bytes(other) for other in (*blocks, block)}
+        questions = []
+        for owed in [other for other in blocks if other.table is block.table][:1]:
+            counts = (*range(owed.count - 1, 0, -1), *range(owed.count + 1, owed.count + SETTLING_REACH))
+            others = (Block(owed.table, owed.address, count) for count in counts)
+            fits = (other for other in others if other.end <= ADDRESSES and other.count <= limit(other.table, MAX_BITS))
+            questions += [other for other in fits if data_bytes(other) not in taken][:1]
+        free = [
+            table
+            for table in (Table.INPUT, Table.HOLDING, Table.DISCRETE, Table.COIL)
+            if not any(other.table is table for other in blocks)
+        ]
+        return questions + [Block(table, block.address, 1) for table in free[:1]]
 
     def _forget(self, unit: int, now: float) -> None:
         blocks = self._asked.get(unit, {})

@@ -222,21 +222,36 @@ async def test_late_answers_of_one_unit_are_never_taken_for_those_of_another_blo
 
 async def test_a_lost_answer_costs_one_question_and_no_value() -> None:
     async def lossy(frame: Frame, say: Say) -> None:
-        if len(heard) != 2:
-            await say(frame.answer() if frame.function == 3 else frame.exception(1))
+        if len(heard) != 2 and frame.function == 3:
+            await say(frame.answer())
 
     async with odd_gateway(lossy, rtu=True) as (port, heard):
         links = ModbusLinks(clock=system_clock())
         poll = device(over_tcp(port), [5, 50, 100, 150], links)
         assert values(await poll.poll()) == right([5, 50, 100, 150])
-        assert [(frame.function, frame.address) for frame in heard] == [
-            (3, 5),
-            (3, 50),  # lost
-            (3, 50),
-            (4, 100),  # ... and may still come: the refusal of this proves that it does not
-            (3, 100),
-            (3, 150),
+        assert [(frame.function, frame.address, frame.count) for frame in heard] == [
+            (3, 5, 1),
+            (3, 50, 1),  # lost
+            (3, 50, 1),
+            (3, 50, 2),  # ... and may still come: an answer to this proves that it does not
+            (3, 100, 1),
+            (3, 150, 1),
         ]
+        await links.close()
+
+
+async def test_where_a_longer_question_is_refused_another_function_settles_what_is_owed() -> None:
+    async def lossy(frame: Frame, say: Say) -> None:
+        if len(heard) != 2:
+            good = frame.function == 3 and frame.count == 1
+            await say(frame.answer() if good else frame.exception(2 if frame.function == 3 else 1))
+
+    async with odd_gateway(lossy, rtu=True) as (port, heard):
+        links = ModbusLinks(clock=system_clock())
+        poll = device(over_tcp(port), [5, 50, 100], links)
+        assert values(await poll.poll()) == right([5, 50, 100])
+        assert [frame.function for frame in heard] == [3, 3, 3, 3, 4, 3]
+        assert poll.plan() == [f"unit 1: FC03 holding:{at}" for at in (5, 50, 100)]
         await links.close()
 
 
@@ -333,7 +348,7 @@ def test_what_comes_when_nothing_is_asked_is_late_and_pays_a_debt() -> None:
 def test_debts_end_with_an_answer_to_another_function_or_with_time() -> None:
     owed, other = Owed(), Block(Table.HOLDING, 50, 2)
     owed.silent(1, LINE, 0.0)
-    assert owed.settling(1, other) == Block(Table.INPUT, 50, 1)
+    assert owed.settling(1, other) == [Block(Table.HOLDING, 5, 1), Block(Table.INPUT, 50, 1)]
     owed.answered(1, 3)
     assert owed.doubtful(1, other, 1.0)
     owed.answered(1, 4)
@@ -342,7 +357,9 @@ def test_debts_end_with_an_answer_to_another_function_or_with_time() -> None:
     assert not owed.doubtful(1, other, OWED_S)
     for table in Table:
         owed.silent(1, Block(table, 0, 1), 0.0)
-    assert owed.settling(1, other) is None
+    assert owed.settling(1, other) == [Block(Table.HOLDING, 0, 3)]
+    owed.settled(1)
+    assert not owed.doubtful(1, other, 1.0)
 
 
 def test_targets() -> None:
