@@ -123,6 +123,10 @@ class CompiledSource:
         return ABSENT if self.source.passes else Found(self.source.otherwise or UNKNOWN, column, None)
 
 
+# A column's names by index, each once among the rows that are alike in these sub-identifiers.
+Uniques = Callable[[str, tuple[int, ...]], Mapping[str, str]]
+
+
 class CompiledPoint:
     __slots__ = ("counts_slew", "entry", "limits", "most", "point", "seen", "slew", "sources", "subjects")
 
@@ -137,7 +141,7 @@ class CompiledPoint:
         self.most = 0  # rows that are real, as the device counted them last; 0: all
         self.seen: set[str] = set()  # subjects of the table's rows in the answer before
 
-    def rows(self, view: View, uniques: Callable[[str], Mapping[str, str]]) -> Iterator[tuple[str, Row]]:
+    def rows(self, view: View, uniques: Uniques) -> Iterator[tuple[str, Row]]:
         """Subject and row of every instance in this answer; uniques: a column's names by index, each once."""
         if not self.point.is_table:
             yield self.point.subject, SCALAR
@@ -160,14 +164,16 @@ class CompiledPoint:
                     if subject is not None:
                         yield subject, row
 
-    def _subject(self, view: View, row: Row, uniques: Callable[[str], Mapping[str, str]]) -> str | None:
+    def _subject(self, view: View, row: Row, uniques: Uniques) -> str | None:
         """None where the row's name was not answered: nobody knows whose value this is."""
         place = self.point.name
         if place is None or not self.subjects.by_name:
             return self.subjects.of(row, None)
         if place.column is None:
             return self.subjects.of(row, plain(view.raw_text(place, row) or ""))
-        name = uniques(place.column).get(row.pick(place.index))
+        # A name that has an index of its own is not told apart by ours.
+        within = () if place.index else self.subjects.beside
+        name = uniques(place.column, within).get(row.pick(place.index))
         if name is None and view.weather(place, row) is not None:
             return None
         return self.subjects.of(row, name)

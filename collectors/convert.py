@@ -67,7 +67,7 @@ class Converter:
         self._offset = address_offset
         self._points = [CompiledPoint(point) for point in profile.points]
         self._memory: dict[tuple[str, str], _Memory] = {}
-        self._names: dict[str, Names] = {}
+        self._names: dict[tuple[str, tuple[int, ...]], Names] = {}
         self._restarted = False
         self._needs = _needs(profile, address_offset)
         self._walks = frozenset(self._needs.walks) if isinstance(self._needs, SnmpNeeds) else frozenset()
@@ -98,13 +98,14 @@ class Converter:
         view = View(answer, self._rooted(answer), self._offset)
         done: dict[tuple[str, str], Sourced | None] = {}
         self._restarted = restarted
-        uniques: dict[str, Mapping[str, str]] = {}
+        uniques: dict[tuple[str, tuple[int, ...]], Mapping[str, str]] = {}
 
-        def unique(column: str) -> Mapping[str, str]:
-            if column not in uniques:
+        def unique(column: str, within: tuple[int, ...]) -> Mapping[str, str]:
+            asked = column, within
+            if asked not in uniques:
                 said = {suffix: text_of(raw) for suffix, raw in view.columns.get(column, ())}
-                uniques[column] = self._names.setdefault(column, Names()).unique(said)
-            return uniques[column]
+                uniques[asked] = self._names.setdefault(asked, Names(within)).unique(said)
+            return uniques[asked]
 
         for point in self._points:
             here: set[str] = set()

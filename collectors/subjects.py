@@ -52,9 +52,12 @@ def plain(text: str) -> str:
 class Names:
     """The names of a column's rows, each once: of rows with the same name the first by index keeps it, the next ones
     are called NAME-2, NAME-3 and so on. Who once had a name keeps it as long as his row says the same.
+
+    within: sub-identifiers (counted from 1) that already tell rows apart; only rows alike in them need other names.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, within: tuple[int, ...] = ()) -> None:
+        self._within = within
         self._said: Mapping[str, str] = {}
         self._given: dict[str, tuple[str, str]] = {}  # by index: name without and with its number
 
@@ -63,21 +66,24 @@ class Names:
         if said != self._said:
             self._said = dict(said)
             named = {index: name for index, text in said.items() if (name := plain(text))}
-            self._given = _numbered(named, self._given)
+            self._given = _numbered(named, self._given, self._within)
         return {index: unique for index, (_, unique) in self._given.items()}
 
 
-def _numbered(named: Mapping[str, str], before: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+def _numbered(
+    named: Mapping[str, str], before: Mapping[str, tuple[str, str]], within: tuple[int, ...]
+) -> dict[str, tuple[str, str]]:
+    owner = {index: row_of(index).pick(within) if within else "" for index in named}
     given = {index: before[index] for index, name in named.items() if index in before and before[index][0] == name}
-    taken = {unique for _, unique in given.values()}
-    said = set(named.values())
+    taken = {(owner[index], unique) for index, (_, unique) in given.items()}
+    said = {(owner[index], name) for index, name in named.items()}
     for index in sorted(named.keys() - given.keys(), key=_by_number):
         name = unique = named[index]
         number = 1
-        while unique in taken or (number > 1 and unique in said):
+        while (owner[index], unique) in taken or (number > 1 and (owner[index], unique) in said):
             number += 1
             unique = f"{name}-{number}"
-        taken.add(unique)
+        taken.add((owner[index], unique))
         given[index] = (name, unique)
     return given
 
@@ -92,6 +98,8 @@ class Subjects:
     def __init__(self, template: str) -> None:
         self._pieces = _FIELD.split(template)
         self.by_name = "name" in self._pieces[1::2]
+        # Which sub-identifiers stand beside the name, as in device/{i1}/{name}.
+        self.beside = tuple(int(piece[1:]) for piece in self._pieces[1::2] if piece[0] == "i" and piece[1:].isdigit())
         self._made: dict[tuple[str, str | None], str] = {}
 
     def of(self, row: Row, name: str | None) -> str:
