@@ -47,6 +47,7 @@ class SnmpCollector:
         self._alone: set[str] = set()
         self._met: set[str] = set()  # what the agent once had
         self._rows: dict[str, tuple[str, ...]] = {}
+        self._endless: dict[str, float] = {}  # tables without end, until when they are left alone
         self._values: dict[str, SnmpValue] = {}
         self._failed: dict[str, QualityReason] = {}
         self._deadline = 0.0
@@ -73,6 +74,7 @@ class SnmpCollector:
         self._missing.clear()
         self._alone.clear()
         self._met.clear()
+        self._endless.clear()
 
     def plan(self, needs: SnmpNeeds) -> list[str]:
         """The requests of the next poll, for people."""
@@ -226,6 +228,9 @@ class SnmpCollector:
         if self._strikes > STRIKES:
             self._fail([root], QualityReason.TIMEOUT)
             return
+        if self._now() < self._endless.get(root, 0.0):
+            self._fail([root], QualityReason.EXCEPTION)
+            return
         asked = self._pace.repetitions_for(self._known_rows(root))
         rows = await self._rows_of(root, asked, deadline)
         if rows is None and self._asks_once_more(root, deadline):
@@ -249,7 +254,7 @@ class SnmpCollector:
             self._fail([root], QualityReason.NO_SUCH_OBJECT)
 
     async def _rows_of(self, root: str, repetitions: int, deadline: float) -> list[str] | None:
-        """The rows that came, None where the walk broke off (then it is among the failed; its rows are kept)."""
+        """The rows that came, None where the walk broke off: then it is among the failed, and what came is kept."""
         rows: list[str] = []
         size = 0
         self._failed.pop(root, None)
@@ -260,7 +265,8 @@ class SnmpCollector:
                 rows.append(oid)
                 size += len(oid) + (len(value) if isinstance(value, bytes | str) else 8)
                 if len(rows) >= MAX_ROWS or size > MAX_WALK_BYTES:
-                    raise BadReply(f"{self._target} has no end below {root}: {len(rows)} rows, {size} bytes")
+                    self._without_end(root, rows, size)
+                    return None
         except (DeviceUnreachable, BadReply) as exc:
             if not self._answered:
                 raise
@@ -273,6 +279,16 @@ class SnmpCollector:
             return None
         self._heard(None)
         return rows
+
+    def _without_end(self, root: str, rows: Sequence[str], size: int) -> None:
+        """What has no end is no table: nothing of it is believed, and it is left alone for a while."""
+        log.warning(
+            "table without end", extra={"device": str(self._target), "root": root, "rows": len(rows), "bytes": size}
+        )
+        self._endless[root] = self._now() + MISSING_S
+        for oid in rows:
+            self._values.pop(oid, None)
+        self._fail([root], QualityReason.EXCEPTION)
 
     async def _still_there(self, gone: set[str]) -> list[str]:
         """Rows a walk did not bring and the agent gives all the same when asked by name: its walk errs on the way."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from collectors.device import DevicePoller, SnmpTarget
-from collectors.exchange import PollProblem, SnmpNeeds
+from collectors.exchange import PollProblem, SnmpAnswer, SnmpNeeds
 from collectors.snmp.client import SnmpClient
 from collectors.snmp.collect import MAX_ROWS, MISSING_S, SnmpCollector
 from collectors.snmp.pace import REGROW_S
@@ -218,9 +218,14 @@ async def test_an_endless_table_is_bounded_and_one_that_goes_in_circles_is_left(
         return [request.reply([(f"{TABLE}.{rows + number}", number) for number in range(10)])]
 
     async with awkward_agent(endless) as (port, _):
-        answer = await collector(port).collect(SnmpNeeds(walks=(TABLE,)), deadline=deadline(10))
-        assert len(answer.values) == MAX_ROWS
-        assert answer.failed == {TABLE: QualityReason.EXCEPTION}
+        clock = ShiftedClock()
+        device = collector(port, clock=clock)
+        for walked in (True, False, True):
+            before = rows
+            answer = await device.collect(SnmpNeeds(walks=(TABLE,)), deadline=clock.monotonic() + 10)
+            assert answer == SnmpAnswer({}, {TABLE: QualityReason.EXCEPTION})
+            assert rows - before == (MAX_ROWS if walked else 0)
+            clock.ahead_s += MISSING_S / 2 + 1
 
     def circles(request: Request) -> list[bytes]:
         return [request.reply([(f"{TABLE}.5", 1), (f"{TABLE}.6", 2)])]

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from agent.config import Credentials
 from agent.site import read_site
 from collectors.device import SnmpTarget
 from collectors.exchange import SnmpNeeds
 from collectors.snmp.client import SnmpClient
 from collectors.snmp.collect import LEFT_S, MISSING_S, SnmpCollector
 from facility.clock import SystemClock
-from facility.config import ConfigErrors
 from facility.reading import QualityReason
 from tests.agent.running import ENVIRON, write_config
 from tests.agent.running import ups as ups_at
@@ -148,21 +149,13 @@ def test_version_and_limits_are_said_in_the_configuration(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("credentials", "device", "said"),
+    ("given", "said"),
     [
-        ({"snmp": "v1"}, {}, "SNMP v1 needs a community"),
-        ({"snmp": "v1", "community": {"env": "COMMUNITY"}, "user": "u"}, {}, "belong to snmp: v3"),
-        ({"snmp": "v1", "community": {"env": "COMMUNITY"}}, {"max_in_get": 0}, "max_in_get"),
+        ({"snmp": "v1"}, "SNMP v1 needs a community"),
+        ({"snmp": "v1", "community": {"env": "COMMUNITY"}, "user": "u"}, "belong to snmp: v3"),
+        ({"snmp": "v3", "community": {"env": "COMMUNITY"}}, "belongs to snmp: v1 and v2c"),
     ],
 )
-def test_what_does_not_fit_together_is_said(
-    tmp_path: Path, credentials: dict[str, Any], device: dict[str, Any], said: str
-) -> None:
-    config = write_config(
-        tmp_path,
-        credentials={"old": credentials},
-        devices=[{**ups_at(161), "credentials": "old", **device}],
-        rooms=[{"id": "hall"}],
-    )
-    with pytest.raises(ConfigErrors, match=said):
-        read_site(config, environ=ENVIRON)
+def test_credentials_that_do_not_fit_together_say_so(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Credentials.model_validate(given)
