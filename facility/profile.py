@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from facility.metrics import Metric, metric
-from facility.sources import Condition, Model, Oid, Place, Protocol, RawValues, Regex, Source, TextPlace, listed
+from facility.sources import Condition, Model, Oid, Place, Protocol, RawValues, Regex, Source, TextPlace, one_or_more
 from facility.states import StateSet
 from facility.traps import Trap, merged_traps, trap_problems
 from facility.units import Unit, quantity_of
@@ -81,8 +81,8 @@ class Point(Model):
 
     metric: str
     subject: str = ""
-    sources: Annotated[tuple[Source, ...], BeforeValidator(listed)] = Field(alias="from")
-    when: Annotated[tuple[Condition, ...], BeforeValidator(listed)] = ()
+    sources: Annotated[tuple[Source, ...], one_or_more(Source)] = Field(alias="from")
+    when: Annotated[tuple[Condition, ...], one_or_more(Condition)] = ()
     only: dict[Annotated[int, Field(ge=1, le=9)], RawValues] = Field(default_factory=dict)
     rows: Place | None = None  # how many rows are real: some cards fill the rest with zeros; rows are numbered by i1
     name: Place | None = None  # the label of the row as the device says it
@@ -182,7 +182,7 @@ class Recognition(Model):
 
     sys_object_id: Oid | None = None  # itself or a prefix of the device's
     sys_descr: Regex | None = None
-    probes: Annotated[tuple[Condition, ...], BeforeValidator(listed)] = ()
+    probes: Annotated[tuple[Condition, ...], one_or_more(Condition)] = ()
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -194,17 +194,17 @@ class Recognition(Model):
 class DeviceFacts(Model):
     """Where the name plate is read: the first object with a text wins. A column gives its first row."""
 
-    vendor: Annotated[tuple[TextPlace, ...], BeforeValidator(listed)] = ()
-    model: Annotated[tuple[TextPlace, ...], BeforeValidator(listed)] = ()
-    serial: Annotated[tuple[TextPlace, ...], BeforeValidator(listed)] = ()
-    firmware: Annotated[tuple[TextPlace, ...], BeforeValidator(listed)] = ()
-    name: Annotated[tuple[TextPlace, ...], BeforeValidator(listed)] = ()
+    vendor: Annotated[tuple[TextPlace, ...], one_or_more(TextPlace)] = ()
+    model: Annotated[tuple[TextPlace, ...], one_or_more(TextPlace)] = ()
+    serial: Annotated[tuple[TextPlace, ...], one_or_more(TextPlace)] = ()
+    firmware: Annotated[tuple[TextPlace, ...], one_or_more(TextPlace)] = ()
+    name: Annotated[tuple[TextPlace, ...], one_or_more(TextPlace)] = ()
 
 
 class Identify(Model):
     """How the family is recognised. generic: a standard many vendors speak, used only where nothing else fits."""
 
-    any_of: Annotated[tuple[Recognition, ...], BeforeValidator(listed)] = Field(default=(), alias="any")
+    any_of: Annotated[tuple[Recognition, ...], one_or_more(Recognition)] = Field(default=(), alias="any")
     generic: bool = False
     device: DeviceFacts = DeviceFacts()
 

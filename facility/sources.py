@@ -33,6 +33,11 @@ def regex(text: str) -> str:
     return text
 
 
+def one_or_more(kind: type) -> BeforeValidator:
+    """For a tuple of `kind`: a single mapping stands for a list of one; editors are told so by the schema."""
+    return BeforeValidator(listed, json_schema_input_type=kind | tuple[kind, ...])  # type: ignore[valid-type]
+
+
 def listed(value: object) -> object:
     """A single mapping stands for a list of one, so that profiles stay short."""
     return [value] if isinstance(value, dict) else value
@@ -54,9 +59,9 @@ def _texts(value: object) -> object:
 
 Oid = Annotated[str, AfterValidator(_numeric_oid)]
 Regex = Annotated[str, AfterValidator(regex)]
-Word = Annotated[str, BeforeValidator(_word)]
-RawMap = Annotated[dict[str, Word], BeforeValidator(_texts)]
-RawValues = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Word = Annotated[str, BeforeValidator(_word, json_schema_input_type=str | bool)]
+RawMap = Annotated[dict[str, Word], BeforeValidator(_texts, json_schema_input_type=dict[str, str | bool])]
+RawValues = Annotated[tuple[str, ...], BeforeValidator(_texts, json_schema_input_type=tuple[str | float, ...])]
 Address = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -195,8 +200,8 @@ class ScaleBy(Model):
     values. A step once reached holds: a dead output does not make tenths of volts out of volts.
     """
 
-    of: Annotated[tuple[Place, ...], BeforeValidator(listed)] = Field(min_length=1)
-    steps: Annotated[tuple[ScaleStep, ...], BeforeValidator(listed)] = Field(min_length=1)
+    of: Annotated[tuple[Place, ...], one_or_more(Place)] = Field(min_length=1)
+    steps: Annotated[tuple[ScaleStep, ...], one_or_more(ScaleStep)] = Field(min_length=1)
     at_most: float
 
     @model_validator(mode="after")
