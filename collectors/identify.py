@@ -82,7 +82,7 @@ def identify(library: Library, answer: SnmpAnswer) -> Identification:
     for profile in library.all():
         if profile.protocol is not Protocol.SNMP:
             continue
-        ranks = [_rank(recognition) for recognition in profile.identify.any_of if _holds(recognition, values)]
+        ranks = [_rank(recognition) for recognition in profile.identify.any_of if recognises(recognition, values)]
         if ranks:
             ranked.append((max(ranks), profile.id, profile))
     # Most specific first; equally specific by name, so that the answer never depends on the order of files.
@@ -105,7 +105,7 @@ def name_plate(profile: Profile | None, answer: SnmpAnswer) -> dict[str, str]:
     if profile is not None:
         for name in _FACTS:
             for place in getattr(profile.identify.device, name):
-                text = _text(answer.values, place)
+                text = first_text(answer.values, place)
                 if text:
                     facts[name] = text
                     break
@@ -134,13 +134,15 @@ def _says_so(recognition: Recognition, values: Mapping[str, SnmpValue]) -> bool:
     return recognition.sys_descr is None or re.search(recognition.sys_descr, _text_at(values, SYS_DESCR)) is not None
 
 
-def _holds(recognition: Recognition, values: Mapping[str, SnmpValue]) -> bool:
+def recognises(recognition: Recognition, values: Mapping[str, SnmpValue]) -> bool:
+    """True where everything the recognition says holds for these values."""
     return _says_so(recognition, values) and all(
-        probe.accepts(_text(values, probe) or None) for probe in recognition.probes
+        probe.accepts(first_text(values, probe) or None) for probe in recognition.probes
     )
 
 
-def _text(values: Mapping[str, SnmpValue], place: Place) -> str:
+def first_text(values: Mapping[str, SnmpValue], place: Place) -> str:
+    """The text of an object, of a column the first that is not empty; "" where there is none."""
     if place.oid is not None:
         return _text_at(values, place.oid)
     prefix = f"{place.column}."

@@ -13,8 +13,9 @@ from collectors.convert import Converter
 from collectors.exchange import ModbusNeeds
 from collectors.library import Library, ProfileErrors, UnknownProfileError, file_schema, read_file
 from collectors.pointtable.cli import import_profile
-from collectors.replay import ReplayError, replay
-from collectors.walk import WalkError
+from collectors.replay import ReplayError, replayed
+from collectors.replay_print import print_replay
+from collectors.walk import WalkError, read_walk
 from facility.config import ConfigErrors
 from facility.profile import Profile
 from facility.sources import Place
@@ -118,32 +119,15 @@ def replay_walk(
     profile: Annotated[str | None, typer.Option(help="Use this profile instead of the one recognised.")] = None,
     profiles: Folder = None,
 ) -> None:
-    """Recognise the device of a walk and print what would be read of it."""
+    """Recognise the device of a walk and print what would be read of it, by which rule, and what not and why."""
     try:
-        result = replay(walk, _library(profiles), profile_id=profile)
+        result = replayed(read_walk(walk), _library(profiles), profile_id=profile)
     except (WalkError, UnknownProfileError, ReplayError) as error:
         _fail([str(error)])
     if as_json:
-        _print_json(result)
+        _print_json(result.as_json())
         return
-    console = _console()
-    console.print(
-        f"profile {result['profile'] or 'none'}; candidates {', '.join(result['candidates']) or 'none'}",
-        highlight=False,
-    )
-    console.print(
-        ", ".join(f"{key}: {value}" for key, value in result["device"].items()), highlight=False, markup=False
-    )
-    table = Table(box=None, pad_edge=False)
-    for title in ("metric", "subject", "value", "unit", "raw", "quality", "source"):
-        table.add_column(title, overflow="fold")
-    for reading in result["readings"]:
-        quality = reading["quality"] + (f" ({reading['reason']})" if "reason" in reading else "")
-        shown = "" if reading["value"] is None else str(reading["value"])
-        table.add_row(
-            reading["metric"], reading["subject"], shown, reading["unit"], reading["raw"], quality, reading["source"]
-        )
-    console.print(table, markup=False)
+    print_replay(_console(), result)
 
 
 def _console() -> Console:
