@@ -30,8 +30,9 @@ def probe(
     address: Annotated[
         str,
         typer.Argument(
-            help="HOST[:PORT], snmp://[COMMUNITY@]HOST[:PORT], modbus://HOST[:PORT]/UNIT, rtu://HOST[:PORT]/UNIT (RTU "
-            "frames through a gateway) or rtu:///dev/ttyUSB0?unit=1&baudrate=9600&parity=N&stopbits=1"
+            help="HOST[:PORT], snmp://[COMMUNITY@]HOST[:PORT], snmpv1://[COMMUNITY@]HOST[:PORT], "
+            "modbus://HOST[:PORT]/UNIT, rtu://HOST[:PORT]/UNIT (RTU frames through a gateway) or "
+            "rtu:///dev/ttyUSB0?unit=1&baudrate=9600&parity=N&stopbits=1"
         ),
     ],
     profile: Annotated[str | None, typer.Option("--profile", "-p", help="Read it by this profile.")] = None,

@@ -15,7 +15,7 @@ from collectors.modbus.target import Framing, ModbusTarget, SerialLine
 from collectors.plate import modbus_plate, plate_needs
 from collectors.snmp.client import SnmpClient
 from collectors.snmp.collect import SnmpCollector
-from collectors.snmp.target import SnmpTarget
+from collectors.snmp.target import SnmpTarget, SnmpVersion
 from facility.clock import Clock, now_ms
 from facility.config import did_you_mean
 from facility.profile import Profile, Protocol
@@ -57,8 +57,9 @@ class ProbeReport:
 def parse_address(text: str, *, timeout_s: float = 2.0) -> SnmpTarget | ModbusTarget:
     """Where a device is, as text:
 
-    `HOST[:PORT]` or `snmp://[COMMUNITY@]HOST[:PORT]` (v2c), `modbus://HOST[:PORT][/UNIT]`, `rtu://HOST[:PORT][/UNIT]`
-    for a gateway that passes RTU frames on, `rtu:///dev/ttyUSB0?unit=1&baudrate=9600&parity=N&stopbits=1` for a line.
+    `HOST[:PORT]` or `snmp://[COMMUNITY@]HOST[:PORT]` (v2c), `snmpv1://[COMMUNITY@]HOST[:PORT]`,
+    `modbus://HOST[:PORT][/UNIT]`, `rtu://HOST[:PORT][/UNIT]` for a gateway that passes RTU frames on,
+    `rtu:///dev/ttyUSB0?unit=1&baudrate=9600&parity=N&stopbits=1` for a line.
     ValueError says what is wrong. SNMPv3 has too many secrets for an address: build its target from a configuration.
     """
     parts = urlsplit(text if "://" in text else f"snmp://{text}")
@@ -68,11 +69,14 @@ def parse_address(text: str, *, timeout_s: float = 2.0) -> SnmpTarget | ModbusTa
         return _line(parts, timeout_s)
     if not parts.hostname:
         raise ValueError(f"{text!r} names no host; write HOST, HOST:PORT or modbus://HOST:PORT/UNIT")
-    if parts.query or (parts.scheme == "snmp" and parts.path.strip("/")):
+    version = _VERSIONS.get(parts.scheme)
+    if parts.query or (version is not None and parts.path.strip("/")):
         raise ValueError(f"{text!r}: write {_SCHEMES[parts.scheme]}")
-    if parts.scheme == "snmp":
+    if version is not None:
         community = unquote(parts.username) if parts.username else DEFAULT_COMMUNITY
-        return SnmpTarget(parts.hostname, port=parts.port or 161, community=community, timeout_s=timeout_s)
+        return SnmpTarget(
+            parts.hostname, port=parts.port or 161, version=version, community=community, timeout_s=timeout_s
+        )
     framing = Framing.RTU if parts.scheme == "rtu" else Framing.TCP
     unit = _unit(parts.path.strip("/") or "1")
     return ModbusTarget(parts.hostname, port=parts.port or 502, unit=unit, timeout_s=timeout_s, framing=framing)
@@ -80,9 +84,11 @@ def parse_address(text: str, *, timeout_s: float = 2.0) -> SnmpTarget | ModbusTa
 
 _SCHEMES = {
     "snmp": "snmp://HOST[:PORT]",
+    "snmpv1": "snmpv1://HOST[:PORT]",
     "modbus": "modbus://HOST[:PORT]/UNIT",
     "rtu": "rtu://HOST[:PORT]/UNIT or rtu:///dev/ttyUSB0?unit=1&baudrate=9600&parity=N&stopbits=1",
 }
+_VERSIONS = {"snmp": SnmpVersion.V2C, "snmpv1": SnmpVersion.V1}
 
 
 def _unit(text: str) -> int:

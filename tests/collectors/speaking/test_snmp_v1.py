@@ -12,6 +12,8 @@ from agent.config import Credentials
 from agent.site import read_site
 from collectors.device import SnmpTarget
 from collectors.exchange import SnmpNeeds
+from collectors.library import Library
+from collectors.probe import probe
 from collectors.snmp.client import SnmpClient
 from collectors.snmp.collect import LEFT_S, MISSING_S, SnmpCollector
 from facility.clock import SystemClock
@@ -159,3 +161,13 @@ def test_version_and_limits_are_said_in_the_configuration(tmp_path: Path) -> Non
 def test_credentials_that_do_not_fit_together_say_so(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         Credentials.model_validate(given)
+
+
+@pytest.mark.peer("snmpd")
+async def test_a_device_is_recognised_over_v1_by_the_whole_library(snmpd: Snmpd) -> None:
+    """Nearly all that identification asks for is missing on any one device, and each voids an answer over v1."""
+    snmpd.serve([("1.3.6.1.2.1.1.2.0", "object_id", ".1.3.6.1.2.1.33"), (CHARGE, "integer", 88)])
+    report = await probe(f"snmpv1://public@{snmpd.host}:{snmpd.port}", library=Library.load(), clock=system_clock())
+    assert report.target.startswith("snmp v1")
+    assert report.profile is not None
+    assert ("ups.battery.charge", 88.0) in [(each.reading.metric, each.reading.value) for each in report.readings]
