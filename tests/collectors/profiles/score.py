@@ -16,6 +16,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,7 @@ def score(folder: Path, walk: Walk, library: Library, *, seed: int | None = None
     if seed is not None and named:
         places = [place for point in library.get(named).points for place in point.places()]
         hung = {place.oid or place.column or "" for place in places if hasattr(place, "accepts")}
+        hung |= {oid for sensor in expected if _no_value(oid := sensor["sensor_oid"].lstrip("."), named, values)}
         read = defaultdict(set)
         for reading in result["readings"]:
             read[reading["source"]].add(reading["metric"])
@@ -161,6 +163,12 @@ def score(folder: Path, walk: Walk, library: Library, *, seed: int | None = None
     for sensor in expected:
         _compare(made, sensor, values, readings, named)
     return made
+
+
+def _no_value(oid: str, named: str, values: dict[str, SnmpValue]) -> bool:
+    """Whether what stands here is known to be no measurement."""
+    raw = text_of(values.get(oid, ""))
+    return any(raw in doubt.raws or "*" in doubt.raws for doubt in doubts() if doubt.applies(oid, named, values))
 
 
 def _compare(
@@ -256,12 +264,16 @@ def _state_wrong(oid: str, raw: str, got: list[dict[str, Any]], everything: list
     return ", ".join(wrong) or (f"{wanted[0].metric} is {wanted[0].word}" if silent else "")
 
 
+@cache
+def _library() -> Library:
+    return Library.load()
+
+
 def table(
     folder: Path, *, classes: Iterable[str] = CLASSES, families: Iterable[str] = (), seed: int | None = None
 ) -> list[Score]:
     """The scores of all walks of these classes and families."""
-    library = Library.load()
-    return [score(folder, walk, library, seed=seed) for walk in walks(folder, classes=classes, families=families)]
+    return [score(folder, walk, _library(), seed=seed) for walk in walks(folder, classes=classes, families=families)]
 
 
 def by_family(scores: list[Score]) -> dict[tuple[str, str], list[Score]]:

@@ -4,29 +4,29 @@ import pytest
 
 from collectors.exchange import SnmpValue
 from collectors.walk import read_walk
-from tests.collectors.profiles.score import by_family, perturbed, sensors, table
+from tests.collectors.profiles.score import CLASSES, by_family, perturbed, sensors, table
 from tests.support.recordings import require_recordings
 
 # Of the numbers and states of a family; the rest would be objects a profile deliberately leaves out.
 WANTED = 0.95
-# Families of the recordings' index that must reach it, every walk being recognised.
-FAMILIES = ("apc-ups", "cyberpower", "eaton", "liebert", "rfc1628", "socomec", "tripplite")
 
 pytestmark = pytest.mark.recordings
 
 
-@pytest.mark.parametrize("seed", [None, 1, 2, 3])
-def test_at_least_95_percent_of_the_sensors_of_every_family_are_right(seed: int | None) -> None:
-    for family, scores in by_family(
-        table(require_recordings(), classes=("ups",), families=FAMILIES, seed=seed)
-    ).items():
-        matched, total = sum(made.matched for made in scores), sum(made.total for made in scores)
-        missed = [f"{made.walk.stem}: {line}" for made in scores for line in made.missed]
+@pytest.mark.parametrize("seed", [None, 1, 2])
+@pytest.mark.parametrize("kind", [*CLASSES, "dc-power"])
+def test_at_least_95_percent_of_the_sensors_of_every_family_are_right(kind: str, seed: int | None) -> None:
+    scores = table(require_recordings(), classes=(kind,), seed=seed)
+    assert scores
+    for family, members in by_family(scores).items():
+        matched, total = sum(made.matched for made in members), sum(made.total for made in members)
+        missed = [f"{made.walk.stem}: {line}" for made in members for line in made.missed]
         assert matched >= WANTED * total, f"{family}\n" + "\n".join(missed)
 
 
-def test_every_walk_is_recognised_as_the_family_it_is() -> None:
-    scores = table(require_recordings(), classes=("ups",), families=FAMILIES)
+@pytest.mark.parametrize("kind", CLASSES)
+def test_every_walk_is_recognised_as_the_family_it_is(kind: str) -> None:
+    scores = table(require_recordings(), classes=(kind,))
     assert [(made.walk.stem, made.profile) for made in scores if not made.identified] == []
 
 
