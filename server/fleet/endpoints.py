@@ -46,6 +46,15 @@ async def list_agent_events(
     return page_of(found, EventOut.model_validate)
 
 
+@router.get("/events")
+async def list_events(
+    session: Read, scope: Seen, page: Paging, site: Code = None, device: Code = None, kind: Word = None
+) -> Page[EventOut]:
+    """Traps, reboots and what agents say of themselves, the newest first."""
+    found = await repository.list_events(session, scope, page, site=site, device=device, kind=kind)
+    return page_of(found, EventOut.model_validate)
+
+
 @router.get("/devices")
 async def list_devices(
     session: Read,

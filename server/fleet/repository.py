@@ -228,9 +228,19 @@ async def rules_of_agent(
 
 
 async def list_events(
-    session: ReadSession, scope: Scope, page: PageRequest, *, agent: str | None, device: str | None, kind: str | None
+    session: ReadSession,
+    scope: Scope,
+    page: PageRequest,
+    *,
+    site: str | None = None,
+    agent: str | None = None,
+    device: str | None = None,
+    kind: str | None = None,
 ) -> tuple[Sequence[AgentEvent], str | None]:
     query = scoped(sa.select(AgentEvent), AgentEvent, scope)
+    if site is not None:
+        at_site = sa.select(Site.id).where(sa.or_(Site.id == site, Site.code == site))
+        query = query.where(AgentEvent.site_id.in_(at_site))
     if agent is not None:
         query = query.where(AgentEvent.agent_id == agent)
     if device is not None:

@@ -199,6 +199,11 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "device_retired": N_("Device retired"),
         "superseded": N_("Superseded"),
     },
+    "event": {
+        "trap": N_("Trap of unknown meaning"),
+        "trap_flood": N_("Too many traps; the rest was dropped"),
+        "device_reboot": N_("Device restarted"),
+    },
     "kind": {
         "ups": N_("UPS"),
         "crac": N_("Precision air conditioner"),

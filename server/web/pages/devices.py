@@ -69,6 +69,7 @@ async def device(
         device=row,
         rows=rows,
         rules=await fleet_service.rules_of(session, scope, row),
+        events=(await fleet.list_events(session, scope, LATELY, site=row.site_id, device=row.device))[0],
         charted=charted(points, point or []),
         spans=SPANS,
         span=span,

@@ -7,6 +7,7 @@ import pytest
 
 from facility.catalog import CatalogPoint
 from facility.clock import to_ms
+from facility.items import EventItem, EventKind
 from facility.wire import AgentState, RejectReason, Status
 from server.db.session import WriteSession
 from server.fleet import catalogs, repository, service
@@ -214,3 +215,21 @@ def test_newer_block_is_of_the_later_number_or_the_younger_stream() -> None:
     assert newer(V7_NEW, 1, V7_OLD, 900)
     assert not newer(V7_OLD, 900, V7_NEW, 1)
     assert newer(V4, 1, V7_NEW, 5)
+
+
+async def test_traps_are_events_of_their_device_once_and_of_their_site_only(world: World, client_as: ClientAs) -> None:
+    agent = await make_agent(world, world.home)
+    now = world.clock.now()
+    trap = EventItem(
+        V7_OLD, to_ms(now), EventKind.TRAP, "ups-1", {"trap": "1.3.6.1.2.1.33.2.1", "meaning": "on_battery"}
+    )
+    flood = EventItem(V7_NEW, to_ms(now) + 1, EventKind.TRAP_FLOOD, "", {"dropped": "312"})
+    for _ in range(2):
+        async with world.server.db.write() as session:
+            await service.note_events(session, agent, [trap, flood], now=now)
+    noc = await client_as(Role.NOC)
+    every = (await noc.get("/api/v1/events", params={"site": "home"})).json()["items"]
+    assert [(each["kind"], each["device"]) for each in every] == [("trap_flood", ""), ("trap", "ups-1")]
+    (found,) = (await noc.get("/api/v1/events", params={"device": "ups-1", "kind": "trap"})).json()["items"]
+    assert found["payload"]["meaning"] == "on_battery"
+    assert (await noc.get("/api/v1/events", params={"site": "nowhere"})).json()["items"] == []

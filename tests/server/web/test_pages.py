@@ -6,7 +6,11 @@ from html.parser import HTMLParser
 
 import pytest
 
+from facility.clock import to_ms
+from facility.ids import new_id
+from facility.items import EventItem, EventKind
 from server.app import Server
+from server.fleet.service import note_events
 from server.kit.principal import Role
 from tests.server.web.conftest import SignInAs, send_form
 from tests.server.web.seed import Seeded, seed
@@ -151,6 +155,32 @@ async def test_text_of_a_device_is_text(server: Server, signed_in: SignInAs) -> 
     for name, path in paths_of(seeded, await ticket_of(client, seeded.hot)).items():
         assert evil not in (await client.get(path)).text, name
     assert "&lt;script&gt;" in (await client.get("/")).text
+
+
+async def test_a_device_shows_what_it_said_by_itself(server: Server, seeded: Seeded, signed_in: SignInAs) -> None:
+    now = server.kit.clock.now()
+    at = to_ms(now)
+    words = {
+        "trap": "1.3.6.1.2.1.33.2.1",
+        "name": "upsTrapOnBattery",
+        "title_en": "On <b>battery</b>",
+        "title_zh": "电池供电",
+    }
+    said = [
+        EventItem(new_id(at), at, EventKind.TRAP, "th-03", {**words, "severity": "major"}),
+        EventItem(new_id(at), at, EventKind.TRAP, "th-03", {"trap": "1.3.6.1.4.1.99999.0.1", "severity": "<odd>"}),
+    ]
+    async with server.db.write() as session:
+        await note_events(session, seeded.agent, said, now=now)
+    path = f"/devices/{seeded.devices['th-03'].id}"
+    english = (await (await signed_in(Role.NOC)).get(path)).text
+    assert "On &lt;b&gt;battery&lt;/b&gt;" in english
+    assert "upsTrapOnBattery" in english
+    assert "Trap of unknown meaning" in english
+    assert "1.3.6.1.4.1.99999.0.1" in english
+    chinese = (await (await signed_in(Role.NOC, language="zh_CN")).get(path)).text
+    assert "电池供电" in chinese
+    assert "含义未知的 Trap" in chinese
 
 
 @pytest.mark.parametrize(("query", "hits"), [("", 2), ("?active=yes", 1), ("?severity=minor", 1), ("?state=acked", 0)])
