@@ -123,7 +123,9 @@ def _search(search: Search, library: Library, found: list[Found]) -> bool:
 def _line(found: Found) -> str:
     where = f"{found.host}:{found.port}"
     if found.spoken is Spoken.MODBUS:
-        return f"{where}  Modbus unit {found.unit}" + ("  (answers to every unit)" if found.all_units else "")
+        where += f"  Modbus unit {found.unit}" + (" (answers to every unit)" if found.all_units else "")
+        if found.profile is None:
+            return where
     if found.problem is not None and found.profile is None:
         return f"{where}  SNMP  {found.problem}: {printable(found.detail)}"
     if found.profile is None:

@@ -37,7 +37,7 @@ def snippet(plan: Plan, found: Iterable[Found]) -> str:
             ready.append(_device(each, taken))
         else:
             notes.extend(_unknown(each))
-    used = {each["credentials"] for each in ready}
+    used = {each.get("credentials") for each in ready}
     named = {
         name: entry.model_dump(mode="json", exclude_defaults=True)
         for name, entry in plan.credentials.items()
@@ -66,7 +66,8 @@ def snippet(plan: Plan, found: Iterable[Found]) -> str:
 def _device(found: Found, taken: set[str]) -> dict[str, Any]:
     profile = found.profile
     assert profile is not None
-    wanted = f"{profile.kind}-{re.sub(r'[^0-9a-f]+', '-', found.host).strip('-')}"[:60]
+    unit = f"-{found.unit}" if found.spoken is Spoken.MODBUS else ""
+    wanted = f"{profile.kind}-{re.sub(r'[^0-9a-f]+', '-', found.host).strip('-')}{unit}"[:60]
     name = wanted
     number = 2
     while name in taken:
@@ -80,13 +81,17 @@ def _device(found: Found, taken: set[str]) -> dict[str, Any]:
         "profile": profile.id,
         "address": found.host,
     }
-    if found.port != 161:
+    if found.port != (161 if found.spoken is Spoken.SNMP else 502):
         device["port"] = found.port
-    return device | {"credentials": found.login}
+    return device | ({"credentials": found.login} if found.spoken is Spoken.SNMP else {"unit": found.unit})
 
 
 def _doubt(found: Found) -> str:
     doubts = []
+    if found.all_units:
+        doubts.append("it answers to every unit that was asked")
+    if found.spoken is Spoken.MODBUS:
+        doubts.append("recognised by its registers alone")
     if found.fallback:
         doubts.append(f"only a generic profile fits; it calls itself {described(found)}")
     others = [each for each in found.candidates if found.profile is None or each != found.profile.id]

@@ -12,22 +12,25 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from collectors.decode import text_of
-from collectors.errors import BadCredentials, BadReply, CollectError, DeviceBusy, PointMissing
-from collectors.exchange import PollProblem, SnmpAnswer, Table
+from collectors.errors import BadCredentials, BadReply, CollectError, DeviceBusy, DeviceUnreachable, PointMissing
+from collectors.exchange import Cell, ModbusAnswer, ModbusNeeds, PollProblem, SnmpAnswer, Table
 from collectors.identify import (
     FIRST_NEEDS,
     SYS_DESCR,
     SYS_OBJECT_ID,
     fact_needs,
     identify,
+    identify_registers,
     identity_needs,
     name_plate,
+    register_needs,
 )
 from collectors.library import Library
 from collectors.modbus.client import ModbusLink
 from collectors.modbus.target import ModbusTarget
 from collectors.pacing import Pacer
-from collectors.plan import Block
+from collectors.plan import Block, plan
+from collectors.plate import modbus_plate, plate_needs
 from collectors.snmp.client import SnmpClient
 from collectors.snmp.collect import SnmpCollector
 from collectors.snmp.target import SnmpTarget
@@ -228,6 +231,7 @@ class _Seeker:
         targets = [ModbusTarget(host, search.modbus_port, unit, search.timeout_s) for unit in search.units]
         link = ModbusLink(targets[0], clock=self._clock)
         there: list[int] = []
+        told = 0
         asked = 0
         try:
             for target in targets:
@@ -237,10 +241,16 @@ class _Seeker:
                     there.append(target.unit)
                 elif asked == 1 and not link.connected and why in (PollProblem.REFUSED, PollProblem.TIMEOUT):
                     return  # nothing listens; a server that closes at a unit it has not says UNREACHABLE
-        finally:
             everywhere = len(there) == len(targets) > 2
-            for unit in there[:1] if everywhere else there:
-                self._found(Found(host, search.modbus_port, Spoken.MODBUS, unit=unit, all_units=everywhere))
+            there = there[:1] if everywhere else there
+            for unit in there:
+                found = await self._by_registers(link, ModbusTarget(host, search.modbus_port, unit, search.timeout_s))
+                told += 1
+                self._found(replace(found, all_units=everywhere))
+        finally:
+            # Also where the search is broken off here: what is there is told, though not what it is.
+            for unit in there[told:]:
+                self._found(Found(host, search.modbus_port, Spoken.MODBUS, unit=unit))
             await link.close()
 
     async def _answers(self, link: ModbusLink, target: ModbusTarget) -> PollProblem | None:
@@ -262,6 +272,37 @@ class _Seeker:
             else:
                 return None
         return problem
+
+    async def _by_registers(self, link: ModbusLink, target: ModbusTarget) -> Found:
+        """What the unit is, where a profile knows it by its registers; that it refuses them is no matter."""
+        here = Found(target.host, target.port, Spoken.MODBUS, unit=target.unit)
+        asked = await self._registers(link, target, register_needs(self._library))
+        known = identify_registers(self._library, asked)
+        if known.best is None:
+            return here
+        plate = await self._registers(link, target, plate_needs(known.best, ModbusNeeds()))
+        return replace(
+            here,
+            profile=known.best,
+            fallback=known.fallback,
+            candidates=known.candidates,
+            device=modbus_plate(known.best, plate),
+        )
+
+    async def _registers(self, link: ModbusLink, target: ModbusTarget, needs: ModbusNeeds) -> ModbusAnswer:
+        """What of these is given; a unit that falls silent is left alone."""
+        values: dict[Cell, int] = {}
+        deadline = self._clock.monotonic() + DEVICE_S
+        for block in plan(needs):
+            await self._pacer.turn(target.host)
+            try:
+                words = await link.read(block, target, deadline=deadline)
+            except DeviceUnreachable:
+                break
+            except CollectError:
+                continue
+            values.update(zip(block.cells, words, strict=True))
+        return ModbusAnswer(values)
 
 
 def _said(answer: SnmpAnswer, oid: str) -> str:

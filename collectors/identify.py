@@ -6,10 +6,10 @@ So a recognition may also look at sysDescr and at objects, and the most specific
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from collectors.decode import text_of
-from collectors.exchange import SnmpAnswer, SnmpNeeds, SnmpValue
+from collectors.exchange import ModbusAnswer, ModbusNeeds, SnmpAnswer, SnmpNeeds, SnmpValue, Span, Table
 from collectors.library import Library
 from facility.profile import Profile, Protocol, Recognition
 from facility.sources import Place
@@ -77,10 +77,31 @@ def fact_needs(profile: Profile) -> SnmpNeeds:
 
 def identify(library: Library, answer: SnmpAnswer) -> Identification:
     """The best profile for what a device answered; a generic standard only as fall-back."""
-    values = answer.values
+    found = _identified(library, Protocol.SNMP, answer.values)
+    return replace(found, device=name_plate(found.best, answer))
+
+
+def register_needs(library: Library) -> ModbusNeeds:
+    """Every register a Modbus profile looks at to recognise a device; not merged over gaps, as few have them."""
+    spans: dict[Span, None] = {}
+    for profile in library.all():
+        if profile.protocol is Protocol.MODBUS:
+            for recognition in profile.identify.any_of:
+                for probe in recognition.probes:
+                    table, address = probe.cell
+                    spans[Span(Table(table), address)] = None
+    return ModbusNeeds(spans=tuple(spans))
+
+
+def identify_registers(library: Library, answer: ModbusAnswer) -> Identification:
+    """As `identify`, of a Modbus unit: it cannot say what it is, but some hold their kind in a register."""
+    return _identified(library, Protocol.MODBUS, {f"{table}:{at}": word for (table, at), word in answer.values.items()})
+
+
+def _identified(library: Library, protocol: Protocol, values: Mapping[str, SnmpValue]) -> Identification:
     ranked: list[tuple[tuple[int, int], str, Profile]] = []
     for profile in library.all():
-        if profile.protocol is not Protocol.SNMP:
+        if profile.protocol is not protocol:
             continue
         ranks = [_rank(recognition) for recognition in profile.identify.any_of if recognises(recognition, values)]
         if ranks:
@@ -89,13 +110,10 @@ def identify(library: Library, answer: SnmpAnswer) -> Identification:
     ranked.sort(key=lambda item: (item[2].identify.generic, -item[0][0], -item[0][1], item[1]))
     families = [profile for _, _, profile in ranked if not profile.identify.generic]
     generics = [profile for _, _, profile in ranked if profile.identify.generic]
-    best = families[0] if families else None
-    generic = generics[0] if generics else None
     return Identification(
-        profile=best,
+        profile=families[0] if families else None,
         candidates=tuple(profile_id for _, profile_id, _ in ranked),
-        generic=generic,
-        device=name_plate(best or generic, answer),
+        generic=generics[0] if generics else None,
     )
 
 
@@ -142,9 +160,11 @@ def recognises(recognition: Recognition, values: Mapping[str, SnmpValue]) -> boo
 
 
 def first_text(values: Mapping[str, SnmpValue], place: Place) -> str:
-    """The text of an object, of a column the first that is not empty; "" where there is none."""
+    """The text of an object or register, of a column the first that is not empty; "" where there is none."""
     if place.oid is not None:
         return _text_at(values, place.oid)
+    if place.column is None:
+        return _text_at(values, ":".join(map(str, place.cell)))
     prefix = f"{place.column}."
     return next((text for oid, raw in values.items() if oid.startswith(prefix) and (text := text_of(raw))), "")
 

@@ -185,10 +185,20 @@ def test_doubts_stand_beside_what_they_are_about_and_nothing_a_device_says_break
             found("10.0.0.9", login="racks", profile=generic, candidates=("ietf/ups-mib", "a/b"), port=1161),
             found("10.0.0.8", login="racks", problem=PollProblem.BAD_CREDENTIALS, detail="turned down"),
             found("10.0.0.7", spoken=Spoken.MODBUS, port=502, unit=1, all_units=True),
+            found("10.0.0.6", spoken=Spoken.MODBUS, port=502, unit=3, profile=library.get("socomec/delphys-modbus")),
         ],
     )
     data = yaml.safe_load(text)
     AgentConfig.model_validate(data)
+    modbus = data["devices"].pop(0)
+    assert modbus.pop("name")["en"] == "Socomec Delphys MX, Digys"
+    assert modbus == {
+        "id": "ups-10-0-0-6-3",
+        "profile": "socomec/delphys-modbus",
+        "address": "10.0.0.6",
+        "unit": 3,
+    }
+    assert "# recognised by its registers alone" in text
     assert [(each["id"], each["address"], each.get("port")) for each in data["devices"]] == [
         ("ups-10-0-0-9", "10.0.0.9", None),
         ("ups-10-0-0-9-2", "10.0.0.9", 1161),

@@ -175,6 +175,27 @@ async def test_a_device_that_answers_to_every_unit_is_one_device() -> None:
     assert {frame.function for frame in heard} == {3}
 
 
+async def test_a_unit_is_recognised_by_what_a_profile_knows_of_its_registers() -> None:
+    known = profile(
+        "modbus",
+        [{"metric": "ups.output.load", "from": [{"holding": 1, "unit": "%"}]}],
+        identify={
+            "any": {"probes": [{"holding": 100, "in": [1100]}, {"holding": 150, "not_in": [0]}]},
+            "device": {"model": {"holding": 101, "names": {"1101": "Delphys"}}},
+        },
+    )
+    units = {1: Unit(), 2: Unit(base=1000), 3: Unit(base=1000, refuses=lambda at, count: _illegal() if at else None)}
+    async with gateway(units) as port:
+        found = await found_by(quick(["127.0.0.1"], logins={}, units=range(1, 5), modbus_port=port), Library([known]))
+    assert [(each.unit, each.profile.id if each.profile else None) for each in found] == [
+        (1, None),
+        (2, "bench/device"),
+        (3, None),
+    ]
+    assert found[1].device == {"vendor": "Bench", "model": "Delphys"}
+    assert found[1].candidates == ("bench/device",)
+
+
 async def test_a_gateways_word_that_it_cannot_reach_a_unit_is_no_unit() -> None:
     async def reply(frame: Frame, say: Say) -> None:
         await say(frame.answer() if frame.unit == 3 else frame.exception(0x0B))
