@@ -17,11 +17,15 @@ NEEDS_EXTRA = 3
 
 @dataclass(frozen=True, slots=True)
 class SubCommand:
-    """The module whose `app` is the sub-command, the extra it needs ("" for none) and what it is for."""
+    """The module whose `app` is the sub-command, the extra it needs ("" for none) and what it is for.
+
+    more: a module whose `app` adds commands to it where what it needs is installed.
+    """
 
     module: str
     extra: str
     help: str
+    more: str = ""
 
 
 SUB_COMMANDS: dict[str, SubCommand] = {
@@ -30,7 +34,7 @@ SUB_COMMANDS: dict[str, SubCommand] = {
     "simulator": SubCommand("simulator.cli", "demo", "A simulated machine room of its own, for drills and tests."),
     "agent": SubCommand("agent.cli", "agent", "The edge program: poll devices, judge alarms, keep and send."),
     "profile": SubCommand("collectors.profile_cli", "agent", "Device profiles: list, show, validate, replay a walk."),
-    "rules": SubCommand("rules.cli", "", "Alarm rules: check and test them."),
+    "rules": SubCommand("rules.cli", "", "Alarm rules: check, test, try over history.", "agent.backtest_cli"),
     "server": SubCommand("server.cli", "server", "The centre: run, migrate, check, tokens and users."),
 }
 OUR_PACKAGES = {entry.module.partition(".")[0] for entry in SUB_COMMANDS.values()} | {"facility", "simulator"}
@@ -75,6 +79,12 @@ def _load(name: str, entry: SubCommand) -> typer.Typer:
         )
         sys.exit(NEEDS_EXTRA)
     app = module.app
+    if entry.more:
+        try:
+            app.add_typer(importlib.import_module(entry.more).app)
+        except ModuleNotFoundError as exc:
+            if exc.name is None or exc.name.partition(".")[0] in OUR_PACKAGES:
+                raise
     if not isinstance(app, typer.Typer):
         raise TypeError(f"{entry.module}.app is no Typer application")
     return app

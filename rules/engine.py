@@ -30,7 +30,7 @@ from facility.catalog import CatalogRule
 from facility.ids import NewId
 from facility.metrics import REGISTER, UNMAPPED
 from facility.metrics import metric as register_entry
-from facility.reading import Quality, Reading
+from facility.reading import PointKey, Quality, Reading
 from facility.severity import Severity
 from rules import describe as describing
 from rules.absent import AbsentJudge
@@ -105,21 +105,43 @@ class Engine:
             events += self._take(reading)
         return events + self._settle() if self._changed else events
 
+    def series(
+        self,
+        key: PointKey,
+        times: Sequence[int],
+        values: Sequence[float | str | None],
+        good: Sequence[bool] | None = None,
+    ) -> list[AlarmEvent]:
+        """Judge samples of one point in the order given, as `sample` does; `good` left out: every one is."""
+        point = self._points.get((key.device, key.metric, key.subject))
+        if point is None:
+            point = self._admit(key.device, key.metric, key.subject)
+            if point is None:
+                return []
+        events: list[AlarmEvent] = []
+        for i, at in enumerate(times):
+            found = self._judge(key.device, point, at, values[i] if good is None or good[i] else None)
+            if found:
+                events += found
+        return events + self._settle() if self._changed else events
+
     def _take(self, reading: Reading) -> list[AlarmEvent]:
         point = self._points.get((reading.device, reading.metric, reading.subject))
         if point is None:
             point = self._admit(reading.device, reading.metric, reading.subject)
             if point is None:
                 return []
-        at = reading.taken_at
+        value = reading.value if reading.quality is Quality.GOOD else None
+        return self._judge(reading.device, point, reading.taken_at, value)
+
+    def _judge(self, device: str, point: _Point, at: int, value: float | str | None) -> list[AlarmEvent]:
         if at <= point.last:
             self.ignored[Ignored.LATE] += 1
             return []
         point.last = at
         if at > self._now:
             self._now = at
-        value = reading.value
-        if reading.quality is not Quality.GOOD or value is None:
+        if value is None:
             return self._no_value(point, at)
         if isinstance(value, str) is not point.states:
             self.ignored[Ignored.WRONG_TYPE] += 1
@@ -142,7 +164,7 @@ class Engine:
         if point.feeds:
             self._feed(point, at, value)
         if point.communication:
-            events += self._communication(reading.device, value == "lost", at)
+            events += self._communication(device, value == "lost", at)
         return events
 
     def _feed(self, point: _Point, at: int, value: float | str | None) -> None:

@@ -20,15 +20,17 @@ FEWEST = 3
 
 def slope_of(samples: Sequence[tuple[int, float]]) -> float:
     """Units a second of the least-squares line through (ms, value) samples; 0 where there is no line."""
-    count = len(samples)
-    first = samples[0][0]
-    times = [(at - first) / 1000 for at, _ in samples]
-    mean_time, mean_value = sum(times) / count, sum(value for _, value in samples) / count
-    spread = sum((when - mean_time) ** 2 for when in times)
-    if spread == 0:
-        return 0.0
-    pairs = zip(times, samples, strict=True)
-    return sum((when - mean_time) * (value - mean_value) for when, (_, value) in pairs) / spread
+    first, base = samples[0]
+    count, times, values, squares, products = 0, 0, 0.0, 0, 0.0
+    for at, value in samples:
+        when, above = at - first, value - base
+        count += 1
+        times += when
+        values += above
+        squares += when * when
+        products += when * above
+    spread = count * squares - times * times
+    return 1000 * (count * products - times * values) / spread if spread else 0.0
 
 
 def seconds_left(value: float, slope: float, *, limit: float, sign: int) -> float:
@@ -66,7 +68,13 @@ class ForecastJudge(LevelJudge):
         beyond = self.sign * (self.limit - value) <= 0
         if not beyond and (len(ring) < FEWEST or 2 * (at - ring[0][0]) < self.window):
             return self.run(at) or None  # too little is known to raise or to clear
-        slope = 0.0 if beyond else slope_of(ring)
+        # What has not come nearer since the window began has no trend towards the limit, whatever lies between.
+        nearer = not beyond and self.sign * (value - ring[0][1]) > 0
+        if self.quiet and not nearer and not beyond:
+            self.seen = at
+            self.value = HORIZON_S
+            return None
+        slope = slope_of(ring) if nearer else 0.0
         left = round(seconds_left(value, slope, limit=self.limit, sign=self.sign), 1)
         return super().sample(at, left)
 

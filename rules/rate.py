@@ -42,7 +42,12 @@ class RateJudge(LevelJudge):
         oldest_at, oldest = ring[0] if ring else (at, value)
         if not ring or at - ring[-1][0] >= self.spacing:
             ring.append((at, value))
-        slope = round((value - oldest) * self.scale, 4)
+        slope = (value - oldest) * self.scale
+        if self.quiet and self.calm_low <= slope <= self.calm_high:
+            self.seen = at
+            self.value = slope
+            return None
+        slope = round(slope, 4)
         if 2 * (at - oldest_at) < self.window and self.calm_low <= slope <= self.calm_high:
             return self.run(at) or None
         return super().sample(at, slope)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from agent.journal.block import BlockState
+from agent.journal.block import BlockState, Sealed
 from agent.journal.sql import COLUMNS, SCHEMA_VERSION, judged, stored, used
-from facility.items import decode_series
-from facility.reading import Reading
+from facility.items import Series, decode_catalogs, decode_series
+from facility.reading import PointKey, Reading
 from facility.wire import Kind, WireError, decode
 
 
@@ -86,6 +86,52 @@ class JournalReader:
                         if subject not in (None, series.subject):
                             continue
                         yield from (each for each in series.readings() if from_ms <= each.taken_at < to_ms)
+            except sqlite3.Error as exc:
+                raise JournalUnreadable(f"{self._path} cannot be read further: {judged(exc)}") from exc
+
+    def newest_at(self) -> int | None:
+        """When the newest reading was taken, in ms UTC."""
+        with closing(self._open()) as db:
+            found = db.execute("SELECT max(last_at) FROM blocks WHERE kind = ?", (Kind.READINGS,)).fetchone()[0]
+        return None if found is None else int(found)
+
+    def points(self) -> set[PointKey]:
+        """The points of the newest catalog."""
+        with closing(self._open()) as db:
+            row = db.execute(
+                f"SELECT {COLUMNS} FROM blocks WHERE kind = ? ORDER BY position DESC LIMIT 1", (Kind.CATALOG,)
+            ).fetchone()
+        if row is None:
+            return set()
+        try:
+            catalogs, _ = decode_catalogs(decode(stored(row).block.payload()).items)
+        except (WireError, ValueError) as exc:
+            raise JournalUnreadable(f"{self._path}: its newest catalog cannot be read: {exc}") from exc
+        return {
+            PointKey(device.id, point.metric, point.subject)
+            for catalog in catalogs
+            for device in catalog.devices
+            for point in device.points
+        }
+
+    def count(self, *, from_ms: int) -> int:
+        """How many readings the blocks since then hold."""
+        with closing(self._open()) as db:
+            query = "SELECT coalesce(sum(count), 0) FROM blocks WHERE kind = ? AND last_at >= ?"
+            return int(db.execute(query, (Kind.READINGS, from_ms)).fetchone()[0])
+
+    def blocks(self, *, from_ms: int) -> Iterator[tuple[Sealed, list[Series]]]:
+        """Each readable block of readings since then with its series, in time order."""
+        query = f"SELECT {COLUMNS} FROM blocks WHERE kind = ? AND last_at >= ? ORDER BY last_at, position"
+        with closing(self._open()) as db:
+            try:
+                for row in db.execute(query, (Kind.READINGS, from_ms)):
+                    try:
+                        block = stored(row).block
+                        items = decode(block.payload()).items
+                    except (WireError, ValueError):
+                        continue  # set aside by the agent when it meets it
+                    yield block, decode_series(items, now_ms=1 << 60)[0]
             except sqlite3.Error as exc:
                 raise JournalUnreadable(f"{self._path} cannot be read further: {judged(exc)}") from exc
 
