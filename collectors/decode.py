@@ -72,8 +72,11 @@ def apply(number: int | Fraction | float, form: Affine) -> float:
     return float((Fraction(number) * a + b) / c)
 
 
-def decode_words(words: list[int], source: Source) -> int | float:
-    """The number in consecutive registers (high word first unless the source says otherwise)."""
+def decode_words(words: list[int], source: Source) -> int | float | str:
+    """The number in consecutive registers (high word first unless the source says otherwise).
+
+    Text where the registers hold no decimal digits though they should: what stands there, in hexadecimal.
+    """
     kind = source.type
     if kind is NumberType.FLAG:
         return words[0] & 1
@@ -88,6 +91,13 @@ def decode_words(words: list[int], source: Source) -> int | float:
         number: float = struct.unpack(_FORMATS[kind], value.to_bytes(kind.words * 2, "big"))[0]
         return number
     bits = 16 * kind.words
+    if source.bit_range is not None:
+        low, high = source.bit_range
+        bits = high - low + 1
+        value = value >> low & (1 << bits) - 1
+    if source.bcd:
+        digits = f"{value:x}"
+        return int(digits) if digits.isdecimal() else f"0x{digits}"
     if kind.value[0] == "s" and value >> (bits - 1):
         value -= 1 << bits
     return value

@@ -254,8 +254,9 @@ class NotAvailable(Model):
 class Source(Place):
     """One place a point is read from, and how its raw value becomes a value.
 
-    Order of the steps: absent and sentinels (raw) -> pattern, date, flags, bits, contains or states -> scale, binary
-    scale, scale_from, scale_by -> offset -> unit or unit_from -> the register's base unit.
+    Order of the steps: bit_range, bcd -> absent and sentinels (raw) -> pattern, date, flags, bits, contains or states
+    -> scale, binary scale, scale_from, scale_by -> offset -> unit or unit_from -> the register's base unit.
+    bit_range: lowest and highest bit of registers that hold several things; what stands there is the raw value.
     sentinels: raw values that mean "not available": a bad reading. absent: raw values that mean "this unit has no
     such sensor": no reading at all. doubtful: believed only when no later source has anything better.
     bits: bit number to state of an integer, first set bit wins, else `otherwise`; flags: the same for characters
@@ -268,6 +269,8 @@ class Source(Place):
     type: NumberType = NumberType.U16
     word_order: Literal["big", "little"] = "big"  # which word comes first: the high one or the low one
     byte_order: Literal["big", "little"] = "big"  # within a word
+    bcd: bool = False  # registers: each four bits are one decimal digit; anything else there is no number
+    bit_range: tuple[Annotated[int, Field(ge=0, le=63)], Annotated[int, Field(ge=0, le=63)]] | None = None
     scale: float = 1.0
     binary_scale: int = Field(default=0, ge=0, le=31)  # divide by 2 to this power
     scale_from: ScaleFrom | None = None
@@ -319,7 +322,20 @@ class Source(Place):
             raise ValueError("a scale of 0 makes every value 0")
         if (self.coil is not None or self.discrete is not None) and self.type is not NumberType.FLAG:
             raise ValueError("a coil or discrete input is of `type: flag`")
+        self._check_digits()
         return self
+
+    def _check_digits(self) -> None:
+        if not self.bcd and self.bit_range is None:
+            return
+        if self.protocol is not Protocol.MODBUS or self.type in (NumberType.FLAG, NumberType.F32, NumberType.F64):
+            raise ValueError("bcd and bit_range are for integers in registers")
+        if self.bcd and self.type.value[0] == "s":
+            raise ValueError("digits have no sign: say an unsigned type with bcd")
+        if self.bit_range is not None:
+            low, high = self.bit_range
+            if not low <= high < 16 * self.type.words:
+                raise ValueError(f"bit_range is [lowest, highest] within 0..{16 * self.type.words - 1}")
 
     @property
     def state_words(self) -> frozenset[str]:

@@ -44,6 +44,9 @@ QUIET_CAP_S = 1.0
 _REQUEST_CHARACTERS = 8
 _ANSWER_CHARACTERS = 5
 
+# What may go out, whatever the library is asked for: read coils, discrete inputs, holding and input registers.
+READING = frozenset(table.function for table in Table)
+
 _Client = AsyncModbusTcpClient | AsyncModbusSerialClient
 # Seconds between two requests, and between connecting and the first.
 _Pauses = tuple[float, float]
@@ -261,6 +264,8 @@ class ModbusLink:
     def _on_bytes(self, sending: bool, data: bytes) -> bytes:
         """The library's window on the wire: of what comes in it sees whole right answers only."""
         if sending:
+            if data[1 if isinstance(self._ear, Ear) else 7] not in READING:
+                raise ValueError(f"not sent: {data.hex(' ')} is no reading function")
             if isinstance(self._ear, TcpEar):
                 self._ear.sent(data)
             return data
