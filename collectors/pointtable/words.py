@@ -14,15 +14,22 @@ from facility.profile import DeviceKind
 
 # kinds "" for all; pattern over the name in lower case without blanks and punctuation; metric
 _NAMES: tuple[tuple[str, str, str], ...] = (
-    # Limits and set-points first: they carry the name of what they limit.
-    ("crac", r"(高温|温度(过)?高|温度上限|hightemp).*(设定|设置|阈值|门限|上限值|limit|setpoint|threshold)", "crac.temperature.high_limit"),
-    ("crac", r"(低温|温度(过)?低|温度下限|lowtemp).*(设定|设置|阈值|门限|下限值|limit|setpoint|threshold)", "crac.temperature.low_limit"),
-    ("crac", r"(高湿|湿度(过)?高|湿度上限|highhumid).*(设定|设置|阈值|门限|上限值|limit|setpoint|threshold)", "crac.humidity.high_limit"),
-    ("crac", r"(低湿|湿度(过)?低|湿度下限|lowhumid).*(设定|设置|阈值|门限|下限值|limit|setpoint|threshold)", "crac.humidity.low_limit"),
+    # What is rated is no measurement.
+    ("ups", r"电池\w*额定电压|battery\w*nominalvolt", "ups.battery.voltage.nominal"),
+    ("ups", r"(电池)?额定容量|batterycapacity", "ups.battery.capacity"),
+    ("ups", r"额定\w*视在功率|额定容量|rated\w*(apparent|kva|va)", "ups.rated.apparent_power"),
+    ("ups", r"额定\w*功率|rated\w*power", "ups.rated.power"),
+    ("", r"额定|标称|rated|nominal", ""),
+    # Limits and set-points next: they carry the name of what they limit.
+    ("crac", r"(高温|温度(过)?高|温度上限|hightemp).*(设定|设置|阈值|门限|[告报]警值|[告报]警点|上限值|limit|setpoint|threshold)", "crac.temperature.high_limit"),
+    ("crac", r"(低温|温度(过)?低|温度下限|lowtemp).*(设定|设置|阈值|门限|[告报]警值|[告报]警点|下限值|limit|setpoint|threshold)", "crac.temperature.low_limit"),
+    ("crac", r"(高湿|湿度(过)?高|湿度上限|highhumid).*(设定|设置|阈值|门限|[告报]警值|[告报]警点|上限值|limit|setpoint|threshold)", "crac.humidity.high_limit"),
+    ("crac", r"(低湿|湿度(过)?低|湿度下限|lowhumid).*(设定|设置|阈值|门限|[告报]警值|[告报]警点|下限值|limit|setpoint|threshold)", "crac.humidity.low_limit"),
     ("crac", r"送风温度(设定|设置|目标)|supply(air)?temp\w*setpoint", "crac.supply_air.setpoint"),
     ("crac", r"温度(设定|设置|目标)|(设定|设置|目标)温度|temp\w*set(point)?", "crac.temperature.setpoint"),
     ("crac", r"湿度(设定|设置|目标)|(设定|设置|目标)湿度|humid\w*set(point)?", "crac.humidity.setpoint"),
     # Alarms of air conditioners
+    ("crac", r"排气\w*(高温|温度过?高)|discharge\w*hightemp", ""),
     ("crac", r"高压(告警|报警|保护|故障|锁定)|(排气|压力)\w*过高|high(head)?pressure", "crac.compressor.high_pressure.state"),
     ("crac", r"低压(告警|报警|保护|故障|锁定)|吸气压力\w*过低|low(suction)?pressure", "crac.compressor.low_pressure.state"),
     ("crac", r"短周期|频繁启动|shortcycl", "crac.compressor.short_cycle.state"),
@@ -38,6 +45,10 @@ _NAMES: tuple[tuple[str, str, str], ...] = (
     ("crac", r"漏水|水浸|溢水|地板水|leak|waterunderfloor", "crac.leak.state"),
     ("crac", r"电源(告警|报警|故障|异常)|缺相|相序|过压|欠压|powersupply(fault|alarm)|phase(loss|sequence)", "crac.input.state"),
     ("crac", r"传感器\w*(告警|报警|故障)|探头\w*(告警|报警|故障)|sensor(fault|fail|alarm)", "sensor.state"),
+    # A limit, a correction, an extreme: none of them is the measurement whose name it carries.
+    ("", r"设定|设置|阈值|门限|上限|下限|校准|修正|补偿|回差|偏差|死区|limit|setpoint|threshold|offset|deadband|hysteresis|calibrat", ""),
+    ("", r"最大|最小|最高|最低|平均|峰值|历史|minimum|maximum|average|peak|highest|lowest|^(min|max)|(min|max)$", ""),
+    ("ups crac", r"零地|零线|中性|neutral", ""),
     # Run hours and counters
     ("crac", r"压缩机\w*(运行|工作)?(时间|小时|时长)|compressor\w*(hour|runtime)", "crac.compressor.run_hours"),
     ("crac", r"压缩机\w*(启动|启停)次数|compressor\w*starts", "crac.compressor.starts"),
@@ -71,7 +82,7 @@ _NAMES: tuple[tuple[str, str, str], ...] = (
     ("crac", r"过滤网压差|滤网压差|filter\w*(dp|pressuredrop|diff)", "crac.filter.pressure_drop"),
     ("crac", r"(静压|通道压差|静压差)|containment\w*press", "crac.containment.pressure"),
     # Outputs and states
-    ("crac", r"冷凝(器)?风机\w*(转速|输出|速度|开度)|condens\w*fan(speed|output)", "crac.condenser.fan.speed"),
+    ("crac", r"(冷凝器?|室外|外)风机\w*(转速|输出|速度|开度)|(condens\w*|outdoor)fan(speed|output)", "crac.condenser.fan.speed"),
     ("crac", r"(风机|送风机|室内风机)\w*(转速|输出|速度|开度|百分比)|fanspeed|fanoutput", "crac.fan.speed"),
     ("crac", r"(风机|送风机)\w*(转数|转速)|fan(rpm|speed)", "crac.fan.rotation"),
     ("crac", r"风量|airflow", "crac.air.flow"),
@@ -93,18 +104,16 @@ _NAMES: tuple[tuple[str, str, str], ...] = (
     ("crac", r"(空调|机组|系统|设备|主机)?(运行|工作|开关机|开机|开关)(状态|模式)?$|(unit|system|run|operating)(status|state|mode)$", "crac.state"),
     # Supply of the air conditioner
     ("crac", r"压缩机\w*电流|compressor\w*current", "crac.compressor.current"),
-    ("crac", r"(输入|供电|电源|a相|b相|c相)?\w*电压|voltage", "crac.input.voltage"),
-    ("crac", r"(输入|电源|供电)?频率|frequency", "crac.input.frequency"),
+    ("crac", r"^(输入|供电|电源|市电)?(线|相)?电压$|^(input|supply|mains)?(line)?voltage$", "crac.input.voltage"),
+    ("crac", r"^(输入|电源|供电|市电|电网)频率$|^频率$|^(input|supply|mains)?frequency$", "crac.input.frequency"),
     ("crac", r"(有功)?功率$|(整机|机组|空调|输入|总)\w*功率|power(consumption)?$", "crac.power"),
     # UPS: battery
     ("ups", r"电池\w*(剩余)?(容量|电量)(百分比)?$|剩余容量|battery\w*(charge|level|soc|capacity)|^soc$|capacityremain", "ups.battery.charge"),
     ("ups", r"(电池)?(后备|剩余|续航|备用|放电剩余)(放电)?时间|backuptime|(battery)?(runtime|timeremain|autonomy)\w*", "ups.battery.runtime"),
-    ("ups", r"电池\w*额定电压|battery\w*nominalvolt", "ups.battery.voltage.nominal"),
     ("ups", r"(电池|蓄电池)\w*电压|battery\w*volt", "ups.battery.voltage"),
-    ("ups", r"(电池|蓄电池|充电|放电)\w*电流|battery\w*current|chargecurrent", "ups.battery.current"),
+    ("ups", r"(电池|蓄电池)组?电流|batterycurrent", "ups.battery.current"),
     ("ups", r"(电池|蓄电池)\w*温度|battery\w*temp", "ups.battery.temperature"),
     ("ups", r"(电池)?内阻|battery\w*resist", "ups.battery.resistance"),
-    ("ups", r"(电池)?额定容量|电池容量\(ah\)|batterycapacity", "ups.battery.capacity"),
     ("ups", r"电池\w*(自检|测试)(结果|状态)?$|batterytest", "ups.battery.test"),
     ("ups", r"电池\w*(更换|维护)|replacebattery|batteryreplace", "ups.battery.replace"),
     ("ups", r"(充放电|充电|放电)(状态|模式)|battery(mode|charg\w*)(status|state)?$", "ups.battery.charging"),
@@ -136,8 +145,6 @@ _NAMES: tuple[tuple[str, str, str], ...] = (
     ("ups", r"输出\w*(有功)?功率$|output\w*(active)?power$", "ups.output.power"),
     ("ups", r"输出\w*(电能|电量|电度)|output\w*energy", "ups.output.energy"),
     ("ups", r"(输出)?负载(率|百分比)?|(output)?load(percent\w*|ratio|rate)?$", "ups.output.load"),
-    ("ups", r"额定\w*视在功率|额定容量|rated\w*(apparent|kva|va)", "ups.rated.apparent_power"),
-    ("ups", r"额定\w*功率|rated\w*power", "ups.rated.power"),
     ("ups", r"(输入|市电|主路)\w*线电压|(input|mains)\w*linevolt", "ups.input.voltage.line"),
     ("ups", r"(输入|市电|主路)\w*电压|(input|mains|utility)\w*volt", "ups.input.voltage"),
     ("ups", r"(输入|市电|主路)\w*电流|(input|mains)\w*current", "ups.input.current"),
@@ -148,7 +155,7 @@ _NAMES: tuple[tuple[str, str, str], ...] = (
     ("ups", r"效率|efficiency", "ups.efficiency"),
     ("ups", r"(环境|室内)温度|ambienttemp", "ups.ambient.temperature"),
     ("ups", r"(环境|室内)湿度|ambienthumid", "ups.ambient.humidity"),
-    ("ups", r"(机内|内部|ups|散热器|模块)?温度$|(internal|ups|inner)?temp(erature)?$", "ups.temperature"),
+    ("ups", r"^(机内|机器|内部|ups|散热器|机柜)?温度$|^(internal|ups|inner|heatsink)?temp(erature)?$", "ups.temperature"),
     # Environment, leak detection
     ("", r"漏水(位置|定位|距离)|leak(distance|location|position)", "leak.distance"),
     ("", r"漏水|水浸|泄漏|leak", "leak.state"),
@@ -187,6 +194,7 @@ _NAMES: tuple[tuple[str, str, str], ...] = (
 _ROWS = tuple((frozenset(kinds.split()), re.compile(pattern), metric) for kinds, pattern, metric in _NAMES)
 ALARM = re.compile(
     r"告警|报警|故障|异常|过高|过低|过载|过温|超限|欠压|过压|过流|短路|断线|失败|缺相|丢失|保护|锁定|堵塞|脏堵"
+    r"|错误|未接|接反|断开|[高低]压$"
     r"|alarm|fault|fail|abnormal|warning|\bover|trip|lost|lockout"
 )
 _PARTS = (
