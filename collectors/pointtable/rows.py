@@ -242,9 +242,9 @@ class _SheetReader:
             offset = self._parsed(row, Field.OFFSET, _signed)
         if self._text(row, Field.DIVISOR):
             by = self._parsed(row, Field.DIVISOR, parse_factor)
-            return Factor(1 / by.scale, offset)
+            return Factor(1 / by.scale if by.bare else by.scale, offset)  # "/10" says by itself which way
         if self._text(row, Field.DECIMALS):
-            return Factor(decimals(int(self._parsed(row, Field.DECIMALS, _signed))), offset)
+            return Factor(self._parsed(row, Field.DECIMALS, lambda text: decimals(int(_signed(text)))), offset)
         if not self._text(row, Field.SCALE):
             return Factor(Decimal(1), offset) if offset else None
         factor = self._parsed(row, Field.SCALE, parse_factor)

@@ -74,6 +74,11 @@ def test_a_factor_over_one_is_taken_once_it_is_said_which_way_it_goes() -> None:
     assert imported(text).points == 0
     assert points(imported(text, "倍率=divisor"))["crac.return_air.temperature"]["scale"] == 0.1
     assert points(imported(text, "E=scale"))["crac.return_air.temperature"]["scale"] == 10.0
+    divided = text.replace(",10,", ",/10,")
+    assert points(imported(divided, "倍率=divisor"))["crac.return_air.temperature"]["scale"] == 0.1
+    assert said(imported(text.replace(",10,", ",60,"), "倍率=decimals")) == [
+        "t!E2: 60 decimals leave nothing of a register's value"
+    ]
     one = HEAD.replace("倍率", "精度") + "回风温度,0,3,INT16,1,℃,\n"
     assert imported(one).points == 0, "one decimal, or whole degrees?"
     assert points(imported(one, "精度=decimals"))["crac.return_air.temperature"]["scale"] == 0.1
