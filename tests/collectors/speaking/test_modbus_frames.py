@@ -8,6 +8,7 @@ import pytest
 
 from collectors.device import DevicePoller, ModbusLinks, ModbusTarget
 from collectors.exchange import PollProblem
+from collectors.modbus.refusals import REFUSALS, Handling, refused
 from facility.reading import QualityReason
 from tests.collectors.speaking.gateway import Frame, Say, odd_gateway
 from tests.collectors.speaking.profiles import poller, probes, reasons, system_clock, values
@@ -47,6 +48,39 @@ async def test_every_exception_gives_no_value_and_the_reason_it_stands_for(code:
         assert values(outcome) == right([5]) | {"room.temperature#probe/50": None}
         assert reasons(outcome) == {"room.temperature#probe/50": expected}
         await links.close()
+
+
+@pytest.mark.parametrize("code", [5, 6])
+async def test_a_busy_unit_is_asked_again_within_the_poll_and_not_for_ever(code: int) -> None:
+    busy = 2
+
+    async def later(frame: Frame, say: Say) -> None:
+        await say(frame.exception(code) if len(heard) <= busy else frame.answer())
+
+    async with odd_gateway(later) as (port, heard):
+        links = ModbusLinks(clock=system_clock())
+        poll = device(port, [5, 50], links)
+        assert values(await poll.poll()) == right([5, 50])
+        assert [frame.address for frame in heard] == [5, 5, 5, 50]
+        heard.clear()
+        busy = 1000
+        outcome = await poll.poll()
+        assert outcome.seconds < 1.5
+        assert [frame.address for frame in heard] == [5, 5, 5, 5, 50]  # patience is for a poll, not for each block
+        assert set(reasons(outcome).values()) == {QualityReason.EXCEPTION}
+        assert len(poll.plan()) == 2  # and nothing is taken for missing
+        await links.close()
+
+
+def test_every_exception_of_the_protocol_has_its_meaning() -> None:
+    assert {code: refusal.handling for code, refusal in REFUSALS.items()} == {
+        **dict.fromkeys((1, 2, 3), Handling.LEARN_HOLE),
+        **dict.fromkeys((5, 6), Handling.WAIT_AND_RETRY),
+        **dict.fromkeys((4, 7, 8), Handling.NO_VALUE_NOW),
+        **dict.fromkeys((10, 11), Handling.UNIT_LOST),
+    }
+    assert len({refusal.reason for refusal in REFUSALS.values()}) == len(REFUSALS)
+    assert "the protocol does not know" in str(refused(9, "unit 1"))
 
 
 @pytest.mark.parametrize(("code", "problem"), [(10, PollProblem.UNREACHABLE), (11, PollProblem.TIMEOUT)])
