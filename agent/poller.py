@@ -1,7 +1,7 @@
 """When devices are asked: one tick a second, every device that is due goes out with its bus.
 
 A bus (a serial line, a Modbus gateway, an SNMP host) is one queue of its own, so a dead device delays nobody behind
-another bus. A slot that could not be kept is skipped and counted, never queued.
+another bus. A slot whose successor has come before it could be kept is skipped and counted, never queued.
 """
 
 import asyncio
@@ -59,15 +59,20 @@ class Poller:
             while True:
                 tick = first + int((self._clock.monotonic() - began) * 1000) // TICK_MS
                 if tick > last:
-                    self._count_missed(last, tick)
-                    self._start_due(group, tick)
+                    self._start_due(group, last, tick)
                     last = tick
                 upcoming = began + (last + 1 - first) * TICK_MS / 1000
                 await self._clock.sleep(max(upcoming - self._clock.monotonic(), 0.001))
 
-    def _start_due(self, group: asyncio.TaskGroup, tick: int) -> None:
+    def _start_due(self, group: asyncio.TaskGroup, last: int, tick: int) -> None:
+        """Start what fell due since the last tick, each device once: an agent held up for a moment is late, no more."""
         for key, bus in self._buses.items():
-            asked = [device for device, interval in self._members[key].items() if due(device, interval, tick)]
+            asked = []
+            for device, interval in self._members[key].items():
+                slots = missed_slots(device, interval, after=last, until=tick) + due(device, interval, tick)
+                if slots:
+                    asked.append(device)
+                    self._figures.missed_slots += slots - 1
             if asked:
                 group.create_task(self._run_bus(bus, asked), name=f"bus {key}")
 
@@ -88,11 +93,3 @@ class Poller:
             self._figures.bus_faults += 1
             log.exception("polling a bus failed", extra={"bus": bus.key})
         self._figures.missed_slots += bus.newly_missed()
-
-    def _count_missed(self, last: int, tick: int) -> None:
-        if tick - last > 1:
-            self._figures.missed_slots += sum(
-                missed_slots(device, interval, after=last, until=tick)
-                for members in self._members.values()
-                for device, interval in members.items()
-            )

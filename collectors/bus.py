@@ -69,6 +69,7 @@ class Bus:
         """
         mine: list[str] = []
         faults: list[Exception] = []
+        turn = _Turn(on_outcome, faults)
         due = list(due_ids)
         for device in due:
             if device not in self._pollers:
@@ -77,7 +78,7 @@ class Bus:
             if device in self._waiting or device in self._asked:
                 self.missed[device] += 1
             else:
-                self._waiting[device] = _Turn(on_outcome, faults)
+                self._waiting[device] = turn
                 mine.append(device)
         try:
             if self._serial:
@@ -88,7 +89,9 @@ class Bus:
                         group.create_task(self._serve(device), name=f"poll {device}")
         finally:
             for device in mine:
-                self._waiting.pop(device, None)
+                # A device may wait again already, for a later call: that turn is not ours to take away.
+                if self._waiting.get(device) is turn:
+                    del self._waiting[device]
         if faults:
             raise ExceptionGroup(f"polling {self.key}", faults)
 

@@ -160,3 +160,18 @@ async def test_a_fault_of_one_that_was_let_in_is_its_own() -> None:
             ["long", "bad"], lambda outcome: outcomes.append(outcome.device)
         )
     assert outcomes == ["long"]
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_call_that_ends_takes_no_turn_of_a_later_one(turns: int) -> None:
+    quick, slow = Scripted("quick"), Scripted("slow")
+    slow.leave.clear()
+    bus = bus_of("snmp:host", quick, slow)
+    first = asyncio.create_task(bus.run(["quick", "slow"], lambda outcome: None))
+    await settle()
+    slow.leave.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await bus.run(["quick"], lambda outcome: None)
+    await first
+    assert (quick.polls, bus.missed.total()) == (2, 0)
