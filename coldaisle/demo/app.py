@@ -101,6 +101,7 @@ class Demo:
                 "api_token": seeded.token,
                 "agent_metrics_url": f"http://127.0.0.1:{agent_port}/metrics",
                 "simulator_url": room.url,
+                "trap_address": f"127.0.0.1:{trap_port}",
                 "broker_url": broker.url,
                 "notify_sink_url": f"{sink_url}/notify",
                 "site": site.SITE,

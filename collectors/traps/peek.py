@@ -1,10 +1,11 @@
 """The outermost fields of an SNMP message, read without decoding the rest.
 
-Enough to drop what is no trap before the costly decoder sees it, and for two things the decoder does not hand out: the
-request id of an SNMPv2c inform, and the engine that signed an SNMPv3 message. Bounded: it reads headers only.
+Enough to drop what is no trap, or of nobody we know, before the costly decoder sees it, and for two things the decoder
+does not hand out: the request id of an SNMPv2c inform, and the engine that signed an SNMPv3 message. Bounded: it reads
+headers only.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from collectors.traps.notification import SnmpWord
 
@@ -19,9 +20,10 @@ class NotSnmp(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """pdu: the tag of the PDU (0 for v3, whose PDU may be encrypted); engine and user: of v3."""
+    """community: of v1 and v2c; engine and user: of v3; pdu: the tag of the PDU, 0 for v3, which may have encrypted it."""
 
     version: SnmpWord
+    community: bytes = field(default=b"", repr=False)
     pdu: int = 0
     request_id: int | None = None
     engine: bytes = b""
@@ -46,10 +48,10 @@ def peek(message: bytes) -> Head:
         engine = usm.take(_OCTETS)
         usm.take(_INTEGER), usm.take(_INTEGER)  # boots, time
         return Head(version, engine=engine, user=usm.take(_OCTETS))
-    body.take(_OCTETS)  # community
+    community = body.take(_OCTETS)
     tag, content = body.any()
     request_id = _integer(_Reader(content).take(_INTEGER)) if tag in (INFORM, TRAP_V2) else None
-    return Head(version, pdu=tag, request_id=request_id)
+    return Head(version, community, tag, request_id)
 
 
 def _integer(content: bytes) -> int:

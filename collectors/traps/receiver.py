@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 # A room of devices that all lose their mains at once, while the loop is busy: 1 MiB holds about a thousand traps.
 RECEIVE_BUFFER = 1 << 20
+# Real traps fit into one Ethernet frame; the decoder takes about 10 ms for each kilobyte of tiny values.
+MAX_DATAGRAM = 8192
 MAX_ENGINES = 512
 # Real traps carry up to a dozen values; the rest of a longer one is not kept.
 MAX_VARBINDS = 32
@@ -101,6 +103,7 @@ class TrapReceiver:
         self._admit = admit
         self._take = take
         self._lost = lost
+        self._communities = {community.encode() for community in access.communities}
         self._users = {user.name.encode(): user for user in access.users}
         self._keys = {user.name: _master_keys(user) for user in access.users}
         self._engines: OrderedDict[tuple[bytes, bytes], None] = OrderedDict()
@@ -114,6 +117,7 @@ class TrapReceiver:
         self._head = Head(SnmpWord.V2C)
         self._handled = False
         self._failure = ""
+        self._heard: tuple[Notification, Answer | None] | None = None
         self.port = 0
 
     # --- life ------------------------------------------------------------------------------------------------------
@@ -178,6 +182,8 @@ class TrapReceiver:
         if self._snmp is None or not self._admit(source):
             return
         try:
+            if len(datagram) > MAX_DATAGRAM:
+                raise NotSnmp(f"{len(datagram)} bytes")
             head = peek(datagram)
         except NotSnmp as exc:
             self._lost(TrapResult.MALFORMED, source, str(exc))
@@ -185,9 +191,12 @@ class TrapReceiver:
         if not head.is_trap:
             self._lost(TrapResult.NOT_A_TRAP, source, f"a PDU of tag {head.pdu:#x}")
             return
+        if not self._may_be_ours(head):
+            self._lost(TrapResult.REFUSED, source, "a community or user we do not know")
+            return
         if head.version is SnmpWord.V3:
             self._learn(head)
-        self._source, self._head, self._handled, self._failure = (source, int(address[1])), head, False, ""
+        self._begin((source, int(address[1])), head)
         try:
             self._snmp.message_dispatcher.receive_message(
                 self._snmp, self._domain, self._transport.ADDRESS_TYPE(address), datagram
@@ -198,6 +207,19 @@ class TrapReceiver:
         if not self._handled:
             self._unhandled(source, head)
         self._free_states()
+        if self._heard is not None:
+            # Outside of the decoder, so that a fault of ours is not taken for a bad message.
+            self._take(*self._heard)
+
+    def _begin(self, source: tuple[str, int], head: Head) -> None:
+        self._source, self._head = source, head
+        self._handled, self._failure, self._heard = False, "", None
+
+    def _may_be_ours(self, head: Head) -> bool:
+        """Known by name; what it proves, the decoder says. A v3 inform's first question has no user yet."""
+        if head.version is SnmpWord.V3:
+            return not head.user or head.user in self._users
+        return head.community in self._communities
 
     def _unhandled(self, source: str, head: Head) -> None:
         self._failed_states += head.version is SnmpWord.V3
@@ -284,7 +306,7 @@ class TrapReceiver:
                     log.debug("an inform could not be answered", extra={"cause": repr(exc)})
 
             answer = respond
-        self._take(notification, answer)
+        self._heard = notification, answer
 
     def _notification(self, pdu: Any, inform: bool) -> Notification | None:
         if self._head.version is SnmpWord.V1:

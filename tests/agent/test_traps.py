@@ -185,10 +185,11 @@ async def test_who_does_not_prove_himself_is_refused(tmp_path: Path) -> None:
         await sender.v3(ON_BATTERY_TRAP, level="noAuthNoPriv")
         assert await stranger.v2c(ON_BATTERY_TRAP, inform=True, timeout=0.2) != 0
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as noise:
+            noise.sendto(b"\x30\x82\x24\x00" + bytes(9216), ("127.0.0.1", sender.port))
             for junk in (b"", b"0", b"\x30\x84\xff\xff\xff\xff", b"hello", bytes(300)):
                 noise.sendto(junk, ("127.0.0.1", sender.port))
-        await until_async(lambda: agent.figures.traps[TrapResult.MALFORMED] == 5)
-        assert counts(agent) == {"refused": 3, "malformed": 5}
+        await until_async(lambda: agent.figures.traps[TrapResult.MALFORMED] == 6)
+        assert counts(agent) == {"refused": 3, "malformed": 6}
         assert await events(agent) == []
 
 
