@@ -14,7 +14,7 @@ from collectors.library import Library
 from collectors.pacing import Pacer
 from collectors.snmp.target import SnmpTarget
 from facility.clock import SystemClock
-from tests.collectors.speaking.awkward_agent import Request, awkward_agent
+from tests.collectors.speaking.awkward_agent import NO_SUCH_NAME, Request, awkward_agent, v1
 from tests.collectors.speaking.gateway import Frame, Say, Unit, gateway, odd_gateway
 from tests.collectors.speaking.profiles import CHARGE, profile, system_clock
 from tests.support.peers import free_port
@@ -147,6 +147,23 @@ async def test_the_first_credentials_that_are_answered_are_the_last_that_are_tri
         assert [each.login for each in found] == ["second"]
         assert not any(b"third" in bytes(each.spoken.apiMessage.get_community(each.message)) for each in heard)
     assert (found[0].profile, found[0].sys_object_id) == (None, f"{VENDOR}0.1")
+
+
+async def test_a_card_that_knows_only_v1_is_found_where_v1_is_tried() -> None:
+    def answers(request: Request) -> list[bytes]:
+        values = {SYS_DESCR: v1.OctetString("old card"), SYS_OBJECT_ID: v1.ObjectIdentifier(f"{VENDOR}.7"), CHARGE: 88}
+        if request.spoken is not v1:
+            return []
+        if any(oid not in values for oid in request.oids):
+            return [request.reply(error=NO_SUCH_NAME)]
+        return [request.reply([(oid, values[oid]) for oid in request.oids])]
+
+    async with awkward_agent(answers) as (port, _):
+        logins = {name: SnmpTarget("0.0.0.0", port=port, version=name, community="public") for name in ("v2c", "v1")}
+        found = await found_by(quick(["127.0.0.1"], logins=logins))
+    assert [(each.login, each.sys_descr, each.profile and each.profile.id) for each in found] == [
+        ("v1", "old card", "bench/device")
+    ]
 
 
 async def test_modbus_units_behind_a_gateway_are_found_also_those_that_refuse() -> None:
