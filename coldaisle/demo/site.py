@@ -55,7 +55,7 @@ def write_agent_config(folder: Path, devices: list[Device], *, broker: str, metr
     credentials: dict[str, dict[str, Any]] = {}
     for device in devices:
         if device.snmp_version is not None:
-            credentials.setdefault(f"sim-{device.snmp_version}", _credentials(secrets, device))
+            credentials.setdefault(f"sim-{device.snmp_version}", credentials_entry(secrets, device))
     config = {
         "version": 1,
         "site": SITE,
@@ -65,7 +65,7 @@ def write_agent_config(folder: Path, devices: list[Device], *, broker: str, metr
             {"id": room_code(room), "name": {"en": en, "zh": zh}, "class": ROOM_CLASS}
             for room, (en, zh) in ROOMS.items()
         ],
-        "devices": [_device(device) for device in devices],
+        "devices": [device_entry(device) for device in devices],
         "journal": {"path": str(folder / "journal.db")},
         "uplink": {"broker": broker},
         "http": {"host": "127.0.0.1", "port": metrics_port},
@@ -76,7 +76,8 @@ def write_agent_config(folder: Path, devices: list[Device], *, broker: str, metr
     return path
 
 
-def _device(device: Device) -> dict[str, Any]:
+def device_entry(device: Device) -> dict[str, Any]:
+    """A device of the room as an entry of the configuration."""
     entry: dict[str, Any] = {
         "id": device.id,
         "name": {"en": device.name_en, "zh": device.name_zh},
@@ -94,7 +95,8 @@ def _device(device: Device) -> dict[str, Any]:
     return entry
 
 
-def _credentials(secrets: Path, device: Device) -> dict[str, Any]:
+def credentials_entry(secrets: Path, device: Device) -> dict[str, Any]:
+    """Its credentials, the secrets as files in a folder."""
     given = device.credentials
     if device.snmp_version == "v2c":
         return {"snmp": "v2c", "community": _secret(secrets, "community", given["community"])}

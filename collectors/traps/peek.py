@@ -20,7 +20,7 @@ class NotSnmp(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """community: of v1 and v2c; engine and user: of v3; pdu: the tag of the PDU, 0 for v3, which may have encrypted it."""
+    """community: of v1 and v2c; engine, user: of v3; pdu: the tag of the PDU, 0 for v3, where it may be encrypted."""
 
     version: SnmpWord
     community: bytes = field(default=b"", repr=False)

@@ -14,12 +14,14 @@ import yaml
 from agent.app import Agent, build
 from agent.journal import ThreadOffload
 from agent.site import read_site
+from coldaisle.demo import site
 from collectors.traps import limits
 from collectors.traps.notification import TrapResult
 from collectors.traps.peek import peek
 from facility.clock import SystemClock
 from facility.items import EventItem, EventKind, decode_events
 from facility.wire import Kind, decode
+from simulator.app import RoomServer
 from tests.agent.running import ENVIRON, running, ups, write_config
 from tests.support.peers import free_port, until_async
 from tests.support.snmpd import Snmpd
@@ -36,6 +38,7 @@ HEALTHY = [
     (f"{UPS}.4.1.0", "integer", 3),
 ]
 ON_BATTERY = [*HEALTHY[:3], (f"{UPS}.4.1.0", "integer", 5)]
+UPSES = {"ups-1", "ups-2"}
 V3 = {
     "snmp": "v3", "user": "watcher", "auth": "sha256", "auth_password": {"env": "AUTH"},
     "priv": "aes128", "priv_password": {"env": "PRIV"},
@@ -286,3 +289,33 @@ async def test_devices_behind_one_address_are_told_apart_by_what_they_would_say(
         assert began.device == "ups-1"
         assert (both.device, both.detail["result"]) == ("", "ambiguous_sender")
         assert both.detail["candidates"] == "ups-1, apc-1"
+
+
+async def test_a_drill_of_mains_failure_is_two_alarms_without_one_ordinary_poll(tmp_path: Path) -> None:
+    """The simulated room's two UPS, v2c and v3, as the demo has them; the agent would ask them in an hour."""
+    port = free_port("udp")
+    async with RoomServer(seed=5, trap_sink=("127.0.0.1", port)) as room:
+        devices = [
+            {**entry, "interval": "1h"} for entry in map(site.device_entry, room.devices) if entry["id"] in UPSES
+        ]
+        secrets = {
+            device.snmp_version: site.credentials_entry(tmp_path, device)
+            for device in room.devices
+            if device.id in UPSES
+        }
+        config = write_config(
+            tmp_path,
+            credentials={f"sim-{version}": each for version, each in secrets.items()},
+            devices=devices,
+            rooms=[{"id": room_id} for room_id in {device["room"] for device in devices}],
+            traps={"listen": f"127.0.0.1:{port}"},
+            rules=at_once(tmp_path),
+        )
+        async with running(config) as agent:
+            await until_async(lambda: agent.traps is not None and agent.traps.port)
+            await room.strike("mains-failure")
+            await until_async(lambda: len(agent.engine.active()) == 2)
+            assert {each.device for each in agent.engine.active()} == UPSES
+            assert agent.figures.trap_polls == 2
+            said = {(each.device, each.detail["name"]) for each in await until_async(lambda: _of(agent, 3))}
+    assert said == {("ups-1", "upsOnBattery"), ("ups-2", "upsTrapOnBattery"), ("ups-2", "upsTrapAlarmEntryAdded")}
