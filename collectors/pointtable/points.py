@@ -75,7 +75,9 @@ class _Draft:
 
     @property
     def flag(self) -> bool:
-        return self.bit is not None or self.placed.table in (Table.COIL, Table.DISCRETE)
+        typed = self.placed.register.type
+        single = self.placed.table in (Table.COIL, Table.DISCRETE) or (typed is not None and typed.bit)
+        return self.bit is not None or single
 
 
 class PointMaker:
@@ -238,7 +240,9 @@ class PointMaker:
         else:
             self.wordless += 1
         if draft.bit is None:
-            return {draft.placed.table.value: draft.placed.address, "type": "flag", "states": {"0": zero, "1": one}}
+            alone = draft.placed.table in (Table.COIL, Table.DISCRETE)
+            place = {draft.placed.table.value: draft.placed.address, "type": "flag"} if alone else None
+            return (place or self._place(draft, NumberType.U16)) | {"states": {"0": zero, "1": one}}
         return self._place(draft, NumberType.U16) | {"bits": {draft.bit: one}, "otherwise": zero}
 
     def _number(self, draft: _Draft, entry: Metric) -> dict[str, Any] | None:

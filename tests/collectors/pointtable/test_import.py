@@ -133,6 +133,14 @@ def test_coils_and_discrete_inputs_are_flags() -> None:
     }
 
 
+def test_a_whole_register_may_be_one_flag() -> None:
+    done = imported(HEAD + "漏水告警,5,3,BOOL,,,\n压缩机1过载,6,3,开关量,,,0:正常 1:故障\n", kind=DeviceKind.CRAC)
+    assert points(done) == {
+        "crac.leak.state": {"holding": 5, "states": {"0": "dry", "1": "leak"}},
+        "crac.alarm.state alarm/holding-6": {"holding": 6, "states": {"0": "normal", "1": "alarm"}},
+    }
+
+
 def test_the_other_way_round_a_bit_says_the_good_word() -> None:
     done = imported("名称,地址,位,功能码,取值\n加湿器故障,5,2,3,1:正常 0:故障\n", kind=DeviceKind.CRAC)
     assert points(done)["crac.humidifier.state"] == {"holding": 5, "bits": {"2": "normal"}, "otherwise": "alarm"}
