@@ -151,6 +151,7 @@ class Exposition(Collector):
             yield _count(
                 "informs_answered", "Informs answered, each after its event was committed.", figures.informs_answered
             )
+            yield _gauge("traps_listening", "1 while the trap port is open.", float(figures.traps_listening))
             yield _count("trap_polls", "Polls made because of a trap.", figures.trap_polls)
 
     def _outbox(self) -> Iterator[Metric]:

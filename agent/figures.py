@@ -29,6 +29,7 @@ class Figures:
     connections: int = 0
     reloads: Counter[str] = field(default_factory=Counter)  # by result
     traps: Counter[str] = field(default_factory=Counter)  # by TrapResult
+    traps_listening: bool = False
     informs_answered: int = 0
     trap_polls: int = 0
 

@@ -104,6 +104,7 @@ class Traps:
             if self._receiver is not None:
                 await self._receiver.close()
                 self._receiver = None
+                self._figures.traps_listening = False
             # The journal's last commit, on its closing, takes these along.
             self._hand_over()
 
@@ -138,6 +139,7 @@ class Traps:
                 await self._clock.sleep(LISTEN_AGAIN_S)
                 continue
             self._receiver = receiver
+            self._figures.traps_listening = True
             log.info("traps are received", extra={"listen": f"{config.traps.host}:{receiver.port}"})
             return
 

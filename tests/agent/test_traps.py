@@ -319,3 +319,17 @@ async def test_a_drill_of_mains_failure_is_two_alarms_without_one_ordinary_poll(
             assert agent.figures.trap_polls == 2
             said = {(each.device, each.detail["name"]) for each in await until_async(lambda: _of(agent, 3))}
     assert said == {("ups-1", "upsOnBattery"), ("ups-2", "upsTrapOnBattery"), ("ups-2", "upsTrapAlarmEntryAdded")}
+
+
+async def test_a_port_that_is_taken_stops_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        config = write_config(
+            tmp_path, devices=[ups(free_port("udp"))], rooms=[{"id": "hall"}], traps={"listen": f"127.0.0.1:{port}"}
+        )
+        async with running(config) as agent:
+            await until_async(lambda: sum(agent.figures.polls.values()))
+            assert "coldaisle_agent_traps_listening 0.0" in await _metrics(agent)
+    (said,) = [record for record in caplog.records if "traps cannot be received" in record.message]
+    assert "Address already in use" in str(said.__dict__["cause"])
