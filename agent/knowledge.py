@@ -83,7 +83,8 @@ class Watcher:
         self.new = 0
 
     def knows(self, points: Mapping[str, Sequence[PointKey]]) -> None:
-        self._known = {(key.device, key.metric, key.subject) for keys in points.values() for key in keys}
+        """These are published. What was seen and is none of them (the agent's own words) stays no news either."""
+        self._known.update((key.device, key.metric, key.subject) for keys in points.values() for key in keys)
         self.new = 0
 
     def seen(self, readings: Sequence[Reading]) -> None:
