@@ -27,10 +27,11 @@ Invariants. Later code leans on them; each has a test of its name in `tests/agen
 
 from agent.journal.block import BlockState, Key, Sealed, Stored
 from agent.journal.eviction import DropReason
-from agent.journal.journal import Journal, JournalStats
+from agent.journal.journal import Journal
 from agent.journal.offload import InlineOffload, Offload, ThreadOffload
 from agent.journal.recovery import OpenReport
 from agent.journal.store import Store
+from agent.journal.tally import JournalStats
 
 __all__ = [
     "BlockState",

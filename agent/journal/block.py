@@ -89,6 +89,24 @@ class Stored:
 Number = Callable[[], int]
 
 
+def seal_drafts(drafts: Sequence[Draft], stream: str, seq: int, now_ms: int) -> tuple[list[Sealed], int, int]:
+    """Blocks of drafts numbered from `seq` + 1, the last number given, and how many items no block can hold."""
+    last = seq
+
+    def number() -> int:
+        nonlocal last
+        last += 1
+        return last
+
+    blocks: list[Sealed] = []
+    oversize = 0
+    for draft in drafts:
+        more, lost = seal_draft(draft, stream=stream, number=number, now_ms=now_ms)
+        blocks += more
+        oversize += lost
+    return blocks, last, oversize
+
+
 def seal_draft(draft: Draft, *, stream: str, number: Number, now_ms: int) -> tuple[list[Sealed], int]:
     """Blocks of a draft, split until each is under the caps, and how many items no block can hold."""
     if draft.kind is Kind.READINGS:

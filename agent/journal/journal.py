@@ -6,17 +6,18 @@ Taking never waits and never fails; the disk is touched by `commit` alone, on th
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from agent.journal.block import BlockState, Draft, Key, Sealed, Stored, seal_draft
+from agent.journal.block import BlockState, Draft, Key, Stored, seal_drafts
 from agent.journal.eviction import DropReason
 from agent.journal.memory import Waiting
 from agent.journal.offload import Offload
 from agent.journal.recovery import OpenReport, open_or_recover
-from agent.journal.sql import Evicted, Mark, StoreCorrupt, StoreFull
+from agent.journal.sql import Mark, StoreCorrupt, StoreFull
 from agent.journal.store import Store
+from agent.journal.tally import JournalStats, Notice, Tally
 from facility.clock import Clock, now_ms
 from facility.ids import NewId
 from facility.reading import Reading
@@ -37,41 +38,12 @@ RETRY_S = 5.0
 RULES_EVERY_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class JournalStats:
-    """Figures for health, metrics and `coldaisle agent journal`. drops: since this opening, readings and items."""
-
-    stream: str
-    degraded: str
-    unsent_blocks: Mapping[Kind, int]
-    unsent_bytes: int
-    oldest_unsent_ms: int | None
-    used_bytes: int
-    memory_bytes: int
-    readings: int
-    blocks: int
-    drops: Mapping[str, int]
-
-
-Notice = Callable[[str, dict[str, str]], None]
 RuleSource = Callable[[], bytes]
-
-
-@dataclass(slots=True)
-class _Figures:
-    readings: int = 0
-    blocks: int = 0
-    used: int = 0
-    oldest: int | None = None
-    unsent: dict[Kind, int] = field(default_factory=dict)
-    unsent_bytes: int = 0
-    drops: dict[str, int] = field(default_factory=dict)
 
 
 class Journal:
     """See the package's docstring for what it promises.
 
-    notice: told of what an operator should hear (degraded, healed, quarantined, evicted), with details as text.
     rules: gives the rule engine's state; asked in the same step in which alarm events are taken to be committed.
     catalog: digest of the catalog that readings and alarms speak of from now on; set by whoever appends catalogs.
     """
@@ -93,7 +65,6 @@ class Journal:
         self.stream = new_id(now_ms(clock))
         self.catalog = ""
         self.last_position = 0
-        self.notice: Notice = _silent
         self.rules: RuleSource | None = None
         self.changed = asyncio.Event()
         self._seq = 0
@@ -104,10 +75,8 @@ class Journal:
         self._rules_at = 0.0
         self._waiting = Waiting(memory_bytes)
         self._answered: dict[Key, Mark] = {}
-        self._drops: dict[str, int] = {}
-        self._degraded = ""
         self._retry_at = 0.0
-        self._figures = _Figures()
+        self._tally = Tally()
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
 
@@ -120,11 +89,7 @@ class Journal:
         except StoreFull as exc:
             self._degrade(str(exc))
             return OpenReport(cause=str(exc))
-        if report.quarantined is not None:
-            self._count(DropReason.CORRUPT, report.lost)
-            self._say_recovered(report)
-        if report.unclean is not None:
-            self._say_unclean(report.unclean)
+        self._say_opened(report)
         self.last_position = await self._offload.run(self._store.last_position)
         await self._look()
         return report
@@ -156,12 +121,12 @@ class Journal:
     def take(self, readings: Sequence[Reading]) -> None:
         """Readings for the next group commit."""
         self._readings.extend(readings)
-        self._figures.readings += len(readings)
+        self._tally.readings += len(readings)
         over = len(self._readings) - MAX_TAKEN
         for _ in range(over):
             self._readings.popleft()
         if over > 0:
-            self._count(DropReason.MEMORY_FULL, over)
+            self._tally.count(DropReason.MEMORY_FULL, over)
         if len(self._readings) >= COMMIT_AT:
             self._wake.set()
 
@@ -197,9 +162,9 @@ class Journal:
             self._ask_rules(readings)
             if drafts:
                 await self._seal(drafts)
-            if self._degraded and self._clock.monotonic() < self._retry_at:
+            if self._tally.degraded and self._clock.monotonic() < self._retry_at:
                 self._bound_memory()
-            elif len(self._waiting) or self._answered or self._rule_state is not None or self._drops or self._degraded:
+            elif len(self._waiting) or self._answered or self._rule_state is not None or self._tally.wants_saving:
                 await self._write()
             else:
                 return
@@ -220,7 +185,9 @@ class Journal:
             self._drafts.append(Draft(Kind.READINGS, taken, taken[0].taken_at, taken[-1].taken_at, self.catalog))
 
     async def _seal(self, drafts: list[Draft]) -> None:
-        sealing = asyncio.ensure_future(self._offload.run(_seal, drafts, self.stream, self._seq, now_ms(self._clock)))
+        sealing = asyncio.ensure_future(
+            self._offload.run(seal_drafts, drafts, self.stream, self._seq, now_ms(self._clock))
+        )
         try:
             blocks, self._seq, oversize = await asyncio.shield(sealing)
         except asyncio.CancelledError:
@@ -228,14 +195,19 @@ class Journal:
             self._waiting.add(blocks)
             raise
         self._waiting.add(blocks)
-        self._figures.blocks += len(blocks)
+        self._tally.blocks += len(blocks)
         if oversize:
-            self._count(DropReason.OVERSIZE, oversize)
+            self._tally.count(DropReason.OVERSIZE, oversize)
 
     async def _write(self) -> None:
-        blocks, marks, state, drops = self._waiting.all(), dict(self._answered), self._rule_state, dict(self._drops)
+        blocks, marks, state, drops = (
+            self._waiting.all(),
+            dict(self._answered),
+            self._rule_state,
+            dict(self._tally.unsaved),
+        )
         try:
-            if self._degraded:
+            if self._tally.degraded:
                 await self._reopen()
             evicted = await self._offload.run(
                 self._store.commit, blocks, list(marks.values()), rule_state=state, drops=drops,
@@ -254,21 +226,16 @@ class Journal:
                 del self._answered[key]
         if self._rule_state is state:
             self._rule_state = None
-        for reason, count in drops.items():
-            self._drops[reason] -= count
-            if not self._drops[reason]:
-                del self._drops[reason]
-        self._tell_evicted(evicted)
-        if self._degraded:
-            self._healed()
+        self._tally.saved(drops)
+        self._tally.evicted(evicted)
+        if self._tally.degraded:
+            self._tally.healed()
         self.last_position = await self._offload.run(self._store.last_position)
         await self._look()
 
     async def _reopen(self) -> None:
         report = await self._offload.run(open_or_recover, self._store, now_ms=now_ms(self._clock))
-        if report.quarantined is not None:
-            self._count(DropReason.CORRUPT, report.lost)
-            self._say_recovered(report)
+        self._say_opened(report)
 
     async def _recover(self, cause: str) -> None:
         log.error("journal is corrupt; it is set aside and replayed", extra={"cause": cause})
@@ -283,55 +250,18 @@ class Journal:
         self._wake.set()
 
     def _bound_memory(self) -> None:
-        self._tell_evicted(self._waiting.bound(self._answered), in_memory=True)
+        self._tally.evicted(self._waiting.bound(self._answered), in_memory=True)
 
     def _degrade(self, cause: str) -> None:
         self._retry_at = self._clock.monotonic() + RETRY_S
-        if not self._degraded:
-            log.error("journal cannot write; working from bounded memory", extra={"cause": cause})
-            self.notice("degraded", {"cause": cause})
-        self._degraded = cause
+        self._tally.refused(cause)
 
-    def _healed(self) -> None:
-        log.info("journal writes again")
-        cause, self._degraded = self._degraded, ""
-        self.notice("healed", {"cause": cause})
-
-    def _say_recovered(self, report: OpenReport) -> None:
-        detail = {
-            "cause": report.cause,
-            "kept_as": report.quarantined.name if report.quarantined else "",
-            "salvaged_blocks": str(report.salvaged),
-            "lost_blocks": str(report.lost),
-        }
-        log.error("journal file was corrupt; set aside and replayed", extra=detail)
-        self.notice("quarantined", detail)
-
-    def _say_unclean(self, last_commit: int) -> None:
-        """The program was killed or the power went: what was not yet committed is lost, and nobody can count it."""
-        detail = {
-            "last_commit_at": str(last_commit),
-            "down_s": f"{max(0, now_ms(self._clock) - last_commit) / 1000:.1f}",
-            "lost_at_most_s": f"{self._group_commit_s:g}",
-        }
-        log.warning("the agent was not stopped in order; readings not yet committed are lost", extra=detail)
-        self.notice("unclean_stop", detail)
-
-    def _tell_evicted(self, evicted: Evicted, *, in_memory: bool = False) -> None:
-        for (reason, kind), count in evicted.count.items():
-            # Those of the file are already in its own counters, by the transaction that evicted them.
-            self._count(DropReason(reason), count, persist=in_memory)
-            self.notice("evicted", {"reason": reason, "kind": kind, "count": str(count)})
+    def _say_opened(self, report: OpenReport) -> None:
+        self._tally.opened(report, now_ms=now_ms(self._clock), group_commit_s=self._group_commit_s)
 
     def count(self, reason: DropReason, count: int) -> None:
         """Count what was lost before it reached the journal."""
-        self._count(reason, count)
-
-    def _count(self, reason: DropReason, count: int, *, persist: bool = True) -> None:
-        if count:
-            self._figures.drops[reason] = self._figures.drops.get(reason, 0) + count
-            if persist:
-                self._drops[reason] = self._drops.get(reason, 0) + count
+        self._tally.count(reason, count)
 
     # --- the outbox ------------------------------------------------------------------------------------------------
 
@@ -353,9 +283,8 @@ class Journal:
                 found.append(row)
             else:
                 self.settle(row.block.key, BlockState.CORRUPT, DropReason.CORRUPT)
-                self._count(DropReason.CORRUPT, row.block.count)
-                self.notice("corrupt_block", {"kind": kind, "count": str(row.block.count)})
-        if self._degraded and upto is None:
+                self._tally.corrupt_block(kind, row.block.count)
+        if self._tally.degraded and upto is None:
             found += self._waiting.of(kind)
         return [each for each in found if each.block.key not in self._answered][:limit]
 
@@ -419,46 +348,21 @@ class Journal:
 
     async def _look(self) -> None:
         try:
-            self._figures.used = await self._offload.run(self._store.used_bytes)
-            self._figures.oldest = await self._offload.run(self._store.oldest_unsent_at)
+            self._tally.used = await self._offload.run(self._store.used_bytes)
+            self._tally.oldest = await self._offload.run(self._store.oldest_unsent_at)
         except (StoreFull, StoreCorrupt) as exc:
             log.debug("journal figures not read", extra={"cause": str(exc)})
-        self._figures.unsent = dict(self._store.unsent.blocks)
-        self._figures.unsent_bytes = sum(self._store.unsent.size.values())
+        self._tally.unsent = dict(self._store.unsent.blocks)
+        self._tally.unsent_bytes = sum(self._store.unsent.size.values())
 
     def stats(self) -> JournalStats:
-        figures = self._figures
-        return JournalStats(
-            stream=self.stream,
-            degraded=self._degraded,
-            unsent_blocks=dict(figures.unsent),
-            unsent_bytes=figures.unsent_bytes,
-            oldest_unsent_ms=figures.oldest,
-            used_bytes=figures.used,
-            memory_bytes=self._waiting.size,
-            readings=figures.readings,
-            blocks=figures.blocks,
-            drops=dict(figures.drops),
-        )
+        return self._tally.stats(stream=self.stream, memory_bytes=self._waiting.size)
 
+    @property
+    def notice(self) -> Notice:
+        """Told of what an operator should hear (degraded, healed, quarantined, evicted), with details as text."""
+        return self._tally.notice
 
-def _seal(drafts: list[Draft], stream: str, seq: int, at: int) -> tuple[list[Sealed], int, int]:
-    """Blocks of the drafts, the last number given, and items no block can hold."""
-    last = seq
-
-    def number() -> int:
-        nonlocal last
-        last += 1
-        return last
-
-    blocks: list[Sealed] = []
-    oversize = 0
-    for draft in drafts:
-        more, lost = seal_draft(draft, stream=stream, number=number, now_ms=at)
-        blocks += more
-        oversize += lost
-    return blocks, last, oversize
-
-
-def _silent(what: str, detail: dict[str, str]) -> None:
-    """Nobody listens yet."""
+    @notice.setter
+    def notice(self, notice: Notice) -> None:
+        self._tally.notice = notice
