@@ -23,8 +23,6 @@ from fnmatch import fnmatchcase
 from math import isfinite
 from operator import attrgetter
 
-import msgspec
-
 from facility.alarms import CENTRE, ActiveOccurrence, AlarmEvent, EndReason
 from facility.catalog import CatalogRule
 from facility.ids import NewId
@@ -39,8 +37,9 @@ from rules.factory import make_judge
 from rules.facts import DeviceFacts, applies
 from rules.judges import NEVER, Judge
 from rules.model import RuleSet
+from rules.pages import Pages
 from rules.parts import Where
-from rules.records import SNAPSHOT_VERSION, JudgeRecord, PointRecord, Snapshot, decode, ended, rebase, shift
+from rules.records import JudgeRecord, PointRecord, decode, ended, rebase, shift
 
 # A device whose subjects grow without end (a walk gone wrong) must not grow the engine with it.
 MAX_EXTRA_POINTS = 1000
@@ -89,6 +88,7 @@ class Engine:
         self._advanced = started_ms
         self.ignored: Counter[Ignored] = Counter()
         self._lost: set[str] = set()
+        self._pages = Pages()
         self._build(rules, devices)
 
     # -- judging ---------------------------------------------------------------------------------------------------
@@ -284,16 +284,13 @@ class Engine:
     # -- remembering -----------------------------------------------------------------------------------------------
 
     def snapshot(self) -> bytes:
-        """Everything it remembers, as versioned JSON; `restore` on an engine of the same rules goes on exactly."""
-        return msgspec.json.encode(
-            Snapshot(
-                version=SNAPSHOT_VERSION,
-                origin=self._origin,
-                now=self._now,
-                points=self._point_records(),
-                judges=self._records(),
-                lost=sorted(self._lost),
-            )
+        """Everything it remembers, as versioned JSON; `restore` on an engine of the same rules goes on exactly.
+
+        Of more than `WINDOWS_AT_ONCE` judges that only collect a window, each snapshot writes some anew and the others
+        as they were: a window that lacks its last samples judges as soon as the next one comes.
+        """
+        return self._pages.snapshot(
+            self._judges.values(), points=self._point_records(), origin=self._origin, now=self._now, lost=self._lost
         )
 
     def restore(self, snapshot: bytes, *, now_ms: int) -> list[AlarmEvent]:
@@ -351,12 +348,7 @@ class Engine:
 
     def _records(self) -> list[JudgeRecord]:
         """What is worth remembering: a judge with nothing going on starts just as well afresh."""
-        records = []
-        for judge in self._judges.values():
-            if judge.calm:
-                continue
-            records.append(judge.save())
-        return records
+        return [judge.save() for judge in self._judges.values() if not judge.calm]
 
     # -- building --------------------------------------------------------------------------------------------------
 

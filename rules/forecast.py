@@ -82,6 +82,10 @@ class ForecastJudge(LevelJudge):
     def calm(self) -> bool:
         return not self.ring and super().calm
 
+    @property
+    def only_window(self) -> bool:
+        return super().calm
+
     def save(self) -> JudgeRecord:
         record = super().save()
         record.ring = list(self.ring)

@@ -15,6 +15,8 @@ What holds here, and is tested by these names:
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from facility.alarms import AlarmEvent, AlarmEventKind, EndReason
 from facility.ids import NewId
 from facility.severity import Severity
@@ -63,7 +65,7 @@ class Judge:
 
     __slots__ = (
         "carried", "clear_for", "device", "due", "flap", "flapping", "gap", "hours", "metric", "new_id", "occurrence",
-        "origin", "raises", "revision", "rule", "scheduled", "seen", "subject", "value",
+        "origin", "page", "raises", "revision", "rule", "scheduled", "seen", "subject", "value",
     )  # fmt: skip
     raise_reason: Reason
 
@@ -85,6 +87,7 @@ class Judge:
         self.carried = False
         self.seen: int | None = None
         self.value: Value = None
+        self.page: msgspec.Raw | None = None  # `rules.pages`: its window as last written
         self.due = NEVER
         self.scheduled = NEVER  # the engine's: where its heap will look again
 
@@ -100,6 +103,11 @@ class Judge:
     def calm(self) -> bool:
         """Nothing going on that a restart must remember."""
         return self.occurrence is None and not self.raises
+
+    @property
+    def only_window(self) -> bool:
+        """Not calm, but a window of samples is all there is to remember."""
+        return False
 
     def rest(self) -> None:
         """Outside its hours: what was about to be raised is not."""

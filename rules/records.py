@@ -59,7 +59,7 @@ class JudgeRecord(msgspec.Struct, array_like=True, kw_only=True, omit_defaults=T
     flapping: bool = False
 
 
-class PointRecord(msgspec.Struct, array_like=True, kw_only=True):
+class PointRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     """A judged point: its newest sample time of any quality, -1 for none, and whether its device should have it."""
 
     device: str
