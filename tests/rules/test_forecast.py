@@ -5,21 +5,34 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rules.forecast import HORIZON_S, seconds_left, slope_of
+from rules.forecast import HORIZON_S, seconds_left
 from rules.parts import Hours
+from rules.window import MAX_SAMPLES, Window
 from tests.rules.support import high, rule, story
 
 HEATING = {"limit": 32, "direction": "rise", "within": "10m", "window": "4m", "severity": "major"}
 
 
 def test_a_line_through_samples_and_the_time_it_leaves() -> None:
-    samples = [(0, 20.0), (10_000, 21.0), (20_000, 22.0)]
-    assert slope_of(samples) == pytest.approx(0.1)
+    window = Window(60_000)
+    window.extend([(0, 20.0), (10_000, 21.0), (20_000, 22.0)])
+    assert window.slope() == pytest.approx(0.1)
     assert seconds_left(22.0, 0.1, limit=32.0, sign=1) == pytest.approx(100)
     assert seconds_left(22.0, -0.1, limit=12.0, sign=-1) == pytest.approx(100)
     assert seconds_left(22.0, -0.1, limit=32.0, sign=1) == HORIZON_S
     assert seconds_left(33.0, 0.0, limit=32.0, sign=1) == 0
-    assert slope_of([(5, 1.0), (5, 2.0)]) == 0
+    lone = Window(60_000)
+    lone.add(5, 1.0)
+    assert lone.slope() == 0
+
+
+def test_a_window_forgets_what_is_too_old_and_thins_what_comes_too_often() -> None:
+    window = Window(64_000)
+    for at in range(0, 200_000, 100):
+        window.add(at, float(at))
+    assert len(window.times) <= MAX_SAMPLES + 1
+    assert window.times[0] >= 199_900 - 64_000
+    assert [value == at for at, value in window.rows()].count(False) == 0
 
 
 def test_a_room_that_heats_up_is_told_before_it_is_hot() -> None:

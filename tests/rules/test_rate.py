@@ -1,6 +1,7 @@
 """Rate of change over a sliding window."""
 
-from rules.rate import MAX_SAMPLES, RateJudge
+from rules.rate import RateJudge
+from rules.window import MAX_SAMPLES
 from tests.rules.support import engine, good, rule, story
 
 FAST = rule(rate={"per": "1h", "window": "15m", "rise": 20, "fall": 20, "severity": "major"}, deadband=4)
@@ -45,5 +46,5 @@ def test_the_window_is_bounded_in_samples_and_time() -> None:
         judged.sample(good(second, 20 + second % 3))
     (judge,) = judged._judges.values()
     assert isinstance(judge, RateJudge)
-    assert len(judge.ring) <= MAX_SAMPLES + 1
-    assert judge.ring[0][0] >= 7_199_000 - 15 * 60_000
+    assert len(judge.window.times) <= MAX_SAMPLES + 1
+    assert judge.window.times[0] >= 7_199_000 - 15 * 60_000
