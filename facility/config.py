@@ -22,6 +22,8 @@ MAX_BYTES = 2 * 1024 * 1024
 MAX_DEPTH = 40
 # None where PyYAML was built without libyaml.
 _Fast = getattr(yaml, "CSafeLoader", None)
+# What PyYAML raises for a word that is not what it looks like or is tagged as: !!bool maybe, !!int "", !!timestamp x.
+_UNFIT = (yaml.YAMLError, ValueError, ArithmeticError, LookupError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def _construct(node: yaml.Node, path: Path_, lines: dict[Path_, int], problems: 
             if not isinstance(key_node, yaml.ScalarNode):
                 problems.append(ConfigProblem(name, key_node.start_mark.line + 1, dotted(path), "a key is one word"))
                 continue
-            key = _scalar(key_node)
+            key = _value(key_node, path, problems, name)
             at = (*path, key if isinstance(key, str | int) else str(key))
             if key in mapping:
                 problems.append(ConfigProblem(name, key_node.start_mark.line + 1, dotted(at), "stands here twice"))
@@ -149,15 +151,17 @@ def _construct(node: yaml.Node, path: Path_, lines: dict[Path_, int], problems: 
         return mapping
     if isinstance(node, yaml.SequenceNode):
         return [_construct(item, (*path, i), lines, problems, name) for i, item in enumerate(node.value)]
+    return _value(node, path, problems, name)
+
+
+def _value(node: yaml.Node, path: Path_, problems: list[ConfigProblem], name: str) -> Any:
+    """A word as what it looks like; None, and a problem, where it only looks so: 2024-02-30 is no date."""
     try:
-        return _scalar(node)
-    except (yaml.YAMLError, ValueError):
-        problems.append(ConfigProblem(name, line, dotted(path), f"{node.value!r} is no {node.tag.rpartition(':')[2]}"))
+        return yaml.constructor.SafeConstructor().construct_object(node, deep=True)
+    except _UNFIT:
+        line, kind = node.start_mark.line + 1, node.tag.rpartition(":")[2]
+        problems.append(ConfigProblem(name, line, dotted(path), f"{node.value!r} is no {kind}"))
         return None
-
-
-def _scalar(node: yaml.Node) -> Any:
-    return yaml.constructor.SafeConstructor().construct_object(node, deep=True)
 
 
 def load_model(path: Path, model: type[M], *, shown: str | None = None) -> M:

@@ -97,8 +97,10 @@ class TcpEar:
 
     def hear(self, data: bytes) -> bytes:
         """Take bytes as they come; the whole frame of the answer once it is there, else nothing."""
+        if self.broken is not None:
+            return b""  # the connection is on its way to be closed; a flood meanwhile is not kept
         self._heard += data
-        while len(self._heard) >= TCP_HEADER and self.broken is None:
+        while len(self._heard) >= TCP_HEADER:
             length = int.from_bytes(self._heard[4:6], "big")
             if self._heard[2:4] != b"\x00\x00" or not 3 <= length <= MAX_TCP_LENGTH:
                 return self._break(Discard.NOISE)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from collectors.device import DevicePoller, ModbusLinks, ModbusTarget
 from collectors.exchange import PollProblem, Table
-from collectors.modbus.frames import OWED_S, Discard, Ear, Owed, crc, data_bytes
+from collectors.modbus.frames import OWED_S, Discard, Ear, Owed, TcpEar, crc, data_bytes
 from collectors.modbus.target import Framing, SerialLine
 from collectors.plan import Block
 from tests.collectors.speaking.gateway import (
@@ -343,6 +343,17 @@ def test_what_comes_when_nothing_is_asked_is_late_and_pays_a_debt() -> None:
     assert ear.hear(FRAME.answer()) == b""
     assert not ear.owed.doubtful(1, other, 1.0)
     assert ear.discarded == {Discard.LATE: 1}
+
+
+def test_a_flood_after_an_odd_frame_is_not_kept() -> None:
+    ear = TcpEar()
+    ear.ask(1, LINE)
+    ear.sent(b"\x00\x07")
+    assert ear.hear(b"\x00\x07\x00\x01\x00\x03\x01") == b""  # another protocol id
+    for _ in range(100):
+        assert ear.hear(b"\x00" * 1000) == b""
+    assert ear.odd is Discard.NOISE
+    assert len(ear._heard) == 0
 
 
 def test_debts_end_with_an_answer_to_another_function_or_with_time() -> None:

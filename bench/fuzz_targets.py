@@ -1,0 +1,502 @@
+"""The readers `bench.fuzz` feeds. `feed` returns a word for what came of an input; anything it raises is a finding."""
+
+import asyncio
+import io
+import math
+import random
+import tempfile
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+import yaml
+from hypothesis import strategies as st
+from openpyxl.utils.exceptions import IllegalCharacterError
+
+from bench.fuzz_edits import Edit, edits, reworded, rewordings, spoilt
+from collectors.convert import Converter
+from collectors.device import DevicePoller, ModbusLinks, ModbusTarget, SnmpTarget
+from collectors.exchange import ModbusAnswer, ModbusNeeds, SnmpAnswer, Table
+from collectors.modbus.frames import MAX_FRAME, Ear, TcpEar, crc
+from collectors.modbus.target import Framing
+from collectors.plan import Block, needed_cells
+from collectors.pointtable.cells import CellError
+from collectors.pointtable.columns import MappingError
+from collectors.pointtable.importing import Wish, import_table
+from collectors.pointtable.sheets import TableError, parse_table
+from collectors.traps.access import TrapAccess, TrapUser
+from collectors.traps.events import trap_detail
+from collectors.traps.limits import Repeats
+from collectors.traps.notification import Notification, TrapResult
+from collectors.traps.receiver import Answer, TrapReceiver
+from collectors.traps.table import TrapTable
+from facility import items, wire
+from facility.config import ConfigErrors, Document, parse_yaml, validate
+from facility.profile import Profile
+from facility.reading import Reading
+from tests.collectors.pointtable.tables import CRAC_CSV, workbook
+from tests.collectors.speaking.awkward_agent import Request, awkward_agent, v2c
+from tests.collectors.speaking.gateway import Frame, Say, odd_gateway
+from tests.collectors.speaking.profiles import poller, probes, system_clock, ups
+from tests.support.snmptrap import TrapSender
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = sorted((ROOT / "collectors" / "profiles").glob("*/*.yaml"))
+# Longer profiles are cut to some of their points: what is looked for is in the shapes, not in their number.
+POINTS = 8
+
+
+class Target(ABC):
+    """inputs: what hypothesis makes; per_input: how many inputs one of them counts for; waits: for peers on loopback,
+    and then allowed_s of waiting are no hang.
+    """
+
+    inputs: st.SearchStrategy[Any]
+    per_input = 1
+    waits = False
+    allowed_s = 0.0
+
+    @abstractmethod
+    def feed(self, value: Any) -> str: ...
+
+    def close(self) -> None:  # noqa: B027 - most have no peers to let go of
+        """Let go of peers."""
+
+
+def sane(readings: list[Reading] | tuple[Reading, ...]) -> str:
+    """No reading holds what is no value."""
+    for each in readings:
+        if isinstance(each.value, float) and not math.isfinite(each.value):
+            raise AssertionError(f"{each.metric} is {each.value}")
+    return (
+        "good" if any(each.value is not None for each in readings if each.metric != "device.communication") else "bad"
+    )
+
+
+# --- speaking --------------------------------------------------------------------------------------------------------
+
+_snmp_value = st.one_of(
+    st.integers(-(2**31), 2**31 - 1).map(v2c.Integer),
+    st.integers(0, 2**32 - 1).map(v2c.Counter32),
+    st.integers(0, 2**32 - 1).map(v2c.Gauge32),
+    st.integers(0, 2**32 - 1).map(v2c.TimeTicks),
+    st.integers(0, 2**64 - 1).map(v2c.Counter64),
+    st.binary(max_size=40).map(v2c.OctetString),
+    st.sampled_from(["12.5", "-1", "1e400", "NaN", " 7 %", "\x00", "٣"]).map(lambda t: v2c.OctetString(t.encode())),
+    st.binary(max_size=12).map(lambda tail: v2c.Opaque(b"\x9f\x78" + tail)),
+    st.binary(min_size=4, max_size=4).map(v2c.IpAddress),
+    st.lists(st.integers(0, 2**32 - 1), max_size=6).map(lambda arcs: v2c.ObjectIdentifier((1, 3, *arcs))),
+    st.just(None),
+)
+
+
+class Snmp(Target):
+    """Several devices polled at once by the true client; each hears its answers spoilt in its own way."""
+
+    per_input = 16
+    waits = True
+    deadline_s = 0.12
+    allowed_s = deadline_s
+    inputs = st.lists(
+        st.tuples(st.lists(edits, min_size=1, max_size=3), st.lists(_snmp_value, min_size=1, max_size=6)),
+        min_size=per_input,
+        max_size=per_input,
+    )
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+        self._stack = AsyncExitStack()
+        self._spoil: list[tuple[list[tuple[Edit, ...]], list[Any]]] = [([()], [1])] * self.per_input
+        self._devices: list[DevicePoller] = self._runner.run(self._open())
+
+    async def _open(self) -> list[DevicePoller]:
+        devices = []
+        for at in range(self.per_input):
+            port, _ = await self._stack.enter_async_context(awkward_agent(self._answers(at)))
+            version = "v1" if at % 4 == 0 else "v2c"
+            target = SnmpTarget("127.0.0.1", port=port, version=version, community="public", timeout_s=0.04)
+            devices.append(poller(target, ups(), deadline_s=self.deadline_s, interval_s=0.0001))
+        return devices
+
+    def _answers(self, at: int) -> Callable[[Request], list[bytes]]:
+        def answer(request: Request) -> list[bytes]:
+            changes, said = self._spoil[at]
+            named = [(oid, said[n % len(said)]) for n, oid in enumerate(request.oids)]
+            if request.kind:  # a walk goes on below what was asked
+                named = [(f"{oid}.{n + 1}", value) for n, (oid, value) in enumerate(named)]
+            good = request.reply(named)
+            return [spoilt(good, each) for each in changes]
+
+        return answer
+
+    def feed(self, value: Any) -> str:
+        self._spoil = value
+        outcomes = self._runner.run(self._poll())
+        return max(outcomes, key=outcomes.count)
+
+    async def _poll(self) -> list[str]:
+        return [sane(done.readings) for done in await asyncio.gather(*(each.poll() for each in self._devices))]
+
+    def close(self) -> None:
+        self._runner.run(self._stack.aclose())
+        self._runner.close()
+
+
+_block = st.builds(Block, st.sampled_from(Table), st.integers(0, 60000), st.integers(1, 125))
+_modbus_input = st.tuples(_block, st.integers(1, 247), edits, edits, st.integers(1, 64), st.binary(max_size=250))
+
+
+class Modbus(Target):
+    """Answers spoilt, in pieces, at the ears of TCP and RTU; each fiftieth through the true client and a gateway."""
+
+    waits = False
+    deadline_s = 0.15
+    inputs = _modbus_input
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+        self._stack = AsyncExitStack()
+        self._turn = 0
+        self._now: Any = None
+        self._ears: list[Ear | TcpEar] = []
+        self._devices: list[tuple[DevicePoller, ModbusLinks]] = self._runner.run(self._open())
+
+    async def _open(self) -> list[tuple[DevicePoller, ModbusLinks]]:
+        async def reply(frame: Frame, say: Say) -> None:
+            _, _, first, second, _, data = self._now
+            words = [int.from_bytes(data[n % max(1, len(data)) :][:2], "big") for n in range(frame.count)]
+            good = frame.answer(values=words)
+            await say(spoilt(good, first) or b"\x00")
+            await say(spoilt(good, second) or b"\x00")
+
+        devices = []
+        for rtu in (False, True):
+            port, _ = await self._stack.enter_async_context(odd_gateway(reply, rtu=rtu))
+            links = ModbusLinks(clock=system_clock())
+            framing = Framing.RTU if rtu else Framing.TCP
+            target = ModbusTarget("127.0.0.1", port=port, timeout_s=0.03, framing=framing)
+            device = poller(target, probes([1, 2, 40]), links=links, deadline_s=self.deadline_s, interval_s=0.0001)
+            devices.append((device, links))
+        return devices
+
+    def feed(self, value: Any) -> str:
+        self._now = value
+        self._turn += 1
+        if self._turn % 50 == 0:
+            return "client " + self._runner.run(self._poll())
+        heard = [self._listen(ear, value, rtu=isinstance(ear, Ear)) for ear in (TcpEar(), Ear())]
+        return "heard" if any(heard) else "nothing heard"
+
+    async def _poll(self) -> str:
+        done = await asyncio.gather(*(device.poll() for device, _ in self._devices))
+        return max(sane(each.readings) for each in done)
+
+    def _listen(self, ear: Ear | TcpEar, value: Any, *, rtu: bool) -> bool:
+        block, unit, first, second, piece, data = value
+        size = (block.count + 7) // 8 if block.table in (Table.COIL, Table.DISCRETE) else 2 * block.count
+        body = bytes([unit, block.table.function, size]) + (data * (size // max(1, len(data)) + 1))[:size].ljust(size)
+        good = (
+            body + crc(body).to_bytes(2, "little") if rtu else b"\x00\x07\x00\x00" + len(body).to_bytes(2, "big") + body
+        )
+        ear.ask(unit, block)
+        if isinstance(ear, TcpEar):
+            ear.sent(b"\x00\x07")
+        sent = spoilt(good, first) + spoilt(good, second)
+        found = False
+        for at in range(0, len(sent), piece):
+            frame = ear.hear(sent[at : at + piece])
+            if frame:
+                self._right(frame, block, unit, size, rtu=rtu)
+                found = True
+        if len(ear._heard) > 2 * MAX_FRAME:
+            raise AssertionError(f"{len(ear._heard)} bytes kept")
+        return found
+
+    @staticmethod
+    def _right(frame: bytes, block: Block, unit: int, size: int, *, rtu: bool) -> None:
+        body = frame if rtu else frame[6:]
+        function = block.table.function
+        long = (5 if rtu else 3) + size
+        if body[0] != unit or (body[1] == function and len(body) != long) or body[1] & 0x7F != function:
+            raise AssertionError(f"{frame.hex(' ')} was taken for the answer to {block} of unit {unit}")
+        if rtu and crc(body[:-2]) != int.from_bytes(body[-2:], "little"):
+            raise AssertionError("a wrong checksum was taken")
+
+    def close(self) -> None:
+        async def end() -> None:
+            for _, links in self._devices:
+                await links.close()
+            await self._stack.aclose()
+
+        self._runner.run(end())
+        self._runner.close()
+
+
+class Traps(Target):
+    """Datagrams of net-snmp's snmptrap, spoilt, at the receiver; what comes through goes on to the event's words."""
+
+    seeds: ClassVar[list[bytes]] = []
+    inputs = st.tuples(st.integers(0, 100), edits)
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+        self._heard: list[tuple[Notification, Answer | None]] = []
+        self._word = ""
+        table = (ROOT / "collectors/profiles/apc/ups-powernet.yaml").read_text(encoding="utf-8")
+        self._table = TrapTable(_profile(table, "apc/ups-powernet").traps)
+        self._repeats = Repeats()
+        self._receiver = self._runner.run(self._open())
+
+    async def _open(self) -> TrapReceiver:
+        self.seeds[:] = await _recorded_traps()
+        user = TrapSender(1, ROOT).user
+        known = TrapUser(user.name, "sha256", user.auth_password, "aes128", user.priv_password)
+        access = TrapAccess(("public",), (known, TrapUser("nobody")))
+        receiver = TrapReceiver(
+            access,
+            engine_id=b"\x80\x00\x4f\xb8\x05fuzz",
+            boots=1,
+            admit=lambda source: True,
+            take=lambda notification, answer: self._heard.append((notification, answer)),
+            lost=self._lost,
+        )
+        await receiver.open("127.0.0.1", 0)
+        return receiver
+
+    def _lost(self, result: TrapResult, source: str, why: str) -> None:
+        self._word = str(result)
+
+    def feed(self, value: Any) -> str:
+        which, changes = value
+        self._heard, self._word = [], "ignored"
+        return self._runner.run(self._receive(spoilt(self.seeds[which % len(self.seeds)], changes)))
+
+    async def _receive(self, datagram: bytes) -> str:
+        self._receiver._received(datagram, ("127.0.0.1", 40000))
+        for notification, answer in self._heard:
+            self._word = "taken"
+            self._repeats.again(notification, 0.0)
+            trap_detail(notification, TrapResult.UNDERSTOOD, self._table.find(notification), ["ups-1"])
+            if answer is not None:
+                answer()
+        return self._word
+
+    def close(self) -> None:
+        self._runner.run(self._receiver.close())
+        self._runner.close()
+
+
+async def _recorded_traps() -> list[bytes]:
+    """One datagram of each kind as net-snmp sends it; an inform's first question for v3."""
+    heard: list[bytes] = []
+
+    class Listen(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, addr: Any) -> None:
+            heard.append(data)
+
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Listen, local_addr=("127.0.0.1", 0))
+    bind = ("1.3.6.1.4.1.318.2.3.3.0", "s", "UPS: on battery power."), ("1.3.6.1.2.1.1.3.0", "t", "12345")
+    with tempfile.TemporaryDirectory() as folder:
+        sender = TrapSender(transport.get_extra_info("sockname")[1], Path(folder))
+        await sender.v1("1.3.6.1.4.1.318", 6, 5, *bind)
+        await sender.v2c("1.3.6.1.4.1.318.0.5", *bind)
+        await sender.v2c("1.3.6.1.4.1.318.0.5", *bind, inform=True, timeout=0.1)
+        await sender.v3("1.3.6.1.4.1.318.0.5", *bind)
+        await sender.v3("1.3.6.1.4.1.318.0.5", *bind, level="authNoPriv")
+        await asyncio.sleep(0.05)
+    transport.close()
+    # By hand: of a user who proves nothing, so that what is behind the head is reached by every change.
+    return [*heard, heard[3].replace(b"\x04\x01\x03", b"\x04\x01\x00")]
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def _profile(text: str, profile_id: str = "fuzz/device") -> Profile:
+    document = parse_yaml(text, "fuzz.yaml")
+    data = {"id": profile_id, **document.data} if isinstance(document.data, dict) else document.data
+    return validate(Document(document.file, data, document.lines), Profile)
+
+
+def _short(path: Path) -> str:
+    """A shipped profile with some of its points."""
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    dice = random.Random(path.name)
+    if len(data.get("points", ())) > POINTS:
+        data["points"] = dice.sample(data["points"], POINTS)
+    if len(data.get("traps", ())) > 2:
+        data["traps"] = data["traps"][:2]
+    text: str = yaml.safe_dump(data, allow_unicode=True, sort_keys=False)
+    return text
+
+
+class Profiles(Target):
+    """Shipped profiles reworded and their bytes changed; what still loads converts answers it did not expect."""
+
+    inputs = st.tuples(
+        st.integers(0, 1000),
+        rewordings,
+        edits,
+        st.lists(
+            st.one_of(st.integers(-(2**31), 2**64), st.binary(max_size=30), st.text(max_size=10), st.floats()),
+            min_size=1,
+            max_size=5,
+        ),
+    )
+
+    def __init__(self) -> None:
+        self._texts = [_short(path) for path in SHIPPED]
+
+    def feed(self, value: Any) -> str:
+        which, words, changes, said = value
+        text = reworded(self._texts[which % len(self._texts)], words)
+        if which % 4 == 0:
+            text = spoilt(text.encode(), changes).decode(errors="replace")
+        try:
+            profile = _profile(text)
+        except ConfigErrors:
+            return "refused"
+        converter = Converter(profile, device="d")
+        needs = converter.needs()
+        answer: SnmpAnswer | ModbusAnswer
+        for turn in range(2):
+            if isinstance(needs, ModbusNeeds):
+                cells = needed_cells(needs.spans)
+                words_ = [one for one in said if isinstance(one, int)] or [0x8000]
+                answer = ModbusAnswer({cell: words_[n % len(words_)] & 0xFFFF for n, cell in enumerate(cells)})
+            else:
+                rows = [f"{walk}.{n}" for walk in needs.walks for n in (1, 2)]
+                answer = SnmpAnswer({oid: said[n % len(said)] for n, oid in enumerate([*needs.gets, *rows])})
+            sane(converter.convert(answer, taken_at=1_800_000_000_000 + turn))
+        return "loaded"
+
+
+class PointTables(Target):
+    """CSV and workbooks, other words and cells in them, or broken bytes; what is understood must load as a profile."""
+
+    _cell = st.one_of(
+        st.text(max_size=20), st.integers(-(2**40), 2**40), st.floats(), st.booleans(), st.none(), st.dates(),
+        st.sampled_from(["回风温度", "Bit0:高温告警\nBit1:低温", "0：停机；1：运行", "40001.10", "0x0064", "03/06",
+                         "INT16", "℃", "float32 CDAB", "16#10", "1~0", "0~99999999", "B" * 5000]),
+    )  # fmt: skip
+    inputs = st.tuples(
+        st.integers(0, 9),
+        rewordings,
+        edits,
+        st.lists(st.tuples(st.integers(1, 15), st.integers(0, 8), _cell), max_size=6),
+    )
+
+    def __init__(self) -> None:
+        import_csv = [row.split(",") for row in CRAC_CSV.replace('"', "").replace("\n", "\n").splitlines()]
+        self._rows: list[list[object]] = [list(row) for row in import_csv]
+
+    def feed(self, value: Any) -> str:
+        kind, words, changes, cells = value
+        if kind < 6:
+            raw = reworded(CRAC_CSV, words).encode(["utf-8", "gb18030", "utf-16"][kind % 3], errors="surrogatepass")
+            raw = spoilt(raw, changes) if kind > 2 else raw
+        else:
+            rows = [list(row) for row in self._rows]
+            for row, column, cell in cells:
+                if row < len(rows):
+                    rows[row][column : column + 1] = [cell]
+            try:
+                raw = workbook({"点表": rows})
+            except (ValueError, IllegalCharacterError):  # what no spreadsheet can hold
+                return "not made"
+            raw = spoilt(raw, changes) if kind == 9 else _inside(raw, changes) if kind == 8 else raw
+        try:
+            done = import_table(parse_table(raw, "t"), Wish("fuzz/table"), source="t")
+        except (TableError, MappingError, CellError):
+            return "refused"
+        return "points" if done.points else "no point"
+
+
+def _inside(raw: bytes, changes: tuple[Edit, ...]) -> bytes:
+    """The workbook with the XML of its sheet spoilt, and the zip around it right."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(raw)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            content = old.read(name)
+            new.writestr(name, spoilt(content, changes) if "sheet1" in name else content)
+    return out.getvalue()
+
+
+# --- the wire --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Golden:
+    kind: wire.Kind
+    body: bytes
+
+
+class Wire(Target):
+    """Blocks and messages spoilt from outside, and blocks rightly packed whose items are spoilt."""
+
+    inputs = st.tuples(st.integers(0, 2), st.integers(0, 100), edits, rewordings)
+
+    def __init__(self) -> None:
+        folder = ROOT / "tests/data/wire/v1"
+        self._items = [
+            _Golden(wire.Kind(path.name.partition(".")[0]), path.read_bytes()) for path in folder.glob("*.items.json")
+        ]
+        names: tuple[tuple[str, Any], ...] = (
+            ("answers", wire.Answers), ("status", wire.Status), ("control", wire.Control)
+        )  # fmt: skip
+        self._messages = [((folder / f"{name}.json").read_bytes(), kind) for name, kind in names]
+
+    def feed(self, value: Any) -> str:
+        how, which, changes, words = value
+        if how == 2:
+            raw, kind = self._messages[which % len(self._messages)]
+            try:
+                wire.load(spoilt(raw, changes), kind)
+            except wire.WireError as error:
+                return str(error.reason)
+            return "loaded"
+        golden = self._items[which % len(self._items)]
+        body = golden.body
+        if how == 1:
+            body = spoilt(reworded(body.decode(), words).encode(errors="surrogatepass"), changes)
+        codec = wire.Codec.NONE if how == 1 or which % 2 else wire.Codec.ZLIB
+        if codec is wire.Codec.ZLIB:
+            body = wire.pack(msgspec.json.decode(body))
+        block = wire.encode(
+            stream="018f0000-0000-7000-8000-000000000001", seq=1, kind=golden.kind, body=body, codec=codec
+        )
+        try:
+            decoded = wire.decode(spoilt(block, changes) if how == 0 else block)
+        except wire.WireError as error:
+            return str(error.reason)
+        return self._read(decoded)
+
+    @staticmethod
+    def _read(block: wire.Block) -> str:
+        decoders: dict[wire.Kind, Callable[[tuple[bytes, ...]], tuple[list[Any], list[Any]]]] = {
+            wire.Kind.ALARMS: items.decode_alarms,
+            wire.Kind.EVENTS: items.decode_events,
+            wire.Kind.CATALOG: items.decode_catalogs,
+            wire.Kind.HEALTH: items.decode_health,
+            wire.Kind.READINGS: lambda each: items.decode_series(each, now_ms=1_800_000_000_000),
+        }
+        taken, refused = decoders[block.header.kind](block.items)
+        if block.header.kind is wire.Kind.READINGS:
+            for series in taken:
+                sane(series.readings())
+        return "taken" if taken and not refused else "in part" if taken else "nothing taken"
+
+
+TARGETS: dict[str, Callable[[], Target]] = {
+    "snmp": Snmp,
+    "modbus": Modbus,
+    "profile": Profiles,
+    "pointtable": PointTables,
+    "wire": Wire,
+    "traps": Traps,
+}
