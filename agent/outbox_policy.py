@@ -149,7 +149,10 @@ class Bucket:
 
 
 class LiveMark:
-    """Where backlog ends: the journal's last position as it stood `LIVE_S` ago, or at the start."""
+    """Where backlog ends: the journal's last position as it stood `LIVE_S` ago, or at the start.
+
+    Noted while cut off too; else everything kept since the cut would count as live and go before what is.
+    """
 
     def __init__(self, position: int) -> None:
         self._mark = position

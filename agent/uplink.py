@@ -137,6 +137,7 @@ class Uplink:
                 )
             self.connected = False
             self._flying.clear()
+            self._mark.note(self._clock.monotonic(), self._journal.last_position)
             await self._clock.sleep(reconnect_after(failures, self._chance()))
             failures += 1
 

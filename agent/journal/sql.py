@@ -50,6 +50,13 @@ CREATE TABLE IF NOT EXISTS closed (
 );
 """
 COLUMNS = "position, stream, seq, kind, first_at, last_at, born_at, count, catalog, names, digest, body"
+# Each names every column the journal will ask for.
+PROBES = (
+    f"SELECT {COLUMNS}, size, codec, state, reason FROM blocks LIMIT 0",
+    "SELECT one, at, state FROM rule_state LIMIT 0",
+    "SELECT reason, count FROM drops LIMIT 0",
+    "SELECT one, at FROM closed LIMIT 0",
+)
 
 
 class StoreFull(Exception):

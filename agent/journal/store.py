@@ -13,6 +13,7 @@ from agent.journal.block import Key, Sealed, Stored
 from agent.journal.eviction import AGED, ORDER, TARGET, DropReason
 from agent.journal.sql import (
     COLUMNS,
+    PROBES,
     SCHEMA,
     SCHEMA_VERSION,
     Counts,
@@ -59,6 +60,9 @@ class Store:
         self.close()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self.path.exists() and self.path.stat().st_size == 0:
+                # SQLite would take it for a new one, and nobody would hear that a journal is gone.
+                raise StoreCorrupt("the file is empty")
             db = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
         except (OSError, sqlite3.OperationalError) as exc:
             raise StoreFull(f"{self.path} cannot be opened: {exc}") from exc
@@ -86,8 +90,18 @@ class Store:
             verdict = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
             if verdict != "ok":
                 raise StoreCorrupt(verdict)
-        db.executescript(SCHEMA)
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        if version == 0:
+            db.executescript(SCHEMA)
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            return
+        try:
+            for probe in PROBES:
+                db.execute(probe)
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode == sqlite3.SQLITE_ERROR:
+                # A name in the schema itself is broken; quick_check does not look at names.
+                raise StoreCorrupt(str(exc)) from exc
+            raise
 
     def close(self) -> None:
         if self._db is not None:

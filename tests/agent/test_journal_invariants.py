@@ -1,11 +1,13 @@
 """One test for each invariant of `agent.journal`, by its name."""
 
 import asyncio
+import os
 import re
 import resource
 import shutil
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -344,6 +346,58 @@ async def test_a_corrupt_file_is_quarantined_and_the_rest_replayed(tmp_path: Pat
     await again.commit()
     assert again.stats().degraded == ""
     await again.close()
+
+
+async def test_an_emptied_file_is_said(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    await journal.close()
+    (tmp_path / "j.db").write_bytes(b"")
+    store = Store(tmp_path / "j.db", max_bytes=64 * MIB, max_age_ms=86_400_000)
+    again = Journal(store, clock=clock, offload=InlineOffload(), new_id=new_id)
+    told: list[str] = []
+    again.notice = lambda what, detail: told.append(what)
+    await again.open()
+    assert told == ["quarantined"]
+    await again.close()
+
+
+async def test_a_replay_that_is_cut_off_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    for _ in range(200):
+        journal.take(bulky(clock, 5))
+        await journal.commit()
+        clock.advance(1)
+    await journal.close()
+    raw = bytearray((tmp_path / "j.db").read_bytes())
+    raw[40 * 4096 : 41 * 4096] = b"\xa5" * 4096
+    (tmp_path / "j.db").write_bytes(raw)
+    commit, commits = Store.commit, 0
+
+    def cut_off(self: Store, *args: Any, **kwargs: Any) -> Any:
+        nonlocal commits
+        commits += 1
+        if commits == 3:
+            raise KeyboardInterrupt
+        return commit(self, *args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "commit", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            await opened(tmp_path / "j.db", clock)
+    again = await opened(tmp_path / "j.db", clock)
+    kept = await unsent_count(again)
+    assert 900 <= kept < 1000
+    names = os.listdir(tmp_path)
+    assert any(name.startswith("j.db.corrupt-") for name in names)
+    assert "j.db.replaying" not in names
+    await again.close()
+    # Cut off between the two renames: the replayed file is there under its other name only.
+    (tmp_path / "j.db").rename(tmp_path / "j.db.replaying")
+    last = await opened(tmp_path / "j.db", clock)
+    assert await unsent_count(last) == kept
+    await last.close()
 
 
 async def test_a_corrupt_block_is_kept_and_counted_never_sent(tmp_path: Path) -> None:

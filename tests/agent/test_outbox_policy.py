@@ -133,3 +133,12 @@ def test_live_is_what_was_born_in_the_last_minute() -> None:
     for second in range(1, 200):
         backlog_to = mark.note(float(second), 500 + second)
         assert backlog_to == 500 + max(0, second - int(LIVE_S))
+
+
+def test_what_an_outage_kept_is_backlog_when_the_link_returns() -> None:
+    mark = LiveMark(0)
+    for second in range(100):
+        mark.note(float(second), second)
+    for second in range(100, 4000, 15):  # cut off: noted with each attempt to connect
+        mark.note(float(second), second)
+    assert 3990 - LIVE_S - 30 <= mark.note(3990.0, 3990) <= 3990 - LIVE_S
