@@ -7,8 +7,9 @@ and released as uncertain with the reason `clock`; those from the future are rel
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 from enum import StrEnum
+
+from msgspec.structs import replace
 
 from facility.items import AHEAD_MS, EARLIEST_MS
 from facility.reading import Quality, QualityReason, Reading
