@@ -84,11 +84,13 @@ class MqttConfig(_Model):
 
 
 class RetentionConfig(_Model):
-    """How long readings are kept, per tier."""
+    """How long readings are kept, per tier, and events of agents (traps, restarts, clock steps)."""
 
     raw: timedelta = timedelta(days=90)
     five_minutes: timedelta = timedelta(days=730)
     hours: timedelta = timedelta(days=3650)
+    # A year, and the month it takes to compare it with the one before.
+    events: timedelta = Field(default=timedelta(days=400), ge=timedelta(days=1))
 
 
 class ServerConfig(_Model):

@@ -256,6 +256,14 @@ async def known_events(session: ReadSession, keys: Sequence[str]) -> set[str]:
     return set((await session.scalars(query)).all())
 
 
+async def forget_events(session: WriteSession, before: datetime, *, limit: int) -> int:
+    """Delete the oldest agent events; how many. What was learnt late stays as long after it was learnt."""
+    old = sa.select(AgentEvent.id).where(AgentEvent.at < before, AgentEvent.recorded_at < before)
+    gone = sa.delete(AgentEvent).where(AgentEvent.id.in_(old.order_by(AgentEvent.at).limit(limit)))
+    done = await session.execute(gone.returning(AgentEvent.id), execution_options={"synchronize_session": False})
+    return len(done.all())
+
+
 async def set_seen(session: WriteSession, seen: Mapping[str, datetime]) -> None:
     """Move agents' last_seen_at forward, never back."""
     for agent_id, at in sorted(seen.items()):
