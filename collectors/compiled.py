@@ -40,7 +40,7 @@ _NO_EXTRAS = Extras()
 
 
 class CompiledSource:
-    __slots__ = ("absent", "decode", "doubtful", "oid", "reached", "sentinels", "source", "told")
+    __slots__ = ("absent", "decode", "doubtful", "oid", "picky", "reached", "sentinels", "source", "told")
 
     def __init__(self, source: Source, entry: Metric) -> None:
         self.source = source
@@ -52,7 +52,16 @@ class CompiledSource:
         self.told = False  # whether all that tells the scale was answered once
         # The object, where nothing but its own value says what it means: most points, and these at each poll.
         beside = (source.unit_from, source.scale_from, source.scale_by, source.sentinel_when, source.wraps_at)
+        self.picky = bool(source.sentinels or source.absent or source.doubtful)
         self.oid = source.oid if beside == (None,) * len(beside) and not (source.contains or source.passes) else None
+
+    def number(self, view: View) -> float | None:
+        """The value of a plain source, None where there is more to it."""
+        raw = view.snmp.get(self.oid or "")
+        if type(raw) is not int:
+            return None
+        value = self.decode(raw, _NO_EXTRAS)
+        return value if type(value) is float else None
 
     def read(self, view: View, row: Row) -> Found | Absent:
         if self.oid is not None and (known := view.snmp.get(self.oid)) is not None:
@@ -128,7 +137,7 @@ Uniques = Callable[[str, tuple[int, ...]], Mapping[str, str]]
 
 
 class CompiledPoint:
-    __slots__ = ("counts_slew", "entry", "limits", "most", "point", "seen", "slew", "sources", "subjects")
+    __slots__ = ("counts_slew", "entry", "limits", "most", "plain", "point", "seen", "slew", "sources", "subjects")
 
     def __init__(self, point: Point) -> None:
         self.point = point
@@ -140,6 +149,9 @@ class CompiledPoint:
         self.subjects = Subjects(point.subject)
         self.most = 0  # rows that are real, as the device counted them last; 0: all
         self.seen: set[str] = set()  # subjects of the table's rows in the answer before
+        # One object whose number means what it says: most points of most devices.
+        lone = self.sources[0] if len(self.sources) == 1 and not (point.is_table or point.when or point.name) else None
+        self.plain = None if lone is None or self.entry.states or self.entry.counter or lone.picky else lone
 
     def rows(self, view: View, uniques: Uniques) -> Iterator[tuple[str, Row]]:
         """Subject and row of every instance in this answer; uniques: a column's names by index, each once."""

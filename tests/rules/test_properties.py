@@ -1,9 +1,10 @@
 """What holds for any history: one occurrence per key, revisions without holes, restarts and ticks change nothing."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from facility.alarms import AlarmEvent, AlarmEventKind, EndReason
 from facility.reading import Quality, Reading

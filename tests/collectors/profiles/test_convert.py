@@ -402,3 +402,28 @@ def test_a_text_in_an_index_names_the_subject() -> None:
     converter = Converter(_profile(TABLE | {"subject": "outlet/{t2}/{i1}"}), device="d")
     values: dict[str, SnmpValue] = {OID + "2.1.7.3.65.49.66": 21, OID + "2.1.8.3.65": 22}
     assert [r.subject for r in _read(converter, values)] == ["outlet/A1B/7", "outlet/A/8"]
+
+
+_RAWS = st.one_of(st.integers(-100, 2000), st.sampled_from(["", "21", b"x"]), st.none())
+_ROUNDS = st.lists(st.tuples(_RAWS, _RAWS, st.sampled_from([None, NO, LATE])), min_size=1, max_size=8)
+
+
+@given(_ROUNDS)
+def test_the_short_way_for_plain_numbers_says_what_the_long_one_does(
+    rounds: list[tuple[SnmpValue | None, SnmpValue | None, QualityReason | None]],
+) -> None:
+    """`convert` takes a short way where a point is one number; `convert_sourced` never does."""
+    plain = {"metric": "room.humidity", "from": {"oid": OID + "3.0", "unit": "%", "scale": 0.1}}
+    twice = [{"metric": "room.dew_point", "from": {"oid": OID + f"{n}.0", "unit": "Cel"}} for n in (4, 5)]
+    profile = _profile(TEMPERATURE, plain, *twice)
+    short, long = Converter(profile, device="d1"), Converter(profile, device="d1")
+    for number, (one, other, why) in enumerate(rounds):
+        pairs = zip(("1.0", "3.0", "4.0", "5.0"), (one, other, other, one), strict=True)
+        values = {OID + name: value for name, value in pairs if value is not None}
+        failed = {OID + name: why for name in ("1.0", "3.0") if why is not None and OID + name not in values}
+        answer = SnmpAnswer(values=values, failed=failed)
+        expected = [each.reading for each in long.convert_sourced(answer, taken_at=1000 * number)]
+        made = short.convert(answer, taken_at=1000 * number)
+        by_point = {reading.point: reading for reading in made}
+        assert by_point == {reading.point: reading for reading in expected}
+        assert len(made) == len(expected)
