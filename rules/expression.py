@@ -12,7 +12,7 @@ not listed, no strings, and a bound on length and size, so a rule file cannot ru
 import ast
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from math import isfinite, log
+from math import inf, isfinite, log
 
 # Generous for anything a person would write in one line of a rule.
 MAX_LENGTH = 500
@@ -27,9 +27,13 @@ _Group = Callable[[Sequence[float | None]], float | None]
 def _known(over: Callable[[Sequence[float]], float]) -> _Group:
     def group(values: Sequence[float | None]) -> float | None:
         given = [value for value in values if value is not None]
-        return over(given) if given and len(given) == len(values) else None
+        return _finite(over(given)) if given and len(given) == len(values) else None
 
     return group
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and isfinite(value) else None
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -72,12 +76,8 @@ class Program:
         self._step = step
 
     def evaluate(self, values: Values) -> float | None:
-        """The number, or None when it is not known (also for a division by zero and for what is not finite)."""
-        try:
-            found = self._step(values)
-        except (ZeroDivisionError, OverflowError):
-            return None
-        return found if found is not None and isfinite(found) else None
+        """The number, or None when it is not known."""
+        return self._step(values)
 
 
 def parse(text: str, names: frozenset[str]) -> Program:
@@ -106,8 +106,7 @@ class _Reader:
     def step(self, node: ast.expr) -> _Step:
         match node:
             case ast.Constant(value=bool() | int() | float() as value):
-                number = float(value)
-                return lambda _: number
+                return self._number(value)
             case ast.Name(id=name):
                 return self._grouped("avg", self._signal(name, node))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
@@ -126,6 +125,15 @@ class _Reader:
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
                 return self._call(name, args, node)
         raise ValueError(f"{self._say(node)} is not understood; see the words of the language")
+
+    def _number(self, value: float) -> _Step:
+        try:
+            number = float(value)
+        except OverflowError:
+            number = inf
+        if not isfinite(number):
+            raise ValueError("a number of the expression is too large")
+        return lambda _: number
 
     def _call(self, name: str, args: Sequence[ast.expr], node: ast.expr) -> _Step:
         if name in GROUPS:
@@ -155,11 +163,19 @@ class _Reader:
 
 
 def _strict(function: Callable[..., float | None], *parts: _Step) -> _Step:
-    """Unknown as soon as one part is."""
+    """Unknown as soon as one part is; so is a division by zero, and what is not finite.
+
+    Decided for each part alone: `a / 0 > 2 or b` is still true when b is.
+    """
 
     def step(values: Values) -> float | None:
         given = [part(values) for part in parts]
-        return None if any(value is None for value in given) else function(*given)
+        if any(value is None for value in given):
+            return None
+        try:
+            return _finite(function(*given))
+        except (ZeroDivisionError, OverflowError):
+            return None
 
     return step
 

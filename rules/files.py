@@ -8,7 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from facility.config import ConfigErrors, ConfigProblem, read_yaml, validate
-from rules.model import Override, Rule, RuleSet
+from rules.model import Rule, RuleSet
+from rules.overrides import Override, overridden
 
 LIBRARY = Path(__file__).parent / "library"
 # Beside a rule file `ups.yaml` stands its test `ups.test.yaml`: no rules in there.
@@ -72,7 +73,7 @@ def load_rules(paths: Iterable[Path], *, over: RuleSet | None = None) -> RuleSet
     made = RuleSet(tuple(rules)) if over is None else over.overlaid(RuleSet(tuple(rules)))
     for place, override in overrides:
         try:
-            made = made.overridden(override)
+            made = overridden(made, override)
         except ValidationError as exc:
             problems += [replace(place, message=f"{override.name}: {error['msg']}") for error in exc.errors()]
         except ValueError as exc:

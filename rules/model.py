@@ -15,10 +15,9 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import msgspec
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -273,52 +272,6 @@ def _span(entry: Metric) -> str:
     return f"{low:g} to {high:g} {entry.unit}"
 
 
-class Override(Part):
-    """Other numbers for some rules on some devices, without writing the rules again.
-
-    rules: ids as shell-like patterns; select: which devices; set: what is other there, as in a rule (`levels` are
-    merged level by level). Each rule then is two: itself for all other devices, and `ID-NAME` for these.
-    """
-
-    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,30}[a-z0-9])?$")
-    rules: tuple[str, ...] = Field(min_length=1)
-    select: Select
-    set: Mapping[str, Any] = Field(min_length=1)
-    source: str = Field(min_length=3)
-
-    @field_validator("set")
-    @classmethod
-    def _can_be_set(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
-        for key in value:
-            if key not in SETTABLE:
-                near = difflib.get_close_matches(key, SETTABLE, n=1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                raise ValueError(f"{key!r} cannot be set here: {', '.join(SETTABLE)}{hint}")
-        return value
-
-    def of(self, rule: Rule) -> Rule:
-        """The rule as it is on these devices. ValueError (of pydantic) when the new numbers do not fit."""
-        content = rule.model_dump(by_alias=True, exclude_none=True)
-        content["flap"] = content.get("flap", "off")
-        for key, value in self.set.items():
-            content[key] = _merged(content.get(key), value)
-        both = {name: getattr(self.select, name) or getattr(rule.select, name) for name in Select.model_fields}
-        both["labels"] = {**rule.select.labels, **self.select.labels}
-        both["subject"] = rule.select.subject if self.select.subject == "*" else self.select.subject
-        content |= {"id": f"{rule.id}-{self.name}", "select": both, "source": self.source}
-        return Rule.model_validate(content)
-
-
-# What an override may say; `enabled: false` switches the rules off there.
-SETTABLE = ("levels", "for", "clear_for", "deadband", "gap", "flap", "hours", "rate", "forecast", "absent", "enabled")
-
-
-def _merged(old: Any, new: Any) -> Any:
-    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
-        return new
-    return {**old, **{key: _merged(old.get(key), value) for key, value in new.items()}}
-
-
 @dataclass(frozen=True, slots=True)
 class RuleSet:
     """Rules by id, in file order. Built by `rules.files`, which refuses two of one id. special: made by overrides."""
@@ -346,24 +299,3 @@ class RuleSet:
         known = {rule.id for rule in self.rules}
         kept = tuple(own.get(rule.id, rule) for rule in self.rules)
         return RuleSet(kept + tuple(rule for rule in site.rules if rule.id not in known))
-
-    def overridden(self, override: Override) -> "RuleSet":
-        """With the override's rules beside those it names; of several overrides on one device the first counts.
-
-        ValueError when it names no rule, or two overrides share a name.
-        """
-        found: list[Rule] = []
-        special: set[str] = set()
-        known = {rule.id for rule in self.rules}
-        for rule in self.rules:
-            if rule.id in self.special or not any(fnmatchcase(rule.id, pattern) for pattern in override.rules):
-                found.append(rule)
-                continue
-            made = override.of(rule)
-            if made.id in known:
-                raise ValueError(f"override {override.name}: there is a rule {made.id} already")
-            special.add(made.id)
-            found += [rule.model_copy(update={"unless": (*rule.unless, override.select)}), made]
-        if len(found) == len(self.rules):
-            raise ValueError(f"override {override.name}: there is no rule {', '.join(override.rules)}")
-        return RuleSet(tuple(found), self.special | special)

@@ -8,7 +8,16 @@ from functools import cached_property
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
 
 from facility.metrics import UnknownMetricError
 from facility.metrics import metric as register_entry
@@ -186,6 +195,26 @@ class Select(Part):
     subject: str = "*"
 
 
+def _wall_time(value: object) -> object:
+    """YAML 1.1 reads a bare `18:00` as the number 1080, and pydantic a number as seconds: 18 minutes past midnight."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if 0 <= value < 24 * 60:
+            return time(*divmod(value, 60))
+        raise ValueError(f"{value} is no time of day; write it like '18:00', in quotes")
+    if isinstance(value, str | time):
+        return value
+    raise ValueError("write a time of day like '18:00', in quotes")
+
+
+def _without_zone(value: time) -> time:
+    if value.tzinfo is not None:
+        raise ValueError("a time of day has no offset of its own: `zone` says where it is")
+    return value
+
+
+WallTime = Annotated[time, BeforeValidator(_wall_time), AfterValidator(_without_zone)]
+
+
 class Hours(Part):
     """When a rule may raise an alarm: days and times of a wall clock. What stands goes on until it ends by itself.
 
@@ -195,8 +224,8 @@ class Hours(Part):
     days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = (
         "mon", "tue", "wed", "thu", "fri", "sat", "sun",
     )  # fmt: skip
-    from_: time = Field(default=time(0, 0), alias="from")
-    until: time = time(0, 0)
+    from_: WallTime = Field(default=time(0, 0), alias="from")
+    until: WallTime = time(0, 0)
     zone: str
 
     @field_validator("zone")

@@ -31,6 +31,7 @@ def test_what_it_computes(text: str, expected: float) -> None:
     [
         ("gone", None), ("a + gone", None), ("gone > 1", None), ("sum(partly)", None), ("avg(none)", None),
         ("b > 100 and gone > 1", 0.0), ("gone > 1 or b > 1", 1.0), ("gone > 1 and b > 1", None), ("b / (a - 2)", None),
+        ("b / (a - 2) > 1 or b > 1", 1.0), ("b > 100 and b / (a - 2) > 1", 0.0), ("b * 1e308 > 1", None),
         ("b if gone > 1 else a", None), ("dew_point(a, gone)", None), ("not gone", None),
     ],
 )  # fmt: skip
@@ -60,6 +61,8 @@ def test_the_dew_point_is_that_of_the_tables() -> None:
         ("lambda: a", "is not understood"),
         ("'text' + a", "is not understood"),
         ("+".join(["a"] * 100), "too large"),
+        ("a + " + "9" * 400, "a number of the expression is too large"),
+        ("a + 1e999", "a number of the expression is too large"),
         ("a" + " " * MAX_LENGTH, "at most"),
     ],
 )

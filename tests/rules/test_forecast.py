@@ -1,10 +1,13 @@
 """Time to a limit, and hours."""
 
-from datetime import datetime
+from datetime import datetime, time
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from pydantic import ValidationError
 
+from facility.config import read_yaml
 from rules.forecast import HORIZON_S, seconds_left
 from rules.parts import Hours
 from rules.window import MAX_SAMPLES, Window
@@ -72,3 +75,21 @@ def test_an_evening_that_ends_next_morning_belongs_to_its_first_day(at: str, is_
     )
     moment = datetime.fromisoformat(at).replace(tzinfo=ZoneInfo("Asia/Shanghai"))
     assert hours.open(int(moment.timestamp() * 1000)) is is_open
+
+
+def test_a_bare_time_of_a_rule_file_is_that_time(tmp_path: Path) -> None:
+    """YAML reads `18:00` without quotes as 1080; a rule of office hours would begin at 00:18."""
+    written = tmp_path / "hours.yaml"
+    written.write_text("{from: 18:00, until: 08:30, zone: Asia/Shanghai}", encoding="utf-8")
+    hours = Hours.model_validate(read_yaml(written).data)
+    assert (hours.from_, hours.until) == (time(18, 0), time(8, 30))
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [("08:00Z", "no offset of its own"), ("08:00+08:00", "no offset of its own"), (1440, "no time of day"),
+     (8.5, "in quotes"), (True, "in quotes"), ("25:00", "time")],
+)  # fmt: skip
+def test_what_is_no_time_of_day_is_refused(written: object, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Hours.model_validate({"from": written, "zone": "Asia/Shanghai"})
