@@ -35,15 +35,21 @@ def points_of(pollers: Mapping[str, KnowsPoints]) -> dict[str, list[PointKey]]:
 
 def catalog_of(site: Site, pollers: Mapping[str, KnowsPoints], engine: Engine) -> Catalog:
     """The catalog of a site as it is known now."""
+    # A revision is a hash of the whole profile, and a site has many devices of few profiles.
+    profiles = {device.profile.id: device.profile for device in site.devices}
+    revisions = {key: profile.revision for key, profile in profiles.items()}
     return Catalog(
         agent_version=VERSION,
         config_digest=site.loaded.digest,
-        devices=tuple(_device(device, pollers[device.id].points(), engine) for device in site.devices),
+        devices=tuple(
+            _device(device, revisions[device.profile.id], pollers[device.id].points(), engine)
+            for device in site.devices
+        ),
         rules=tuple(engine.describe()),
     )
 
 
-def _device(device: SiteDevice, points: Sequence[PointInfo], engine: Engine) -> CatalogDevice:
+def _device(device: SiteDevice, revision: str, points: Sequence[PointInfo], engine: Engine) -> CatalogDevice:
     config, profile, polled = device.config, device.profile, device.polled
     return CatalogDevice(
         id=config.id,
@@ -51,7 +57,7 @@ def _device(device: SiteDevice, points: Sequence[PointInfo], engine: Engine) -> 
         name_en=config.name.en,
         name_zh=config.name.zh,
         profile=profile.id,
-        profile_revision=profile.revision,
+        profile_revision=revision,
         protocol=profile.protocol,
         address=str(polled.target),
         vendor=profile.vendor,

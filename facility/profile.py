@@ -9,7 +9,6 @@ import hashlib
 import re
 from collections.abc import Iterator
 from enum import StrEnum
-from functools import cached_property
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -242,7 +241,7 @@ class Profile(Model):
     points: tuple[Point, ...] = ()
     traps: tuple[Trap, ...] = ()
 
-    @cached_property
+    @property
     def revision(self) -> str:
         """A hash of all that is said: another revision may read the same device differently."""
         return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()[:12]
