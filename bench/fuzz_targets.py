@@ -112,12 +112,14 @@ class Snmp(Target):
         self._runner = asyncio.Runner()
         self._stack = AsyncExitStack()
         self._spoil: list[tuple[list[tuple[Edit, ...]], list[Any]]] = [([()], [1])] * self.per_input
+        self._books: list[list[Request]] = []  # what the peers wrote down, which would be taken for a leak
         self._devices: list[DevicePoller] = self._runner.run(self._open())
 
     async def _open(self) -> list[DevicePoller]:
         devices = []
         for at in range(self.per_input):
-            port, _ = await self._stack.enter_async_context(awkward_agent(self._answers(at)))
+            port, heard = await self._stack.enter_async_context(awkward_agent(self._answers(at)))
+            self._books.append(heard)
             version = "v1" if at % 4 == 0 else "v2c"
             target = SnmpTarget("127.0.0.1", port=port, version=version, community="public", timeout_s=0.04)
             devices.append(poller(target, ups(), deadline_s=self.deadline_s, interval_s=0.0001))
@@ -136,6 +138,8 @@ class Snmp(Target):
 
     def feed(self, value: Any) -> str:
         self._spoil = value
+        for book in self._books:
+            book.clear()
         outcomes = self._runner.run(self._poll())
         return max(outcomes, key=outcomes.count)
 
@@ -163,7 +167,7 @@ class Modbus(Target):
         self._stack = AsyncExitStack()
         self._turn = 0
         self._now: Any = None
-        self._ears: list[Ear | TcpEar] = []
+        self._books: list[list[Frame]] = []
         self._devices: list[tuple[DevicePoller, ModbusLinks]] = self._runner.run(self._open())
 
     async def _open(self) -> list[tuple[DevicePoller, ModbusLinks]]:
@@ -176,7 +180,8 @@ class Modbus(Target):
 
         devices = []
         for rtu in (False, True):
-            port, _ = await self._stack.enter_async_context(odd_gateway(reply, rtu=rtu))
+            port, heard = await self._stack.enter_async_context(odd_gateway(reply, rtu=rtu))
+            self._books.append(heard)
             links = ModbusLinks(clock=system_clock())
             framing = Framing.RTU if rtu else Framing.TCP
             target = ModbusTarget("127.0.0.1", port=port, timeout_s=0.03, framing=framing)
@@ -193,6 +198,8 @@ class Modbus(Target):
         return "heard" if any(heard) else "nothing heard"
 
     async def _poll(self) -> str:
+        for book in self._books:
+            book.clear()
         done = await asyncio.gather(*(device.poll() for device, _ in self._devices))
         return max(sane(each.readings) for each in done)
 

@@ -6,7 +6,7 @@ Only what must be remembered between answers is: the steps of a scale once told,
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from collectors.decode import Decode, Extras, Refusal, decoder, text_of
+from collectors.decode import Decode, Extras, Refusal, decoder, text_of, whole_of
 from collectors.subjects import Row, Subjects, plain, row_of
 from collectors.view import View
 from facility.metrics import Metric
@@ -161,7 +161,7 @@ class CompiledPoint:
         seen: set[str] = set()
         if self.point.rows is not None and view.weather(self.point.rows, SCALAR) is None:
             counted = view.raw_text(self.point.rows, SCALAR)
-            self.most = int(counted) if counted is not None and counted.isdigit() else 0
+            self.most = whole_of(counted or "") or 0
         most = self.most
         for source in self.point.sources:
             for suffix, _ in view.columns.get(source.column or "", ()):

@@ -24,7 +24,9 @@ Refusal = QualityReason
 Decoded = float | str | Refusal
 Affine = tuple[int, int, int]  # value = (raw * a + b) / c
 
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+# More digits than any quantity has: text of thousands would be no number to Python either, and cost it time.
+_NUMBER = re.compile(r"[+-]?\d{1,30}(\.\d{1,30})?", re.ASCII)
+_WHOLE = re.compile(r"\d{1,18}", re.ASCII)
 _FORMATS = {NumberType.F32: ">f", NumberType.F64: ">d"}
 
 
@@ -53,6 +55,11 @@ def number_of(raw: SnmpValue, pattern: re.Pattern[str] | None = None) -> int | F
     return Fraction(text) if "." in text else int(text)
 
 
+def whole_of(text: str) -> int | None:
+    """A count that stands there as text."""
+    return int(text) if _WHOLE.fullmatch(text) else None
+
+
 def affine(source: Source, target: Unit, unit: Unit | None, factor: float | int | Fraction = 1) -> Affine:
     """The exact integer form of scale, offset and unit conversion of a source."""
     # str() keeps the decimal the author wrote: 0.1 means one tenth, not the nearest binary fraction.
@@ -65,7 +72,7 @@ def affine(source: Source, target: Unit, unit: Unit | None, factor: float | int 
 
 
 def apply(number: int | Fraction | float, form: Affine) -> float:
-    """(number * a + b) / c, rounded once."""
+    """(number * a + b) / c, rounded once. OverflowError where no float is as large."""
     a, b, c = form
     if isinstance(number, int):
         return (number * a + b) / c
@@ -114,6 +121,9 @@ class Extras:
     scale: str | None = None
     step: float = 1.0
 
+
+# Units and scales a device can say of one point; one that never stops saying new ones is not remembered for it.
+MAX_FORMS = 64
 
 Decode = Callable[[SnmpValue, Extras], Decoded]
 
@@ -201,6 +211,8 @@ def _number(source: Source, entry: Metric) -> Decode:
                 if found is None:
                     return None
                 factor *= found
+            if len(forms) >= MAX_FORMS:
+                forms.clear()
             form = forms[key] = affine(source, entry.unit, unit, factor)
         return form
 
@@ -209,7 +221,12 @@ def _number(source: Source, entry: Metric) -> Decode:
         if number is None:
             return Refusal.BAD_TYPE
         form = plain or form_of(extras)
-        return Refusal.UNKNOWN_STATE if form is None else apply(number, form)
+        if form is None:
+            return Refusal.UNKNOWN_STATE
+        try:
+            return apply(number, form)
+        except OverflowError:
+            return Refusal.OUT_OF_RANGE
 
     return decode
 
@@ -217,10 +234,11 @@ def _number(source: Source, entry: Metric) -> Decode:
 def _factor(source: Source, raw: str | None) -> Fraction | None:
     if source.scale_from is None or raw is None:
         return None
+    number = whole_of(raw)
     if source.scale_from.decimals:
         # More than 9 decimals of a 32-bit value would leave nothing of it: a wrong register, not a scale.
-        return Fraction(1, 10 ** int(raw)) if raw.isdecimal() and int(raw) <= 9 else None
+        return Fraction(1, 10**number) if number is not None and number <= 9 else None
     if source.scale_from.factor:
-        return Fraction(raw) if raw.isdecimal() and int(raw) > 0 else None
+        return Fraction(number) if number else None
     found = source.scale_from.map.get(raw)
     return Fraction(str(found)) if found is not None else None

@@ -94,7 +94,7 @@ class NumberType(StrEnum):
 class Model(BaseModel):
     """Whatever a profile file holds: nothing unknown is taken, nothing changes after load."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Place(Model):

@@ -39,6 +39,7 @@ def _profile(*points: dict[str, Any], protocol: str = "snmp", **more: Any) -> Pr
 
 
 TEMPERATURE = {"metric": "room.temperature", "from": {"oid": OID + "1.0", "unit": "Cel", "scale": 0.1}}
+SOURCE_IN_KELVIN = {"oid": OID + "1.0", "unit": "K", "scale": 1000.0}
 TABLE = {"metric": "room.temperature", "subject": "probe/{index}", "from": {"column": OID + "2.1", "unit": "Cel"}}
 
 
@@ -105,6 +106,36 @@ def test_the_impossible_is_no_number(raw: SnmpValue, reason: QualityReason) -> N
     reading = _only(_read(Converter(_profile(TEMPERATURE), device="d"), {OID + "1.0": raw}))
     assert (reading.value, reading.quality, reading.reason) == (None, Quality.BAD, reason)
     assert reading.raw == (raw.decode() if isinstance(raw, bytes) else str(raw))
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"9" * 400, QualityReason.BAD_TYPE),
+        (b"9" * 5000, QualityReason.BAD_TYPE),
+        (b"0." + b"9" * 5000, QualityReason.BAD_TYPE),
+        ("٢٥".encode(), QualityReason.BAD_TYPE),
+        (float("inf"), QualityReason.BAD_TYPE),
+        (1.7e308, QualityReason.OUT_OF_RANGE),
+    ],
+)
+def test_numbers_no_float_can_hold_are_none(raw: SnmpValue, reason: QualityReason) -> None:
+    assert _only(_read(Converter(_profile(TEMPERATURE | {"from": SOURCE_IN_KELVIN}), device="d"), {OID + "1.0": raw})
+                 ).reason is reason  # fmt: skip
+
+
+@pytest.mark.parametrize("counted", ["²", "9" * 5000, "", "-1", "x"])
+def test_a_count_of_rows_that_is_none_hides_no_row(counted: str) -> None:
+    converter = Converter(_profile(TABLE | {"rows": {"oid": OID + "3.0"}}), device="d")
+    values: dict[str, SnmpValue] = {OID + "3.0": counted.encode(), OID + "2.1.1": 20, OID + "2.1.2": 21}
+    assert [each.value for each in _read(converter, values)] == [20, 21]
+
+
+@pytest.mark.parametrize("key", ["scale", "offset"])
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_profile_scales_by_numbers_only(key: str, value: float) -> None:
+    with pytest.raises(ValidationError, match="finite number"):
+        _profile({"metric": "room.temperature", "from": {"oid": OID + "1.0", "unit": "Cel", key: value}})
 
 
 def test_a_profiles_own_range_replaces_the_registers() -> None:
