@@ -33,6 +33,17 @@ class Losses:
         for agent in await fleet.agents_with_drops(session, Scope.system()):
             for reason, total in sorted(agent.drops.items()):
                 await self._dropped(session, agent, reason[:_MAX_SUBJECT], float(total), now)
+        # Whatever the agent says now: a stream that began anew no longer names what the one before it lost.
+        for row in await repository.active_of_centre(session, READINGS_DROPPED.id):
+            if now - row.updated_at >= QUIET:
+                await self._alarms.end_centre(
+                    session,
+                    site_id=row.site_id,
+                    rule=READINGS_DROPPED,
+                    device=row.device,
+                    subject=row.subject,
+                    now=now,
+                )
         await self._quarantined(session, now)
 
     async def _dropped(self, session: WriteSession, agent: Agent, reason: str, total: float, now: datetime) -> None:
@@ -55,10 +66,6 @@ class Losses:
                 )
             elif now - last.updated_at >= UPDATE_EVERY:
                 await self._alarms.update_centre(session, last, value=total, now=now)
-        elif last is not None and last.active and now - last.updated_at >= QUIET:
-            await self._alarms.end_centre(
-                session, site_id=agent.site_id, rule=READINGS_DROPPED, device=agent.code, subject=reason, now=now
-            )
 
     async def _quarantined(self, session: WriteSession, now: datetime) -> None:
         bad: set[tuple[str, str]] = set()

@@ -59,6 +59,15 @@ async def test_lost_readings_are_an_alarm_until_none_were_lost_for_an_hour(world
     assert await shown(world) == [("disk_full", 2.0, True), ("disk_full", 12.0, False)], "a new stream counts anew"
 
 
+async def test_a_loss_that_a_new_stream_no_longer_names_ends_too(world: World) -> None:
+    await report(world, disk_full=5, too_old=1)
+    for minutes, active in ((30, True), (31, False)):
+        world.clock.advance(minutes * 60)
+        await report(world, too_old=1)
+        await report(world)
+        assert [row.active for row in await alarms(world, rule="readings-dropped")] == [active, active]
+
+
 async def test_refused_data_are_an_alarm_until_none_came_for_an_hour(world: World) -> None:
     await make_agent(world, world.home)
     now = world.clock.now()
