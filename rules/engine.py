@@ -18,59 +18,24 @@ How it judges:
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from enum import StrEnum
-from fnmatch import fnmatchcase
 from math import isfinite
 from operator import attrgetter
 
-from facility.alarms import CENTRE, ActiveOccurrence, AlarmEvent, EndReason
+from facility.alarms import ActiveOccurrence, AlarmEvent
 from facility.catalog import CatalogRule
 from facility.ids import NewId
-from facility.metrics import REGISTER, UNMAPPED
-from facility.metrics import metric as register_entry
 from facility.reading import PointKey, Quality, Reading
 from facility.severity import Severity
 from rules import describe as describing
-from rules.absent import AbsentJudge
-from rules.derived import ROOM, SITE, Derived, Input, Numbers
-from rules.factory import make_judge
-from rules.facts import DeviceFacts, applies
+from rules.derived import Derived
+from rules.facts import DeviceFacts
 from rules.judges import NEVER, Judge
 from rules.model import RuleSet
 from rules.pages import Pages
-from rules.parts import Where
-from rules.records import JudgeRecord, PointRecord, decode, ended, rebase, shift
-
-# A device whose subjects grow without end (a walk gone wrong) must not grow the engine with it.
-MAX_EXTRA_POINTS = 1000
-_COMMUNICATION = "device.communication"
+from rules.records import JudgeRecord, PointRecord, decode, rebase, shift
+from rules.roster import COMMUNICATION, MAX_EXTRA_POINTS, Ignored, Name, Point, Roster
 
 __all__ = ["MAX_EXTRA_POINTS", "DeviceFacts", "Engine", "Ignored"]
-
-_Name = tuple[str, str, str]  # device, metric, subject
-
-
-class Ignored(StrEnum):
-    """Why a reading was not judged; `Engine.ignored` counts them."""
-
-    UNKNOWN_DEVICE = "unknown_device"
-    LATE = "late"  # not newer than the newest reading of its point
-    WRONG_TYPE = "wrong_type"  # a word for a number, or a number for a state
-    NOT_FINITE = "not_finite"
-    TOO_MANY_POINTS = "too_many_points"
-    UNKNOWN_METRIC = "unknown_metric"
-
-
-class _Point:
-    __slots__ = ("communication", "expected", "feeds", "judges", "last", "states")
-
-    def __init__(self, metric: str, *, expected: bool, judges: tuple[Judge, ...]) -> None:
-        self.last = -1
-        self.expected = expected
-        self.judges = judges
-        self.feeds: tuple[Input, ...] = ()
-        self.states = register_entry(metric).states is not None
-        self.communication = metric == _COMMUNICATION
 
 
 class Engine:
@@ -115,7 +80,7 @@ class Engine:
         """Judge samples of one point in the order given, as `sample` does; `good` left out: every one is."""
         point = self._points.get((key.device, key.metric, key.subject))
         if point is None:
-            point = self._admit(key.device, key.metric, key.subject)
+            point = self._admit((key.device, key.metric, key.subject))
             if point is None:
                 return []
         events: list[AlarmEvent] = []
@@ -128,13 +93,13 @@ class Engine:
     def _take(self, reading: Reading) -> list[AlarmEvent]:
         point = self._points.get((reading.device, reading.metric, reading.subject))
         if point is None:
-            point = self._admit(reading.device, reading.metric, reading.subject)
+            point = self._admit((reading.device, reading.metric, reading.subject))
             if point is None:
                 return []
         value = reading.value if reading.quality is Quality.GOOD else None
         return self._judge(reading.device, point, reading.taken_at, value)
 
-    def _judge(self, device: str, point: _Point, at: int, value: float | str | None) -> list[AlarmEvent]:
+    def _judge(self, device: str, point: Point, at: int, value: float | str | None) -> list[AlarmEvent]:
         if at <= point.last:
             self.ignored[Ignored.LATE] += 1
             return []
@@ -167,7 +132,7 @@ class Engine:
             events += self._communication(device, value == "lost", at)
         return events
 
-    def _feed(self, point: _Point, at: int, value: float | str | None) -> None:
+    def _feed(self, point: Point, at: int, value: float | str | None) -> None:
         for each in point.feeds:
             each.put(at, value)
             each.owner.changed = max(each.owner.changed, at)
@@ -206,7 +171,7 @@ class Engine:
         events.sort(key=attrgetter("at", "device", "rule", "subject"))
         return events
 
-    def _no_value(self, point: _Point, at: int) -> list[AlarmEvent]:
+    def _no_value(self, point: Point, at: int) -> list[AlarmEvent]:
         events: list[AlarmEvent] = []
         for judge in point.judges:
             events += judge.run(at)
@@ -221,7 +186,7 @@ class Engine:
             return []
         (self._lost.add if lost else self._lost.discard)(device)
         events: list[AlarmEvent] = []
-        for judge in self._absent.get(device, ()):
+        for judge in self._roster.absent.get(device, ()):
             events += judge.run(at)
             judge.set_silent(lost, at)
             self._schedule(judge)
@@ -244,7 +209,7 @@ class Engine:
     @property
     def rules(self) -> RuleSet:
         """The rules it was given, all of them."""
-        return self._rules
+        return self._roster.rules
 
     def active(self) -> list[ActiveOccurrence]:
         """What it holds active, by device, rule and subject."""
@@ -256,29 +221,36 @@ class Engine:
                 rule=judge.rule,
                 subject=judge.subject,
             )
-            for judge in self._judges.values()
+            for judge in self._roster.judges.values()
             if judge.occurrence is not None
         ]
         return sorted(held, key=attrgetter("device", "rule", "subject"))
 
     def severities(self) -> Counter[Severity]:
         """How many occurrences of each severity it holds active."""
-        return Counter(judge.occurrence.severity for judge in self._judges.values() if judge.occurrence is not None)
+        return Counter(
+            judge.occurrence.severity for judge in self._roster.judges.values() if judge.occurrence is not None
+        )
 
     def describe(self) -> list[CatalogRule]:
         """The rules that apply to at least one of its devices, for the catalog."""
-        return [describing.catalog_rule(rule) for rule in self._applied]
+        return [describing.catalog_rule(rule) for rule in self._roster.applied]
 
     def rules_for(self, device: str) -> tuple[str, ...]:
         """Ids of the rules that judge expected points of a device, and its communication."""
-        facts = self._facts.get(device)
+        roster = self._roster
+        facts = roster.facts.get(device)
         if facts is None:
             return ()
-        metrics = {point.metric for point in facts.points} | {_COMMUNICATION}
+        metrics = {point.metric for point in facts.points} | {COMMUNICATION}
         return tuple(
             rule.id
-            for rule in self._rules_of[device]
-            if (rule.metric in metrics if rule.expression is None else (rule.id, device, "") in self._numbers.made)
+            for rule in roster.rules_of[device]
+            if (
+                rule.metric in metrics
+                if rule.expression is None
+                else (rule.id, device, "") in self._roster.numbers.made
+            )
         )
 
     # -- remembering -----------------------------------------------------------------------------------------------
@@ -290,7 +262,11 @@ class Engine:
         as they were: a window that lacks its last samples judges as soon as the next one comes.
         """
         return self._pages.snapshot(
-            self._judges.values(), points=self._point_records(), origin=self._origin, now=self._now, lost=self._lost
+            self._roster.judges.values(),
+            points=self._roster.point_records(),
+            origin=self._origin,
+            now=self._now,
+            lost=self._lost,
         )
 
     def restore(self, snapshot: bytes, *, now_ms: int) -> list[AlarmEvent]:
@@ -306,7 +282,7 @@ class Engine:
         for point in saved.points:
             point.last = min(point.last, now_ms)
         self._now = self._advanced = now_ms
-        self._lost = {device for device in saved.lost if device in self._facts}
+        self._lost = {device for device in saved.lost if device in self._roster.facts}
         return self._adopt(saved.judges, saved.points, at=now_ms)
 
     def reload(self, rules: RuleSet, devices: Sequence[DeviceFacts], *, now_ms: int) -> list[AlarmEvent]:
@@ -319,11 +295,11 @@ class Engine:
         device's facts are `complete`: then it ends with `device_retired`. Nothing changed: nothing happens.
         """
         self._now = max(self._now, now_ms)
-        if rules == self._rules and {facts.id: facts for facts in devices} == self._facts:
+        if rules == self._roster.rules and {facts.id: facts for facts in devices} == self._roster.facts:
             return []
-        points, records = self._point_records(), self._records()
+        points, records = self._roster.point_records(), self._roster.records()
         self._build(rules, devices)
-        self._lost = {device for device in self._lost if device in self._facts}
+        self._lost = {device for device in self._lost if device in self._roster.facts}
         return self._adopt(records, points, at=now_ms)
 
     def clock_stepped(self, step_ms: int) -> None:
@@ -332,118 +308,37 @@ class Engine:
         Without this a clock set back would make every sample late until it has caught up, and one set forward would
         make every point absent at once.
         """
-        points, records = self._point_records(), self._records()
+        points, records = self._roster.point_records(), self._roster.records()
         shift(records, points, step_ms)
         self._now += step_ms
         self._advanced += step_ms
-        self._build(self._rules, tuple(self._facts.values()))
+        self._build(self._roster.rules, tuple(self._roster.facts.values()))
         self._adopt(records, points, at=self._now)
-
-    def _point_records(self) -> list[PointRecord]:
-        return [
-            PointRecord(device=device, metric=metric, subject=subject, last=point.last, expected=point.expected)
-            for (device, metric, subject), point in self._points.items()
-            if point.judges
-        ]
-
-    def _records(self) -> list[JudgeRecord]:
-        """What is worth remembering: a judge with nothing going on starts just as well afresh."""
-        return [judge.save() for judge in self._judges.values() if not judge.calm]
 
     # -- building --------------------------------------------------------------------------------------------------
 
     def _build(self, rules: RuleSet, devices: Sequence[DeviceFacts]) -> None:
-        here = Where.CENTRE if self._origin == CENTRE else Where.EDGE
-        own = [rule for rule in rules if rule.enabled and rule.where is here]
-        self._rules = rules
-        self._own = {rule.id: rule for rule in own}
-        self._facts = {facts.id: facts for facts in devices}
-        self._rules_of = {facts.id: [rule for rule in own if applies(rule, facts)] for facts in devices}
-        used = {rule.id for applied in self._rules_of.values() for rule in applied}
-        self._applied = [rule for rule in own if rule.id in used]
-        self._points: dict[_Name, _Point] = {}
-        self._judges: dict[tuple[str, _Name], Judge] = {}
-        self._absent: dict[str, list[AbsentJudge]] = {}
-        self._extra: Counter[str] = Counter()
+        self._roster = Roster(rules, devices, origin=self._origin, new_id=self._new_id, now_ms=self._now)
+        self._points = self._roster.points
         self._heap: list[tuple[int, int, Judge]] = []
         self._ticket = 0
-        self._numbers = Numbers(devices, self._rules_of, origin=self._origin, new_id=self._new_id)
-        self._judges.update(self._numbers.judges)
         self._changed: dict[int, Derived] = {}
-        for facts in devices:
-            for key in facts.points:
-                self._add_point(facts, key.metric, key.subject, expected=True)
+        self._schedule_all()
 
-    def _admit(self, device: str, metric: str, subject: str, *, expected: bool = False) -> _Point | None:
-        """A point the facts do not name: judged too, for its absence only if it was expected once."""
-        facts = self._facts.get(device)
-        if facts is None:
-            self.ignored[Ignored.UNKNOWN_DEVICE] += 1
-            return None
-        if metric not in REGISTER and UNMAPPED.fullmatch(metric) is None:
-            self.ignored[Ignored.UNKNOWN_METRIC] += 1
-            return None
-        if self._extra[device] >= MAX_EXTRA_POINTS:
-            self.ignored[Ignored.TOO_MANY_POINTS] += 1
-            return None
-        self._extra[device] += 1
-        return self._add_point(facts, metric, subject, expected=expected)
-
-    def _add_point(self, facts: DeviceFacts, metric: str, subject: str, *, expected: bool) -> _Point:
-        name = (facts.id, metric, subject)
-        judges = tuple(
-            make_judge(rule, facts, subject, origin=self._origin, new_id=self._new_id, started_ms=self._now)
-            for rule in self._rules_of[facts.id]
-            if rule.metric == metric
-            and rule.expression is None
-            and fnmatchcase(subject, rule.select.subject)
-            and (expected or rule.absent is None)
-        )
-        point = self._points[name] = _Point(metric, expected=expected, judges=judges)
-        for judge in judges:
-            self._judges[(judge.rule, name)] = judge
-            if isinstance(judge, AbsentJudge):
-                self._absent.setdefault(facts.id, []).append(judge)
+    def _schedule_all(self) -> None:
+        for judge in self._roster.judges.values():
             self._schedule(judge)
-        point.feeds = tuple(self._numbers.inputs(facts, self._rules_of[facts.id], metric, subject))
-        return point
 
     def _adopt(self, records: Sequence[JudgeRecord], points: Sequence[PointRecord], *, at: int) -> list[AlarmEvent]:
-        """Give the judges their remembered state; end what has no judge any longer."""
-        events: list[AlarmEvent] = []
-        for saved in points:
-            name = (saved.device, saved.metric, saved.subject)
-            facts = self._facts.get(saved.device)
-            if name not in self._points and facts is not None and not (saved.expected and facts.complete):
-                self._admit(*name, expected=saved.expected)
-            if name in self._points:
-                self._points[name].last = saved.last
-        for record in records:
-            judge = self._judges.get((record.rule, (record.device, record.metric, record.subject)))
-            if judge is None:
-                events += self._orphan(record, at)
-            elif judge.revision == record.revision:
-                judge.load(record)
-            elif not judge.carry(record):
-                events += self._orphan(record, at)
-        for device, judges in self._absent.items():
-            for absent in judges:
-                absent.silent = device in self._lost
-                absent.schedule()
-        for judge in self._judges.values():
-            self._schedule(judge)
+        events = self._roster.adopt(records, points, lost=self._lost, at=at)
+        self._schedule_all()
         return events
 
-    def _orphan(self, record: JudgeRecord, at: int) -> list[AlarmEvent]:
-        held = record.occurrence
-        if held is None:
-            return []
-        if record.device not in self._facts and record.rule in self._own and record.subject not in (ROOM, SITE):
-            reason = EndReason.DEVICE_RETIRED
-        elif record.rule not in self._own:
-            reason = EndReason.RULE_REMOVED
-        elif record.device not in self._facts or (record.device, record.metric, record.subject) not in self._points:
-            reason = EndReason.DEVICE_RETIRED
-        else:
-            reason = EndReason.RULE_CHANGED
-        return [ended(record, held, origin=self._origin, at=at, reason=reason)]
+    def _admit(self, name: Name) -> Point | None:
+        found = self._roster.admit(name, now_ms=self._now)
+        if isinstance(found, Ignored):
+            self.ignored[found] += 1
+            return None
+        for judge in found.judges:
+            self._schedule(judge)
+        return found

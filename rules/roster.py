@@ -1,0 +1,157 @@
+"""Who judges what: the rules, devices, points and judges of an engine, and taking remembered state over into them."""
+
+from collections import Counter
+from collections.abc import Sequence, Set
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from facility.alarms import CENTRE, AlarmEvent, EndReason
+from facility.ids import NewId
+from facility.metrics import REGISTER, UNMAPPED
+from facility.metrics import metric as register_entry
+from rules.absent import AbsentJudge
+from rules.derived import ROOM, SITE, Input, Numbers
+from rules.factory import make_judge
+from rules.facts import DeviceFacts, applies
+from rules.judges import Judge
+from rules.model import RuleSet
+from rules.parts import Where
+from rules.records import JudgeRecord, PointRecord, ended
+
+# A device whose subjects grow without end (a walk gone wrong) must not grow the engine with it.
+MAX_EXTRA_POINTS = 1000
+COMMUNICATION = "device.communication"
+
+Name = tuple[str, str, str]  # device, metric, subject
+
+
+class Ignored(StrEnum):
+    """Why a reading was not judged; `Engine.ignored` counts them."""
+
+    UNKNOWN_DEVICE = "unknown_device"
+    LATE = "late"  # not newer than the newest reading of its point
+    WRONG_TYPE = "wrong_type"  # a word for a number, or a number for a state
+    NOT_FINITE = "not_finite"
+    TOO_MANY_POINTS = "too_many_points"
+    UNKNOWN_METRIC = "unknown_metric"
+
+
+class Point:
+    """A point and those who judge it. last: its newest time (ms) of any quality; feeds: what it is to numbers."""
+
+    __slots__ = ("communication", "expected", "feeds", "judges", "last", "states")
+
+    def __init__(self, metric: str, *, expected: bool, judges: tuple[Judge, ...]) -> None:
+        self.last = -1
+        self.expected = expected
+        self.judges = judges
+        self.feeds: tuple[Input, ...] = ()
+        self.states = register_entry(metric).states is not None
+        self.communication = metric == COMMUNICATION
+
+
+class Roster:
+    """The enabled rules of one place on some devices. now_ms: from when absent data counts."""
+
+    def __init__(
+        self, rules: RuleSet, devices: Sequence[DeviceFacts], *, origin: str, new_id: NewId, now_ms: int
+    ) -> None:
+        here = Where.CENTRE if origin == CENTRE else Where.EDGE
+        own = [rule for rule in rules if rule.enabled and rule.where is here]
+        self._origin = origin
+        self._new_id = new_id
+        self.rules = rules
+        self.own = {rule.id: rule for rule in own}
+        self.facts = {facts.id: facts for facts in devices}
+        self.rules_of = {facts.id: [rule for rule in own if applies(rule, facts)] for facts in devices}
+        used = {rule.id for applied in self.rules_of.values() for rule in applied}
+        self.applied = [rule for rule in own if rule.id in used]
+        self.numbers = Numbers(devices, self.rules_of, origin=origin, new_id=new_id)
+        self.points: dict[Name, Point] = {}
+        self.judges: dict[tuple[str, Name], Judge] = self.numbers.judges
+        self.absent: dict[str, list[AbsentJudge]] = {}
+        self._extra: Counter[str] = Counter()
+        for facts in devices:
+            for key in facts.points:
+                self._add(facts, key.metric, key.subject, expected=True, now_ms=now_ms)
+
+    def admit(self, name: Name, *, now_ms: int, expected: bool = False) -> Point | Ignored:
+        """A point the facts do not name: judged too, for its absence only if it was expected once."""
+        device, metric, subject = name
+        facts = self.facts.get(device)
+        if facts is None:
+            return Ignored.UNKNOWN_DEVICE
+        if metric not in REGISTER and UNMAPPED.fullmatch(metric) is None:
+            return Ignored.UNKNOWN_METRIC
+        if self._extra[device] >= MAX_EXTRA_POINTS:
+            return Ignored.TOO_MANY_POINTS
+        self._extra[device] += 1
+        return self._add(facts, metric, subject, expected=expected, now_ms=now_ms)
+
+    def _add(self, facts: DeviceFacts, metric: str, subject: str, *, expected: bool, now_ms: int) -> Point:
+        name = (facts.id, metric, subject)
+        judges = tuple(
+            make_judge(rule, facts, subject, origin=self._origin, new_id=self._new_id, started_ms=now_ms)
+            for rule in self.rules_of[facts.id]
+            if rule.metric == metric
+            and rule.expression is None
+            and fnmatchcase(subject, rule.select.subject)
+            and (expected or rule.absent is None)
+        )
+        point = self.points[name] = Point(metric, expected=expected, judges=judges)
+        for judge in judges:
+            self.judges[(judge.rule, name)] = judge
+            if isinstance(judge, AbsentJudge):
+                self.absent.setdefault(facts.id, []).append(judge)
+        point.feeds = tuple(self.numbers.inputs(facts, self.rules_of[facts.id], metric, subject))
+        return point
+
+    def point_records(self) -> list[PointRecord]:
+        return [
+            PointRecord(device=device, metric=metric, subject=subject, last=point.last, expected=point.expected)
+            for (device, metric, subject), point in self.points.items()
+            if point.judges
+        ]
+
+    def records(self) -> list[JudgeRecord]:
+        """What is worth remembering: a judge with nothing going on starts just as well afresh."""
+        return [judge.save() for judge in self.judges.values() if not judge.calm]
+
+    def adopt(
+        self, records: Sequence[JudgeRecord], points: Sequence[PointRecord], *, lost: Set[str], at: int
+    ) -> list[AlarmEvent]:
+        """Give the judges their remembered state; end what has no judge any longer. lost: devices that are silent."""
+        events: list[AlarmEvent] = []
+        for saved in points:
+            name = (saved.device, saved.metric, saved.subject)
+            facts = self.facts.get(saved.device)
+            if name not in self.points and facts is not None and not (saved.expected and facts.complete):
+                self.admit(name, now_ms=at, expected=saved.expected)
+            if name in self.points:
+                self.points[name].last = saved.last
+        for record in records:
+            judge = self.judges.get((record.rule, (record.device, record.metric, record.subject)))
+            if judge is None:
+                events += self._orphan(record, at)
+            elif judge.revision == record.revision:
+                judge.load(record)
+            elif not judge.carry(record):
+                events += self._orphan(record, at)
+        for device, judges in self.absent.items():
+            for absent in judges:
+                absent.silent = device in lost
+                absent.schedule()
+        return events
+
+    def _orphan(self, record: JudgeRecord, at: int) -> list[AlarmEvent]:
+        held = record.occurrence
+        if held is None:
+            return []
+        known = record.device in self.facts or record.subject in (ROOM, SITE)
+        if record.rule not in self.own:
+            reason = EndReason.RULE_REMOVED if known else EndReason.DEVICE_RETIRED
+        elif record.device not in self.facts or (record.device, record.metric, record.subject) not in self.points:
+            reason = EndReason.DEVICE_RETIRED
+        else:
+            reason = EndReason.RULE_CHANGED
+        return [ended(record, held, origin=self._origin, at=at, reason=reason)]
