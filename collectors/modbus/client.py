@@ -12,6 +12,7 @@
 import asyncio
 import logging
 import termios
+from collections import Counter
 
 from pymodbus import FramerType, ModbusException
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
@@ -298,6 +299,12 @@ class ModbusLinks:
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
         self._links: dict[tuple[str, str], ModbusLink] = {}
+        self._discarded: Counter[str] = Counter()  # by links that are gone
+
+    @property
+    def discarded(self) -> Counter[str]:
+        """What all links threw away since the start, by reason; it only grows, whatever links come and go."""
+        return sum((Counter(link.discarded) for link in self._links.values()), Counter(self._discarded))
 
     def link(self, target: ModbusTarget) -> ModbusLink:
         """The link to the target's line; the same object for all its units."""
@@ -310,11 +317,13 @@ class ModbusLinks:
         """One of the link's users is gone; with the last one the connection is closed."""
         link.users -= 1
         if link.users <= 0:
-            self._links.pop((link.line, link.speaks), None)
+            if self._links.pop((link.line, link.speaks), None) is not None:
+                self._discarded.update(link.discarded)
             await link.close()
 
     async def close(self) -> None:
         for link in self._links.values():
+            self._discarded.update(link.discarded)
             await link.close()
         self._links.clear()
 

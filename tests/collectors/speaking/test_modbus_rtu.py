@@ -195,8 +195,15 @@ async def test_noise_before_and_after_an_answer_costs_nothing() -> None:
         poll = device(on_line(path), [5, 9, 13], links)
         for _ in range(3):
             assert values(await poll.poll()) == right([5, 9, 13])
-        assert links.link(on_line(path)).discarded["noise"] >= 9
+        counted = links.discarded["noise"]
+        assert links.link(on_line(path)).discarded["noise"] == counted >= 9
+        await poll.close()
+        assert links.discarded["noise"] >= counted, "the line is gone, what was counted is not"
+        again = device(on_line(path), [5], links)
+        await again.poll()
+        assert links.discarded["noise"] > counted
         await links.close()
+        assert links.discarded["noise"] > counted
 
 
 async def test_late_answers_of_one_unit_are_never_taken_for_those_of_another_block() -> None:
