@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from facility.severity import COLOURS, worst
-from rules.files import LIBRARY, RuleErrors, load_rules, rule_paths
-from rules.model import Rule
+from rules.files import LIBRARY, RuleErrors, library, load_rules, rule_paths
+from rules.model import Rule, RuleSet
 from rules.testing import CaseResult, run_files
 
 # Piped output has no window to fit in: rule ids must come out whole for grep.
@@ -30,13 +30,18 @@ def rules() -> None:
 
 @app.command()
 def check(paths: Paths = None) -> None:
-    """Read rule files and say everything that is wrong with them, or list the rules."""
+    """Read rule files and say everything that is wrong with them, or list their rules.
+
+    They are read over the shipped rules, as an agent does; of those only the ones they change are listed.
+    """
     console = Console()
+    shipped = library() if paths else RuleSet()
     try:
-        found = load_rules(paths or [LIBRARY])
+        made = load_rules(paths or [LIBRARY], over=shipped)
     except RuleErrors as exc:
         _complain(exc)
         raise typer.Exit(1) from exc
+    found = [rule for rule in made if shipped.get(rule.id) is not rule]
     if not console.is_terminal:
         console.width = PIPE_WIDTH
     table = Table("rule", "severity", "metric", "judges", "set", "revision", box=None, header_style="bold")

@@ -116,6 +116,8 @@ class Rule(Part):
             raise ValueError(f"{self.metric} is a state: it has no {given[0]}")
         elif self.absent is not None and (self.for_ or self.clear_for or self.deadband):
             raise ValueError("an absent rule has only `after`: no for, clear_for or deadband")
+        if self.absent is not None and self.hours is not None:
+            raise ValueError("an absent rule has no hours: data that do not come are news at any time")
         if self.keep and self.state is None:
             raise ValueError("`keep` belongs to a state rule")
         if self.expression is not None and self.levels is None:

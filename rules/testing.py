@@ -20,7 +20,7 @@ from facility.severity import Severity
 from rules.durations import parse_duration, write_duration
 from rules.engine import Engine
 from rules.facts import DeviceFacts
-from rules.files import LIBRARY, TEST_SUFFIX, RuleErrors, load_rules
+from rules.files import LIBRARY, TEST_SUFFIX, RuleErrors, library, load_rules
 from rules.model import RuleSet
 from rules.parts import Where
 from rules.series import Step, parse_series
@@ -134,6 +134,7 @@ def run_files(paths: Iterable[Path]) -> list[CaseResult]:
     ready: list[tuple[RuleSet, Document, CaseFile]] = []
     given = list(paths)
     files = case_paths(given)
+    shipped = library()
     if not files:
         where = ", ".join(str(path) for path in given)
         raise RuleErrors([ConfigProblem(where, 0, "", f"holds no rule tests (*{TEST_SUFFIX})")])
@@ -141,7 +142,7 @@ def run_files(paths: Iterable[Path]) -> list[CaseResult]:
         try:
             document = read_yaml(path)
             cases = validate(document, CaseFile)
-            rules = load_rules([path.with_name(path.name.removesuffix(TEST_SUFFIX) + ".yaml")])
+            rules = _rules_beside(path, shipped)
             problems += _unknown_rules(document, cases, rules)
             ready.append((rules, document, cases))
         except ConfigErrors as exc:
@@ -149,6 +150,12 @@ def run_files(paths: Iterable[Path]) -> list[CaseResult]:
     if problems:
         raise RuleErrors(problems)
     return [_result(rules, document, i, case) for rules, document, cases in ready for i, case in enumerate(cases.tests)]
+
+
+def _rules_beside(path: Path, shipped: RuleSet) -> RuleSet:
+    """The rules of the file a test stands beside, and the shipped ones it changes: no others, they would join in."""
+    made = load_rules([path.with_name(path.name.removesuffix(TEST_SUFFIX) + ".yaml")], over=shipped)
+    return RuleSet(tuple(rule for rule in made if shipped.get(rule.id) is not rule), made.special)
 
 
 def run_library() -> list[CaseResult]:

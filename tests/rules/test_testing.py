@@ -134,3 +134,37 @@ def test_test_passes_the_library_and_fails_with_exit_code_1(files: Path) -> None
 def test_test_of_an_unreadable_file_is_1_and_wrong_usage_is_2(tmp_path: Path) -> None:
     assert command("test", str(tmp_path))[0] == 1
     assert command("check", "--no-such-option")[0] == 2
+
+
+def test_other_numbers_for_shipped_rules_are_checked_and_tested_where_they_are_written(tmp_path: Path) -> None:
+    """An override names rules of the library; its file is no less checkable for that."""
+    (tmp_path / "site.yaml").write_text(
+        """version: 1
+overrides:
+  - name: lab
+    rules: [room-temperature-high-gb]
+    select: {rooms: [lab]}
+    set: {levels: {hi: {limit: 25}}, for: 0}
+    source: a test
+""",
+        encoding="utf-8",
+    )
+    (tmp_path / "site.test.yaml").write_text(
+        """version: 1
+tests:
+  - name: the laboratory has its own limit
+    device: {zone: cold-aisle, room: lab}
+    series: {room.temperature: "26x10"}
+    expect: [{at: 2m, rule: room-temperature-high-gb-lab, kind: raised, level: hi}]
+  - name: the others keep theirs
+    device: {zone: cold-aisle, room: hall}
+    series: {room.temperature: "26x10"}
+""",
+        encoding="utf-8",
+    )
+    checked = CliRunner().invoke(app, ["check", str(tmp_path)])
+    assert checked.exit_code == 0, checked.output
+    assert "room-temperature-high-gb-lab" in checked.output
+    assert "2 rules in 1 files" in checked.output, "the rule that is changed and the one it became, not the library"
+    tested = CliRunner().invoke(app, ["test", str(tmp_path)])
+    assert tested.exit_code == 0, tested.output
