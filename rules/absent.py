@@ -65,7 +65,15 @@ class AbsentJudge(Judge):
 
     @property
     def calm(self) -> bool:
-        return False  # since when it counts is always worth knowing
+        return False  # since when it counts is worth knowing
+
+    @property
+    def only_window(self) -> bool:
+        return self.occurrence is None and not self.silent
+
+    def young(self, now: int) -> bool:
+        """A good sample came lately: counting afresh after a restart would say nothing else for a good while."""
+        return self.seen is not None and 2 * (now - self.seen) < self.after
 
     def break_hold(self) -> None:
         """Absence is what this judge waits for."""

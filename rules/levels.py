@@ -52,7 +52,7 @@ class LevelJudge(Judge):
 
     @property
     def calm(self) -> bool:
-        return self.quiet and super().calm
+        return self.quiet and self.occurrence is None and not self.raises  # asked of every judge at each snapshot
 
     def rest(self) -> None:
         for _, latch in self.latches:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence, Set
 
 import msgspec
 
+from rules.absent import AbsentJudge
 from rules.judges import Judge
 from rules.records import SNAPSHOT_VERSION, PointRecord
 
@@ -36,9 +37,11 @@ class Pages:
             else:
                 judge.page = None
                 written.append(_page(judge))
-        for judge in self._due(windows):
+        for judge in self._due(windows, now):
             judge.page = _page(judge)
-        written += [judge.page for judge in windows if judge.page is not None]
+            if isinstance(judge, AbsentJudge):
+                written.append(judge.page)
+        written += [judge.page for judge in windows if judge.page is not None and not isinstance(judge, AbsentJudge)]
         return msgspec.json.encode(
             {
                 "version": SNAPSHOT_VERSION,
@@ -50,9 +53,16 @@ class Pages:
             }
         )
 
-    def _due(self, windows: Sequence[Judge]) -> Iterable[Judge]:
+    def _due(self, windows: list[Judge], now: int) -> Iterable[Judge]:
+        """Those to be written anew; what need not be in a large snapshot at all is taken out of `windows`."""
         if len(windows) <= WINDOWS_AT_ONCE:
             return windows
+        # An old "last seen" would end its time too early after a restart: it is written as it is, or not.
+        counting = [judge for judge in windows if isinstance(judge, AbsentJudge) and not judge.young(now)]
+        windows[:] = [judge for judge in windows if not isinstance(judge, AbsentJudge)]
+        return (*counting, *self._in_turn(windows)) if windows else counting
+
+    def _in_turn(self, windows: Sequence[Judge]) -> Iterable[Judge]:
         first = self._turn % len(windows)
         self._turn = first + WINDOWS_AT_ONCE
         return (*windows[first : self._turn], *windows[: max(0, self._turn - len(windows))])

@@ -45,11 +45,11 @@ class RateJudge(LevelJudge):
 
     @property
     def calm(self) -> bool:
-        return not self.window and super().calm
+        return not self.window and self.only_window
 
     @property
     def only_window(self) -> bool:
-        return super().calm
+        return self.quiet and self.occurrence is None and not self.raises
 
     def save(self) -> JudgeRecord:
         record = super().save()
