@@ -13,7 +13,7 @@ from http import HTTPStatus
 from agent import VERSION
 from agent.exposition import CONTENT_TYPE, Exposition
 from agent.figures import Figures
-from agent.guard import ClockGuard
+from agent.guard import ClockGuard, OrderedIds
 from agent.http import HttpServer, Page
 from agent.journal import Journal, Offload, Store, ThreadOffload
 from agent.knowledge import SETTLE_S, Watcher, catalog_of, points_of
@@ -28,7 +28,7 @@ from collectors.device import DevicePoller, ModbusLinks, open_device
 from facility.clock import Clock, SystemClock, now_ms
 from facility.config import ConfigErrors
 from facility.ids import NewId, new_id
-from facility.items import AlarmItem, EventItem, EventKind, HealthItem
+from facility.items import EARLIEST_MS, AlarmItem, EventItem, EventKind, HealthItem
 from facility.wire import Kind
 from rules.engine import Engine
 from rules.records import SnapshotError
@@ -83,7 +83,7 @@ class Agent:
         self._clock = clock
         self._reread = reread
         self._offload = offload
-        self._ids = ids
+        self._ids = OrderedIds(ids)
         self._service = service
         self._guard = ClockGuard()
         self._live = LiveTable()
@@ -104,7 +104,8 @@ class Agent:
             new_id=ids,
             group_commit_s=config.journal.group_commit / 1000,
         )
-        self.engine = Engine(site.rules, site.facts({}), origin=config.agent, new_id=ids, started_ms=now_ms(clock))
+        started = now_ms(clock)
+        self.engine = Engine(site.rules, site.facts({}), origin=config.agent, new_id=self._ids, started_ms=started)
         self._links = ModbusLinks(clock=clock)
         self._pipeline = Pipeline(
             guard=self._guard,
@@ -114,7 +115,7 @@ class Agent:
             figures=self.figures,
             clock=clock,
             seen=self._watcher.seen,
-            ids=ids,
+            ids=self._ids,
         )
         self._poller = Poller(clock=clock, take=self._pipeline.take, figures=self.figures)
         self._http = HttpServer(
@@ -138,12 +139,13 @@ class Agent:
         stack.callback(self._offload.close)
         self.journal.notice = self.notice
         report = await self.journal.open()
+        self._ids.floor = max(self._ids.floor, report.newest or 0)
         stack.push_async_callback(self.journal.close)
         stack.push_async_callback(self._links.close)
         stack.push_async_callback(self._close_pollers)
         self._open_pollers(self.site)
         self._restore(report.rule_state)
-        self.journal.rules = self.engine.snapshot
+        self.journal.rules = self._pipeline.rule_state
         self._event(EventKind.AGENT_STARTED, {"version": VERSION, "config_digest": self.site.loaded.digest})
         stack.callback(self._event, EventKind.AGENT_STOPPED, {"version": VERSION})
         self._publish_catalog()
@@ -298,6 +300,8 @@ class Agent:
 
     def _snapshot(self) -> None:
         at = now_ms(self._clock)
+        if at < EARLIEST_MS:
+            return  # the centre could not place it; the clock's being set is followed by one
         self.journal.append(Kind.ALARMS, [AlarmItem(snapshot=tuple(self.engine.active()), at=at)], at=at)
 
     # --- tasks -----------------------------------------------------------------------------------------------------
@@ -363,6 +367,8 @@ class Agent:
                 log.warning("the clock was set", extra={"step_ms": step})
                 self._event(EventKind.CLOCK_STEP, {"step_ms": str(step)})
                 self._pipeline.stepped(step)
+                if self.uplink is not None and self.uplink.connected:
+                    self._snapshot()
 
     async def _pet_watchdog(self) -> None:
         while self._service.watchdog_s:

@@ -1,21 +1,29 @@
-"""The clock guard: readings taken by a clock that cannot be right are held, not stored and not judged.
+"""The clock guard: what a clock that cannot be right has stamped is not stored under that time.
 
-A machine without a battery-backed clock starts in 1970; a clock that was wrong and is set back leaves readings from
-the future. Such readings are held in bounded memory. When the clock is set, those from before are moved by the step
-and released as uncertain with the reason `clock`; those from the future are released once their time has come near.
+A machine without a battery-backed clock starts in 1970. Its time is wrong by one unknown step and right otherwise,
+since it is anchored to the monotonic clock: the rules judge on it at once, and what they raise is told at the site.
+Readings and alarm events of that time are held in bounded memory; when the clock is set they are moved by the step,
+readings released as uncertain with the reason `clock`. A clock that was wrong and is set back leaves readings from the
+future: these are held unjudged, and released once their time has come near.
 """
 
+import dataclasses
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from msgspec.structs import replace
 
+from facility.alarms import AlarmEvent
+from facility.ids import NewId
 from facility.items import AHEAD_MS, EARLIEST_MS
 from facility.reading import Quality, QualityReason, Reading
 
 # At 500 values a second about a minute, the time NTP takes after a boot with a network.
 MAX_HELD = 30_000
+# Each is an alarm on a machine that does not know the time: more than any room has points.
+MAX_UNDATED = 10_000
 
 
 class ClockVerdict(StrEnum):
@@ -33,11 +41,39 @@ def verdict(taken_at: int, now_ms: int) -> ClockVerdict:
     return ClockVerdict.BELIEVABLE
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """stored: readings for the journal. judged: readings for the rules, those of an unset clock among them."""
+
+    stored: list[Reading]
+    judged: list[Reading]
+
+
+class OrderedIds:
+    """Ids in the order they were made, also by a clock that starts in 1970: the centre takes the greater for younger.
+
+    floor: a time in ms UTC that is certainly past, such as that of the journal's newest block.
+    """
+
+    def __init__(self, new_id: NewId) -> None:
+        self._new_id = new_id
+        self._first: int | None = None
+        self.floor = EARLIEST_MS
+
+    def __call__(self, at_ms: int) -> str:
+        if at_ms >= EARLIEST_MS:
+            return self._new_id(at_ms)
+        if self._first is None:
+            self._first = at_ms
+        return self._new_id(self.floor + max(0, at_ms - self._first))
+
+
 class ClockGuard:
     """Holds what is not believable. `dropped` counts what there was no room for."""
 
     def __init__(self, *, max_held: int = MAX_HELD) -> None:
         self._held: deque[Reading] = deque()
+        self._undated: deque[AlarmEvent] = deque()
         self._max = max_held
         self.dropped = 0
 
@@ -45,15 +81,40 @@ class ClockGuard:
     def held(self) -> int:
         return len(self._held)
 
-    def judge(self, readings: Sequence[Reading], now_ms: int) -> list[Reading]:
-        """The believable ones, those released by the passing of time first."""
-        passed = self._release(now_ms) if self._held else []
+    def judge(self, readings: Sequence[Reading], now_ms: int) -> Judged:
+        """What may be stored, those released by the passing of time first; and what may be judged."""
+        stored = self._release(now_ms) if self._held else []
+        judged = list(stored)
         for reading in readings:
-            if verdict(reading.taken_at, now_ms) is ClockVerdict.BELIEVABLE:
-                passed.append(reading)
+            found = verdict(reading.taken_at, now_ms)
+            if found is ClockVerdict.BELIEVABLE:
+                stored.append(reading)
             else:
                 self._hold(reading)
-        return passed
+            if found is not ClockVerdict.TOO_FAR_AHEAD:
+                judged.append(reading)
+        return Judged(stored, judged)
+
+    def date(self, events: Sequence[AlarmEvent]) -> list[AlarmEvent]:
+        """Those whose time can be right; the others wait for the clock to be set."""
+        dated = [event for event in events if event.at >= EARLIEST_MS]
+        if len(dated) < len(events):
+            self._undated.extend(event for event in events if event.at < EARLIEST_MS)
+            while len(self._undated) > MAX_UNDATED:
+                self._undated.popleft()
+                self.dropped += 1
+        return dated
+
+    @property
+    def undated(self) -> int:
+        """Alarm events that wait for the clock to be set."""
+        return len(self._undated)
+
+    def dated(self, step_ms: int) -> list[AlarmEvent]:
+        """The clock was set by `step_ms`: the alarm events that waited for it, moved with it."""
+        moved = [dataclasses.replace(event, at=event.at + step_ms) for event in self._undated]
+        self._undated.clear()
+        return self.date(moved)
 
     def stepped(self, step_ms: int, now_ms: int) -> list[Reading]:
         """The clock was set by `step_ms`: what was held moves with it, and what is believable now is released."""

@@ -7,14 +7,14 @@ import logging
 from collections.abc import Callable, Sequence
 
 from agent.figures import Figures
-from agent.guard import ClockGuard
+from agent.guard import ClockGuard, Judged
 from agent.journal import DropReason, Journal
 from agent.live import LiveTable
 from collectors.exchange import PollOutcome, Restart
 from facility.alarms import AlarmEvent
 from facility.clock import Clock, now_ms
 from facility.ids import NewId
-from facility.items import EARLIEST_MS, AlarmItem, EventItem, EventKind
+from facility.items import AlarmItem, EventItem, EventKind
 from facility.reading import Reading
 from facility.wire import Kind
 from rules.engine import Engine
@@ -51,31 +51,41 @@ class Pipeline:
     def take(self, outcome: PollOutcome) -> None:
         """One poll, all the way."""
         self._figures.polled(outcome)
-        readings = self._judged(outcome.readings)
-        self._live.keep(outcome, readings)
+        found = self._judged(outcome.readings)
+        self._live.keep(outcome, found.judged)
         if outcome.restart is not None:
             self._restarted(outcome.device, outcome.restart)
-        self._seen(readings)
-        events = self._engine.samples(readings)
-        self._journal.take(readings)
+        self._seen(found.judged)
+        events = self._engine.samples(found.judged)
+        self._journal.take(found.stored)
         self.journal_alarms(events)
 
     def advance(self) -> None:
-        """Let the rules' timers act; call about each second. A clock that cannot be right moves none."""
-        now = now_ms(self._clock)
-        if now >= EARLIEST_MS:
-            self.journal_alarms(self._engine.advance(now))
+        """Let the rules' timers act; call about each second."""
+        self.journal_alarms(self._engine.advance(now_ms(self._clock)))
 
     def stepped(self, step_ms: int) -> None:
-        """The clock was set: what the guard had held goes on its way, to history but not to the rules."""
-        # A reading of uncertain time judges nothing: the engine takes good ones only, and time has moved on.
+        """The clock was set: the rules' timers go with it, and what waited for it gets its true time."""
+        if step_ms > 0:
+            # Times of readings never go back, so a clock set back leaves the rules where they are.
+            self._engine.clock_stepped(step_ms)
+        # Judged when they were taken: to history, and no more to the rules.
         self._journal.take(self._guard.stepped(step_ms, now_ms(self._clock)))
+        self._keep(self._guard.dated(step_ms))
+
+    def rule_state(self) -> bytes | None:
+        """The rules' state to be saved; None while it knows of events that the journal cannot have yet."""
+        return None if self._guard.undated else self._engine.snapshot()
 
     def journal_alarms(self, events: Sequence[AlarmEvent]) -> None:
         """Events into the journal; it saves them with the rule state in one transaction."""
         if events:
-            self._journal.append(Kind.ALARMS, [AlarmItem(event=event) for event in events], at=events[-1].at)
+            self._keep(self._guard.date(events))
             self._figures.judged(events)
+
+    def _keep(self, events: Sequence[AlarmEvent]) -> None:
+        if events:
+            self._journal.append(Kind.ALARMS, [AlarmItem(event=event) for event in events], at=events[-1].at)
 
     def _restarted(self, device: str, restart: Restart) -> None:
         at = now_ms(self._clock)
@@ -85,8 +95,8 @@ class Pipeline:
             Kind.EVENTS, [EventItem(self._ids(at), at, EventKind.DEVICE_REBOOT, device, detail)], at=at
         )
 
-    def _judged(self, readings: Sequence[Reading]) -> list[Reading]:
+    def _judged(self, readings: Sequence[Reading]) -> Judged:
         dropped = self._guard.dropped
-        passed = self._guard.judge(readings, now_ms(self._clock))
+        found = self._guard.judge(readings, now_ms(self._clock))
         self._journal.count(DropReason.CLOCK, self._guard.dropped - dropped)
-        return passed
+        return found

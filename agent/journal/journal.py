@@ -38,13 +38,14 @@ RETRY_S = 5.0
 RULES_EVERY_S = 10.0
 
 
-RuleSource = Callable[[], bytes]
+RuleSource = Callable[[], bytes | None]
 
 
 class Journal:
     """See the package's docstring for what it promises.
 
-    rules: gives the rule engine's state; asked in the same step in which alarm events are taken to be committed.
+    rules: gives the rule engine's state, None to leave the saved one; asked in the same step in which alarm events are
+        taken to be committed.
     catalog: digest of the catalog that readings and alarms speak of from now on; set by whoever appends catalogs.
     """
 
@@ -174,7 +175,8 @@ class Journal:
         """Take the rule state in the same step as the drafts, so neither knows of an event the other does not."""
         now = self._clock.monotonic()
         if self.rules is not None and (self._rules_due or (readings and now >= self._rules_at)):
-            self._rule_state = self.rules()
+            state = self.rules()
+            self._rule_state = self._rule_state if state is None else state
             self._rules_due = False
             self._rules_at = now + RULES_EVERY_S
 

@@ -23,7 +23,8 @@ _KEPT = 3
 class OpenReport:
     """What opening found. quarantined: where a corrupt file went; salvaged and lost: blocks of it.
 
-    unclean: when the last block before this opening was born (ms UTC), if the program did not end in order.
+    newest: when the last block before this opening was born (ms UTC); unclean: the same, if the program did not end in
+    order.
     """
 
     rule_state: bytes | None = None
@@ -32,6 +33,7 @@ class OpenReport:
     salvaged: int = 0
     lost: int = 0
     unclean: int | None = None
+    newest: int | None = None
 
 
 def open_or_recover(store: Store, *, now_ms: int) -> OpenReport:
@@ -51,7 +53,7 @@ def open_or_recover(store: Store, *, now_ms: int) -> OpenReport:
     except StoreFull:
         # Full, but readable: what the rules knew is worth more than knowing how the program ended.
         unclean = None
-    return OpenReport(rule_state=rule_state, unclean=unclean)
+    return OpenReport(rule_state=rule_state, unclean=unclean, newest=store.newest_born_at())
 
 
 def _beside(path: Path) -> Path:
@@ -74,7 +76,7 @@ def _replace(store: Store, cause: str, now_ms: int) -> OpenReport:
         raise
     _move(fresh, store.path)
     store.open()
-    return OpenReport(rule_state, aside, cause, salvaged, lost)
+    return OpenReport(rule_state, aside, cause, salvaged, lost, newest=store.newest_born_at())
 
 
 def _remove(path: Path) -> None:

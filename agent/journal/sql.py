@@ -7,6 +7,7 @@ from typing import Any
 
 from agent.journal.block import BlockState, Key, Sealed, Stored
 from agent.journal.eviction import Class, DropReason
+from facility.items import EARLIEST_MS
 from facility.wire import Kind
 
 SCHEMA_VERSION = 1
@@ -146,8 +147,9 @@ def evict(
     """Delete the oldest blocks of a class (only those that ended before `before`, if given); False: there was none."""
     rows = db.execute(
         "DELETE FROM blocks WHERE position IN (SELECT position FROM blocks WHERE kind = ? AND state = ? "
-        "ORDER BY position LIMIT ?) AND last_at < ? RETURNING count, size",
-        (each.kind, state, _BATCH, (1 << 62) if before is None else before),
+        "ORDER BY position LIMIT ?) AND last_at < ? AND last_at >= ? RETURNING count, size",
+        # What a clock that was not set has stamped has no age.
+        (each.kind, state, _BATCH, *((1 << 62, 0) if before is None else (before, EARLIEST_MS))),
     ).fetchall()
     for count, size in rows:
         if state is BlockState.UNSENT:

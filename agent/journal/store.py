@@ -32,6 +32,7 @@ from agent.journal.sql import (
     stored,
     used,
 )
+from facility.items import EARLIEST_MS
 from facility.wire import Kind
 
 # quick_check reads the whole file: 256 MiB took about a second; a larger file is judged by what reading it brings.
@@ -124,8 +125,12 @@ class Store:
         The word of the close is taken away: it is good for one opening.
         """
         orderly = self._ask("DELETE FROM closed RETURNING at")
-        rows = self._ask("SELECT born_at FROM blocks ORDER BY position DESC LIMIT 1")
-        return None if orderly or not rows else int(rows[0][0])
+        return None if orderly else self.newest_born_at()
+
+    def newest_born_at(self) -> int | None:
+        """When the last block was born by a clock that was set, in ms UTC."""
+        rows = self._ask("SELECT born_at FROM blocks WHERE born_at >= ? ORDER BY position DESC LIMIT 1", (EARLIEST_MS,))
+        return int(rows[0][0]) if rows else None
 
     def rule_state(self) -> bytes | None:
         row = self._ask("SELECT state FROM rule_state")

@@ -42,7 +42,9 @@ def test_what_a_clock_can_say(at: int, found: ClockVerdict) -> None:
 
 def test_readings_of_1970_are_held_and_moved_with_the_clock() -> None:
     guard = ClockGuard()
-    assert guard.judge([taken(5_000), taken(6_000)], 6_000) == []
+    found = guard.judge([taken(5_000), taken(6_000)], 6_000)
+    assert found.stored == []
+    assert [each.taken_at for each in found.judged] == [5_000, 6_000], "the rules judge by any clock that runs"
     assert guard.held == 2
     first, second = guard.stepped(NOW - 6_000, NOW)
     assert (first.taken_at, second.taken_at) == (NOW - 1_000, NOW)
@@ -53,8 +55,9 @@ def test_readings_of_1970_are_held_and_moved_with_the_clock() -> None:
 def test_readings_of_the_future_wait_until_it_comes() -> None:
     guard = ClockGuard()
     ahead = NOW + 2 * AHEAD_MS
-    assert guard.judge([taken(ahead)], NOW) == []
-    assert guard.judge([], NOW + AHEAD_MS)[0].taken_at == ahead
+    found = guard.judge([taken(ahead)], NOW)
+    assert (found.stored, found.judged) == ([], [])
+    assert guard.judge([], NOW + AHEAD_MS).stored[0].taken_at == ahead
 
 
 def test_what_is_held_is_bounded_and_counted() -> None:
