@@ -126,6 +126,10 @@ class Uplink:
                 cause = "; ".join(str(exc) or type(exc).__name__ for exc in _leaves(group))
             else:
                 cause = "the broker closed the connection"
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # The link broke in the moment of the cancelling: a task group (before Python 3.13) then tells only that.
+                raise asyncio.CancelledError
             if self.connected:
                 log.warning("connection to the broker lost", extra={"cause": cause})
                 failures = 0
