@@ -12,6 +12,7 @@ What holds here, and is tested by these names:
 - *Flapping is one alarm*: the raise that makes it too many within a while stands until it was calm for long.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -55,7 +56,7 @@ class Target:
     side: Side
 
 
-class Judge:
+class Judge(ABC):
     """What every kind shares: identity, the occurrence and how events are made of it.
 
     seen: the last sample that judged; due: when the next timer may act, NEVER if none.
@@ -91,13 +92,13 @@ class Judge:
         self.due = NEVER
         self.scheduled = NEVER  # the engine's: where its heap will look again
 
+    @abstractmethod
     def sample(self, at: int, value: float | str) -> list[AlarmEvent] | None:
         """Judge one good sample newer than the last; None when nothing happened."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, before: int) -> list[AlarmEvent]:
         """Let the timers strictly before `before` act, in their order."""
-        raise NotImplementedError
 
     @property
     def calm(self) -> bool:
@@ -145,9 +146,9 @@ class Judge:
         self.raises = list(record.raises)
         self._set_flapping(record.flapping)
 
+    @abstractmethod
     def carry(self, record: JudgeRecord) -> bool:
         """Keep the occurrence of an older revision, timers restarted; False when this kind cannot go on with it."""
-        raise NotImplementedError
 
     def end(self, at: int, reason: EndReason) -> list[AlarmEvent]:
         """End the occurrence, if any."""
