@@ -6,9 +6,11 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from http import HTTPStatus
+
+from msgspec import UNSET
 
 from agent import VERSION
 from agent.exposition import CONTENT_TYPE, Exposition
@@ -18,6 +20,8 @@ from agent.http import HttpServer, Page
 from agent.journal import Journal, Offload, Store, ThreadOffload
 from agent.knowledge import SETTLE_S, Watcher, catalog_of, points_of
 from agent.live import LiveTable
+from agent.notify.local import LocalNotices
+from agent.notify.world import AgentWorld, local_notices
 from agent.pipeline import Pipeline
 from agent.poller import Poller
 from agent.service import ServiceManager
@@ -25,6 +29,7 @@ from agent.site import Site
 from agent.traps import Traps
 from agent.uplink import Broker, Uplink
 from collectors.device import DevicePoller, ModbusLinks, open_device
+from facility.alarms import AlarmEvent
 from facility.clock import Clock, SystemClock, now_ms
 from facility.config import ConfigErrors
 from facility.ids import NewId, new_id
@@ -107,6 +112,7 @@ class Agent:
         started = now_ms(clock)
         self.engine = Engine(site.rules, site.facts({}), origin=config.agent, new_id=self._ids, started_ms=started)
         self._links = ModbusLinks(clock=clock)
+        self.local = self._make_local()
         self._pipeline = Pipeline(
             guard=self._guard,
             live=self._live,
@@ -115,6 +121,7 @@ class Agent:
             figures=self.figures,
             clock=clock,
             seen=self._watcher.seen,
+            alarmed=self._alarmed,
             ids=self._ids,
         )
         self._poller = Poller(clock=clock, take=self._pipeline.take, figures=self.figures)
@@ -141,6 +148,9 @@ class Agent:
         report = await self.journal.open()
         self._ids.floor = max(self._ids.floor, report.newest or 0)
         stack.push_async_callback(self.journal.close)
+        if self.local is not None:
+            await self.local.open()
+            stack.push_async_callback(self.local.close)
         stack.push_async_callback(self._links.close)
         stack.push_async_callback(self._close_pollers)
         self._open_pollers(self.site)
@@ -186,6 +196,8 @@ class Agent:
                 group.create_task(task(), name=name)
             if self.traps is not None:
                 group.create_task(self.traps.run(), name="traps")
+            if self.local is not None:
+                group.create_task(self.local.run(), name="notices")
             if self.uplink is not None:
                 group.create_task(self.uplink.run(), name="uplink")
                 group.create_task(self._snapshots(), name="snapshots")
@@ -217,11 +229,37 @@ class Agent:
         self._notices[key] = now
         self._event(EventKind.JOURNAL, {"what": what, **detail})
 
+    def _alarmed(self, events: Sequence[AlarmEvent]) -> None:
+        if self.local is not None:
+            self.local.note(events)
+
+    def _told(self) -> None:
+        """Somebody was told here; a centre that can be reached hears of it at once, another with the next snapshot."""
+        if self.uplink is not None and self.uplink.connected:
+            self._snapshot()
+
     def _event(self, kind: EventKind, detail: dict[str, str]) -> None:
         at = now_ms(self._clock)
         self.journal.append(Kind.EVENTS, [EventItem(self._ids(at), at, kind, "", detail)], at=at)
 
     # --- parts -----------------------------------------------------------------------------------------------------
+
+    def _make_local(self) -> LocalNotices | None:
+        config = self.site.loaded.config.notify
+        if config is None:
+            return None
+        world = AgentWorld(
+            site=lambda: self.site,
+            uplink=lambda: self.uplink,
+            journal=self.journal,
+            clock=self._clock,
+            told=self._told,
+        )
+        local, sender = local_notices(
+            config, self.site, world, offload=self._offload, figures=self.figures, clock=self._clock
+        )
+        self._stack.callback(sender.close)
+        return local
 
     def _make_uplink(self) -> Uplink | None:
         loaded, config = self.site.loaded, self.site.loaded.config
@@ -302,7 +340,9 @@ class Agent:
         at = now_ms(self._clock)
         if at < EARLIEST_MS:
             return  # the centre could not place it; the clock's being set is followed by one
-        self.journal.append(Kind.ALARMS, [AlarmItem(snapshot=tuple(self.engine.active()), at=at)], at=at)
+        told = self.local.marks() if self.local is not None else ()
+        item = AlarmItem(snapshot=tuple(self.engine.active()), at=at, told=told or UNSET)
+        self.journal.append(Kind.ALARMS, [item], at=at)
 
     # --- tasks -----------------------------------------------------------------------------------------------------
 
@@ -399,7 +439,7 @@ class Agent:
 
     async def _change_to(self, site: Site) -> None:
         """Take up another site: devices and rules at once. What only a restart changes is said."""
-        fixed = ("site", "agent", "journal", "uplink", "http", "traps")
+        fixed = ("site", "agent", "journal", "uplink", "http", "traps", "notify")
         old, new = self.site.loaded.config, site.loaded.config
         restart = [name for name in fixed if getattr(old, name) != getattr(new, name)]
         self.site = site

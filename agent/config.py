@@ -5,13 +5,18 @@ cross-references (a device's credentials, room and profile) are checked there to
 """
 
 import ipaddress
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from agent.values import Interval, SecretRef, duration, size
+from agent.values import Interval, SecretRef, duration, parse_duration, size
 from facility.ids import is_slug
+from facility.severity import Severity
+
+T = TypeVar("T")
 
 
 def _slug(text: str) -> str:
@@ -260,6 +265,55 @@ class Traps(_Model):
         return int(self.listen.rpartition(":")[2])
 
 
+def _zone(text: str) -> str:
+    if text not in available_timezones():
+        raise ValueError(f"{text!r} is no time zone; write it like Asia/Shanghai")
+    return text
+
+
+def _some(entries: tuple[T, ...]) -> tuple[T, ...]:
+    # A `min_length` would also complain where entries were given and are wrong.
+    if not 1 <= len(entries) <= 20:
+        raise ValueError("name from 1 to 20")
+    return entries
+
+
+class NotifyChannel(_Model):
+    """A way to tell people that needs no centre. url: an Apprise URL (https://github.com/caronc/apprise/wiki)."""
+
+    name: Slug
+    url: SecretRef
+    severities: Annotated[tuple[Severity, ...], AfterValidator(_some)] = (Severity.CRITICAL, Severity.MAJOR)
+    language: Literal["en", "zh_CN"] = "en"
+
+
+_AT_MOST = re.compile(r"(\d{1,4}) per (\S+)")
+
+
+def _at_most(text: object) -> object:
+    """`10 per 10m`: so many messages of a channel in so long."""
+    found = _AT_MOST.fullmatch(text.strip()) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError(f'{text!r} is no rate; write how many in how long, like "10 per 10m"')
+    count, per = int(found[1]), parse_duration(found[2])
+    if not 1 <= count <= 1000 or not 10_000 <= per <= 86_400_000:
+        raise ValueError("from 1 to 1000 messages, in 10s to 1d")
+    return count, per
+
+
+class Notify(_Model):
+    """Telling people from the site while the centre cannot be reached.
+
+    after: how long the centre must have taken nothing; at_most: beyond it one message says how many more there are;
+    zone: of the times in messages.
+    """
+
+    channels: Annotated[tuple[NotifyChannel, ...], AfterValidator(_some)]
+    after: Annotated[int, duration("1s", "1d")] = 60_000
+    at_most: Annotated[tuple[int, int], BeforeValidator(_at_most)] = (10, 600_000)
+    zone: Annotated[str, AfterValidator(_zone)] = "Asia/Shanghai"
+
+
 class AgentConfig(_Model):
     version: Literal[1]
     site: Slug
@@ -273,3 +327,4 @@ class AgentConfig(_Model):
     uplink: Uplink | None = None
     http: Http = Http()
     traps: Traps | None = None
+    notify: Notify | None = None

@@ -180,6 +180,8 @@ class Exposition(Collector):
         yield _count("resent_blocks", "Blocks sent again because no answer came.", figures.resent)
         yield _counter("answers", "Answers of the centre by verdict.", "verdict", figures.answers)
         yield _counter("rejected", "Blocks and items the centre refused.", "reason", figures.rejected)
+        if self.site.loaded.config.notify is not None:
+            yield _counter("notices", "Local notices by what became of them.", "outcome", figures.notices)
 
     def _alarms(self) -> Iterator[Metric]:
         severities = self._engine.severities()

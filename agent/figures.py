@@ -32,6 +32,7 @@ class Figures:
     traps_listening: bool = False
     informs_answered: int = 0
     trap_polls: int = 0
+    notices: Counter[str] = field(default_factory=Counter)  # by Fate
 
     def polled(self, outcome: PollOutcome) -> None:
         self.polls["ok" if outcome.problem is None else str(outcome.problem)] += 1

@@ -88,6 +88,9 @@ def _secret_paths(document: Document) -> Iterator[tuple[Path_, Any]]:
     uplink = _mapping(data.get("uplink"))
     if "password" in uplink:
         yield ("uplink", "password"), uplink["password"]
+    for i, channel in enumerate(_list(_mapping(data.get("notify")).get("channels"))):
+        if "url" in _mapping(channel):
+            yield ("notify", "channels", i, "url"), channel["url"]
 
 
 def _secrets(
@@ -118,14 +121,15 @@ def _references(document: Document, profiles: list[str] | None) -> Iterator[Conf
     data = document.data if isinstance(document.data, dict) else {}
     credentials = [str(name) for name in _mapping(data.get("credentials"))]
     rooms = [_mapping(room).get("id") for room in _list(data.get("rooms"))]
-    yield from _twice(document, "rooms", rooms)
+    yield from _twice(document, ("rooms",), "id", _list(data.get("rooms")))
     devices = [_mapping(device) for device in _list(data.get("devices"))]
-    yield from _twice(document, "devices", [device.get("id") for device in devices])
+    yield from _twice(document, ("devices",), "id", devices)
     for i, device in enumerate(devices):
         yield from _named(document, ("devices", i, "credentials"), device, credentials, "credentials")
         yield from _named(document, ("devices", i, "room"), device, [str(room) for room in rooms], "room")
         if profiles is not None:
             yield from _named(document, ("devices", i, "profile"), device, profiles, "profile")
+    yield from _twice(document, ("notify", "channels"), "name", _list(_mapping(data.get("notify")).get("channels")))
     believed = _list(_mapping(data.get("traps")).get("credentials"))
     for i, name in enumerate(believed):
         if isinstance(name, str) and name not in credentials:
@@ -142,15 +146,16 @@ def _named(
         yield document.problem(path, f"there is no {what} {value!r}{did_you_mean(value, allowed)}")
 
 
-def _twice(document: Document, section: str, ids: list[Any]) -> Iterator[ConfigProblem]:
-    first: dict[Any, int] = {}
-    for i, each in enumerate(ids):
+def _twice(document: Document, section: Path_, key: str, entries: list[Any]) -> Iterator[ConfigProblem]:
+    first: dict[str, int] = {}
+    for i, entry in enumerate(entries):
+        each = _mapping(entry).get(key)
         if not isinstance(each, str):
             continue
         if each in first:
-            line = document.lines.get((section, first[each], "id"), 0)
+            line = document.lines.get((*section, first[each], key), 0)
             yield document.problem(
-                (section, i, "id"), f"{each!r} stands here for the second time, first on line {line}"
+                (*section, i, key), f"{each!r} stands here for the second time, first on line {line}"
             )
         first.setdefault(each, i)
 

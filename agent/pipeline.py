@@ -22,10 +22,14 @@ from rules.engine import Engine
 log = logging.getLogger(__name__)
 
 Seen = Callable[[Sequence[Reading]], None]
+Alarmed = Callable[[Sequence[AlarmEvent]], None]
 
 
 class Pipeline:
-    """seen: told of the readings that passed, before they are judged (the catalog learns new points from it)."""
+    """seen: told of the readings that passed, before they are judged (the catalog learns new points from it).
+
+    alarmed: told of alarm events once the journal has them.
+    """
 
     def __init__(
         self,
@@ -37,6 +41,7 @@ class Pipeline:
         figures: Figures,
         clock: Clock,
         seen: Seen,
+        alarmed: Alarmed,
         ids: NewId,
     ) -> None:
         self._guard = guard
@@ -46,6 +51,7 @@ class Pipeline:
         self._figures = figures
         self._clock = clock
         self._seen = seen
+        self._alarmed = alarmed
         self._ids = ids
 
     def take(self, outcome: PollOutcome) -> None:
@@ -82,6 +88,7 @@ class Pipeline:
         if events:
             self._keep(self._guard.date(events))
             self._figures.judged(events)
+            self._alarmed(events)
 
     def _keep(self, events: Sequence[AlarmEvent]) -> None:
         if events:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agent.config import Credentials, Device
 from agent.loading import Loaded, extra_folders, load_config
+from agent.notify.send import understood
 from collectors.device import ModbusTarget, PolledDevice, SnmpTarget
 from collectors.library import Library
 from collectors.modbus.target import Framing, SerialLine
@@ -97,6 +98,7 @@ def read_site(path: Path, *, environ: Mapping[str, str] | None = None, shown: st
     rules = _rules(loaded, path, name, problems)
     devices = _devices(loaded, profiles, path, name, problems)
     traps = _trap_access(loaded, path, name, problems)
+    _channels(loaded, path, name, problems)
     if problems:
         raise ConfigErrors(sorted(problems, key=lambda problem: (problem.file != name, problem.line)))
     return Site(loaded, tuple(devices), rules, traps)
@@ -192,6 +194,15 @@ def _trap_access(loaded: Loaded, path: Path, name: str, problems: list[ConfigPro
     if not communities and not users and not problems:
         problems.append(document.problem(("traps",), "there are no credentials by which a trap could be believed"))
     return TrapAccess(tuple(communities), tuple(user for _, user in users.values()))
+
+
+def _channels(loaded: Loaded, path: Path, name: str, problems: list[ConfigProblem]) -> None:
+    """Each channel's URL is one Apprise understands; the URL itself is never said."""
+    channels = () if loaded.config.notify is None else loaded.config.notify.channels
+    for i, channel in enumerate(channels):
+        if not understood(loaded.secret(f"notify.channels.{i}.url") or ""):
+            what = f"what {channel.url} holds is no URL that Apprise understands, like json://host/path"
+            problems.append(read_yaml(path, shown=name).problem(("notify", "channels", i, "url"), what))
 
 
 def _target(config: Device, profile: Profile, loaded: Loaded, answer_s: float) -> SnmpTarget | ModbusTarget:

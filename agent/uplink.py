@@ -80,7 +80,10 @@ class Reports(Protocol):
 
 
 class Uplink:
-    """Runs for ever: connects, publishes status, sends the outbox, handles answers, reconnects."""
+    """Runs for ever: connects, publishes status, sends the outbox, handles answers, reconnects.
+
+    taken_at: when (monotonic) the centre last took a block, or there was none for it to take; the start at first.
+    """
 
     def __init__(
         self,
@@ -110,6 +113,7 @@ class Uplink:
         self._mark = LiveMark(journal.last_position)
         self._catalogs_offered: dict[str, float] = {}
         self.connected = False
+        self.taken_at = clock.monotonic()
         self.control: Control | None = None
 
     @property
@@ -217,6 +221,8 @@ class Uplink:
                     for block in blocks:
                         group.create_task(self._publish(client, block), name=f"publish {block.key.seq}")
                 continue
+            if not self._flying:
+                self.taken_at = self._clock.monotonic()
             await self._wait()
 
     async def _wait(self) -> None:
@@ -284,6 +290,7 @@ class Uplink:
         decision = decide(answer, flying)
         match decision.act:
             case Act.FORGET:
+                self.taken_at = self._clock.monotonic()
                 self._flying.pop(key, None)
                 self._journal.settle(key, BlockState.COMMITTED)
                 self._count_rejected_items(answer)

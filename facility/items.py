@@ -4,6 +4,7 @@ A bad item, or a bad sample within a series, is refused by name and the rest is 
 content, it returns what was good beside what was refused.
 """
 
+import hashlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from facility.catalog import Catalog
 from facility.ids import is_slug
 from facility.metrics import Metric, UnknownMetricError, metric
 from facility.reading import QUALITY_BY_CODE, QUALITY_CODES, PointKey, QualityReason, Reading
+from facility.severity import Severity
 from facility.wire import UNREADABLE, RejectedItem, RejectReason
 
 # 2020-01-01T00:00:00Z: an earlier sample was taken by a machine that did not know the time (DESIGN: clock guard).
@@ -67,12 +69,35 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """An occurrence the agent told people of by itself, up to this severity, because it was cut off.
+
+    channel: the agent's name of it; target: what `target_of` makes of its URL; at: ms UTC when it was delivered.
+    """
+
+    occurrence: str
+    severity: Severity
+    channel: str
+    target: str
+    at: int
+
+
+def target_of(url: str) -> str:
+    """A word by which two parties know that they mean the same channel; the URL itself holds credentials."""
+    return hashlib.blake2b(url.encode(), digest_size=16, person=b"coldaisle-notify").hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
 class AlarmItem:
-    """An alarm event, or a snapshot of what the agent holds active at `at`; exactly one of the two."""
+    """An alarm event, or a snapshot of what the agent holds active at `at`; exactly one of the two.
+
+    told: goes with a snapshot; left out where the agent has told nobody.
+    """
 
     event: AlarmEvent | None = None
     snapshot: tuple[ActiveOccurrence, ...] | None = None
     at: int = 0
+    told: tuple[Told, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class EventKind(StrEnum):

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from server.alarms import told
 from server.alarms.dark import SiteDark
 from server.alarms.endpoints import router
 from server.alarms.losses import Losses, Quarantine
@@ -23,6 +24,7 @@ def build(kit: Kit, *, service: AlarmService, tickets: TicketFinder, quarantine:
             Job("alarms.rejudge_mutes", timedelta(seconds=30), service.rejudge_mutes),
             Job("alarms.losses", timedelta(seconds=30), losses.look),
             Job("alarms.site_dark", timedelta(seconds=5), dark.look),
+            Job("alarms.told", timedelta(hours=6), told.prune),
             Job("alarms.figures", timedelta(seconds=15), metrics.refresh),
         ],
         services={AlarmService: service, TicketFinder: tickets},

@@ -107,3 +107,20 @@ class AlarmEvent(SiteScoped, EventRow, Base):
     revision: Mapped[int | None]
 
     __table_args__ = (sa.UniqueConstraint("alarm_id", "seq"), sa.UniqueConstraint("alarm_id", "revision"))
+
+
+class AlarmTold(SiteScoped, Base):
+    """An agent told people of an occurrence by itself, up to this severity; the occurrence need not be here yet."""
+
+    __tablename__ = "alarm_told"
+
+    id: Mapped[PrimaryId]
+    origin: Mapped[str] = mapped_column(sa.String(63))
+    occurrence: Mapped[str] = mapped_column(sa.String(ID_LENGTH), index=True)
+    channel: Mapped[str] = mapped_column(sa.String(63))
+    target: Mapped[str] = mapped_column(sa.String(32))
+    severity: Mapped[Severity] = mapped_column(str_enum(Severity, "severity"))
+    at: Mapped[datetime]
+    recorded_at: Mapped[datetime] = mapped_column(index=True)
+
+    __table_args__ = (sa.UniqueConstraint("site_id", "origin", "occurrence", "channel"),)

@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from msgspec import UNSET
+
 from facility.alarms import CENTRE, ActiveOccurrence, AlarmEvent, AlarmEventKind, AlarmKey, EndReason
 from facility.clock import from_ms, to_ms
 from facility.ids import new_id
 from facility.items import AlarmItem
 from facility.wire import RejectedItem, RejectReason
-from server.alarms import repository
+from server.alarms import repository, told
 from server.alarms.centre_rules import CentreRule
 from server.alarms.folding import refold
 from server.alarms.incoming import fault_of, revision_of
@@ -80,7 +82,18 @@ class AlarmService:
             refused += await self._take(session, origin, keys, occurrence, found, now)
         for at, held in sorted(snapshots, key=lambda pair: pair[0]):
             await self._compare(session, origin, at, held, now)
-        return sorted(refused, key=lambda item: int(item.path[1:-1]))
+        for position, item in enumerate(items):
+            if item.snapshot is not None and item.told is not UNSET:
+                refused += await told.note(
+                    session,
+                    item.told,
+                    customer_id=site.customer_id,
+                    site_id=site.id,
+                    origin=agent.code,
+                    position=position,
+                    now=now,
+                )
+        return sorted(refused, key=lambda item: int(item.path[1:].partition("]")[0]))
 
     async def acknowledge(
         self, session: WriteSession, scope: Scope, alarm_id: str, *, note: str, source: str, now: datetime

@@ -10,10 +10,13 @@ from datetime import datetime
 
 import apprise
 
+from facility.items import target_of
 from server.alarms.centre import CentreAlarms
+from server.alarms.told import told_of
 from server.kit.context import Kit
 from server.kit.outbox import MAX_ATTEMPTS, OutboxItem, PermanentError
 from server.notify import repository, texts
+from server.notify.handover import HandOver, Mark, hand_over
 from server.notify.metrics import NotifyMetrics
 from server.notify.models import Notification
 from server.notify.notices import NoticeKind
@@ -47,6 +50,8 @@ class Delivery:
         async with self._kit.db.read() as session:
             row = await repository.for_sending(session, notification_id)
             counts = await repository.rolled_into(session, notification_id)
+            alarm_id = None if row is None else row.alarm_id
+            on_site = [] if alarm_id is None else await told_of(session, alarm_id)
         if row is None or row.state is not NotificationState.PENDING:
             return
         user = row.user
@@ -56,6 +61,14 @@ class Delivery:
         if not user.active or not user.notify_url:
             await self._note(row, NotificationState.SKIPPED, item.attempt, title, body, "the person has no channel")
             return
+        marks = [Mark(each.channel, each.target, each.severity, each.at) for each in on_site]
+        verdict, mark = hand_over(row.kind, row.severity, target_of(user.notify_url), marks)
+        if mark is not None:
+            line = texts.told_on_site(mark, language=user.language, zone=user.zone)
+            if verdict is HandOver.ALREADY_TOLD:
+                await self._note(row, NotificationState.SKIPPED, item.attempt, title, body, line)
+                return
+            body = f"{body}\n{line}"
         error = await self._try(user.notify_url, title, body)
         if error is None:
             await self._note(row, NotificationState.SENT, item.attempt, title, body, None)

@@ -10,6 +10,7 @@ from server.kit.context import Kit
 from server.kit.outbox import enqueue
 from server.kit.scope import Scope
 from server.notify import repository, texts
+from server.notify.handover import due_at
 from server.notify.metrics import NotifyMetrics
 from server.notify.models import Notification, NotifySetting
 from server.notify.notices import Notice, NoticeKind
@@ -71,7 +72,9 @@ class Notifier:
         await session.flush()
         self._metrics.notifications.labels("queued" if row.rolled_into is None else row.state.value).inc()
         if row.rolled_into is None:
-            await enqueue(session, topic=TOPIC, payload={"notification": row.id}, now=now, key=f"notify/{row.id}")
+            due = due_at(notice.kind, notice.since, now)
+            payload = {"notification": row.id}
+            await enqueue(session, topic=TOPIC, payload=payload, now=now, due_at=due, key=f"notify/{row.id}")
 
     async def _roll_up(self, session: WriteSession, user: User, notice: Notice, now: datetime) -> str:
         """The message that stands for those held back in this minute; its text is written when it is sent."""

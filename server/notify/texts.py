@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from facility.metrics import UnknownMetricError, metric
 from facility.severity import LABELS_EN, LABELS_ZH, Severity
-from facility.units import convert, symbol
+from facility.wording import shown
+from server.notify.handover import Mark
 from server.notify.notices import Notice, NoticeKind
 
 ZH = "zh_CN"
@@ -34,26 +34,6 @@ _FIELDS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def shown(metric_name: str, value: float | str | None, language: str) -> str:
-    """A value as people read it: `27.4 ℃`, or the state's word; a dash for none."""
-    if value is None:
-        return "–"
-    try:
-        entry = metric(metric_name)
-    except UnknownMetricError:
-        return str(value)
-    if isinstance(value, str):
-        if entry.states is None or value not in entry.states.words:
-            return value
-        state = entry.states.by_word(value)
-        return state.zh if language == ZH else state.en
-    number = f"{convert(value, entry.unit, entry.display):.{entry.decimals}f}"
-    unit = symbol(entry.display)
-    if entry.name.endswith("humidity") and unit == "%":
-        unit = "%RH"
-    return f"{number} {unit}".rstrip()
-
-
 def title_of(notice: Notice, language: str) -> str:
     zh = language == ZH
     label = (LABELS_ZH if zh else LABELS_EN)[notice.severity]
@@ -67,8 +47,8 @@ def body_of(notice: Notice, *, language: str, zone: str, public_url: str | None)
     facts = {
         "device": notice.device,
         "room": notice.room,
-        "value": shown(notice.metric, notice.value, language) if notice.value is not None else "",
-        "limit": shown(notice.metric, notice.limit, language) if notice.limit is not None else "",
+        "value": shown(notice.metric, notice.value, zh=language == ZH) if notice.value is not None else "",
+        "limit": shown(notice.metric, notice.limit, zh=language == ZH) if notice.limit is not None else "",
         "since": _local(notice.since, zone) if notice.since is not None else "",
         "ticket": notice.number or "",
     }
@@ -89,6 +69,14 @@ def roll_up(counts: Mapping[Severity, int], *, language: str, public_url: str | 
     if public_url:
         lines.append(public_url.rstrip("/") + "/alarms")
     return title, "\n".join(lines)
+
+
+def told_on_site(mark: Mark, *, language: str, zone: str) -> str:
+    """One line: the agent told it already."""
+    at = _local(mark.at, zone)
+    if language == ZH:
+        return f"现场采集代理已于 {at} 通过渠道 {mark.channel} 通知"
+    return f"Already told on site at {at} by channel {mark.channel}"
 
 
 def _local(at: datetime, zone: str) -> str:

@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from facility.severity import Severity
+from facility.wording import shown
 from server.kit.principal import Principal, PrincipalKind, Role
 from server.notify.notices import Notice, NoticeKind
 from server.notify.recipients import Wanted, is_told, roll_up_at, wanted_of
-from server.notify.texts import body_of, roll_up, shown, title_of
+from server.notify.texts import body_of, roll_up, title_of
 
 AT = datetime(2026, 3, 10, 2, 0, 30, tzinfo=UTC)
 NOTICE = Notice(
@@ -68,7 +69,7 @@ def test_the_message_in_chinese() -> None:
     ],
 )
 def test_values_as_people_read_them(metric: str, value: float | str | None, language: str, text: str) -> None:
-    assert shown(metric, value, language) == text
+    assert shown(metric, value, zh=language == "zh_CN") == text
 
 
 def test_the_roll_up_counts_by_severity() -> None:

@@ -1,0 +1,1 @@
+"""Telling people from the site itself while the centre cannot be reached."""

@@ -1,0 +1,193 @@
+"""Who is told what, and when, while the agent is cut off from the centre. Pure: times come as arguments, ms UTC.
+
+An alarm event waits as a notice, one for each channel that takes its severity. The centre tells people by itself, so a
+notice is dropped once the centre has the event; only an agent cut off for long enough tells it, and then says so to
+the centre (`facility.items.Told`).
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from facility.alarms import AlarmEvent, AlarmEventKind
+from facility.items import Told
+from facility.severity import Severity
+from rules.judges import Reason
+
+# News of yesterday calls nobody out any more; the centre tells it as "was over" when it hears of it.
+MOST_AGE_MS = 24 * 3_600_000
+# An agent may be cut off for as long as its journal lasts (7 days by default): so long the centre must hear of it.
+MARK_AGE_MS = 7 * 24 * 3_600_000
+# With the centre back, each snapshot of this long repeats what was told: six of them, one every ten minutes.
+MARK_SETTLED_MS = 3_600_000
+MOST_WAITING = 500
+MOST_TOLD = 500
+# An event is in the journal's figures by then: a group commit of at most 1 s and one look of the journal.
+SETTLED_MS = 3_000
+
+
+class What(StrEnum):
+    RAISED = "raised"
+    WORSENED = "worsened"
+    ENDED = "ended"
+
+
+class Fate(StrEnum):
+    """What became of a notice; the label of `coldaisle_agent_notices_total`."""
+
+    NOTED = "noted"
+    NOT_WANTED = "not_wanted"  # the channel takes other severities
+    NO_WORSE = "no_worse"
+    OVER_BEFORE_TOLD = "over_before_told"
+    CENTRE_HAS_IT = "centre_has_it"
+    TOO_OLD = "too_old"
+    TOO_MANY = "too_many"
+    NO_CHANNEL = "no_channel"  # taken out of the configuration meanwhile
+    TOLD = "told"
+    SUMMED = "summed"  # told as part of a summary
+    FAILED = "failed"  # one attempt; it is tried again
+
+
+class Why(StrEnum):
+    """Why a channel is, or is not, told something now."""
+
+    NOTHING = "nothing"
+    NOT_CUT_OFF = "not_cut_off"
+    BACKING_OFF = "backing_off"
+    STORM_HELD = "storm_held"
+    ONE = "one"
+    SUMMARY = "summary"
+
+
+class Notice(msgspec.Struct, kw_only=True):
+    """One alarm event for one channel. told_at: when it was delivered, None while it waits."""
+
+    id: int
+    channel: str
+    what: What
+    occurrence: str
+    device: str
+    rule: str
+    subject: str
+    metric: str
+    severity: Severity
+    value: float | str | None
+    limit: float | str | None
+    reason: str
+    at: int
+    noted_at: int
+    told_at: int | None = None
+    summed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """cut_for_ms: since when the centre has taken nothing; has_all: it has every alarm event noted until lately."""
+
+    cut_for_ms: int
+    has_all: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """after_ms: how long cut off before anybody is told; at most `at_most` messages of a channel in `per_ms`."""
+
+    after_ms: int
+    at_most: int
+    per_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a channel is to be told next: one notice, or several as one summary, or nothing; and why."""
+
+    why: Why
+    notices: tuple[Notice, ...] = ()
+
+
+def judge(
+    event: AlarmEvent, *, severities: Collection[Severity], held: Sequence[Notice]
+) -> tuple[What | None, tuple[Notice, ...], Fate]:
+    """What an event is to a channel, and which waiting notices of it (`held`: its occurrence's) it makes void."""
+    if event.kind is AlarmEventKind.ENDED:
+        waiting = tuple(notice for notice in held if notice.told_at is None)
+        if waiting and len(waiting) == len(held):
+            return None, waiting, Fate.OVER_BEFORE_TOLD
+        if not held and event.severity not in severities:
+            return None, (), Fate.NOT_WANTED
+        return What.ENDED, waiting, Fate.NOTED
+    if event.severity not in severities:
+        return None, (), Fate.NOT_WANTED
+    if event.kind is AlarmEventKind.RAISED:
+        return What.RAISED, (), Fate.NOTED
+    if event.reason != Reason.ESCALATED or any(not event.severity.worse_than(notice.severity) for notice in held):
+        return None, (), Fate.NO_WORSE
+    return What.WORSENED, (), Fate.NOTED
+
+
+def expired(notices: Iterable[Notice], *, channels: Collection[str], link: Link, now: int) -> list[tuple[Notice, Fate]]:
+    """Notices that are to go now, and why."""
+    gone: list[tuple[Notice, Fate]] = []
+    left: list[Notice] = []
+    for notice in notices:
+        fate = _fate(notice, channels, link, now)
+        if fate is None:
+            left.append(notice)
+        else:
+            gone.append((notice, fate))
+    waiting = sorted((each for each in left if each.told_at is None), key=lambda each: (each.severity.rank, -each.id))
+    gone += [(each, Fate.TOO_MANY) for each in waiting[MOST_WAITING:]]
+    told = sorted((each for each in left if each.told_at is not None), key=lambda each: -each.id)
+    return gone + [(each, Fate.TOO_MANY) for each in told[MOST_TOLD:]]
+
+
+def _fate(notice: Notice, channels: Collection[str], link: Link, now: int) -> Fate | None:
+    if notice.told_at is not None:
+        keep = MARK_SETTLED_MS if link.has_all else MARK_AGE_MS
+        return Fate.TOLD if now - notice.told_at > keep else None
+    if notice.channel not in channels:
+        return Fate.NO_CHANNEL
+    if link.has_all and now - notice.noted_at > SETTLED_MS:
+        return Fate.CENTRE_HAS_IT
+    return Fate.TOO_OLD if now - notice.noted_at > MOST_AGE_MS else None
+
+
+def decide(
+    waiting: Iterable[Notice], *, sent: Iterable[int], link: Link, limits: Limits, retry_at: int, now: int
+) -> Step:
+    """The next message of a channel. sent: when its last messages went; retry_at: not before, after a failure."""
+    ready = sorted(waiting, key=lambda notice: (notice.severity.rank, notice.id))
+    if not ready:
+        return Step(Why.NOTHING)
+    if link.cut_for_ms < limits.after_ms:
+        return Step(Why.NOT_CUT_OFF)
+    if now < retry_at:
+        return Step(Why.BACKING_OFF)
+    left = limits.at_most - sum(1 for at in sent if at > now - limits.per_ms)
+    if left <= 0:
+        return Step(Why.STORM_HELD)
+    if left == 1 and len(ready) > 1:
+        return Step(Why.SUMMARY, tuple(ready))
+    return Step(Why.ONE, (ready[0],))
+
+
+def retry_after(failures: int) -> int:
+    """Milliseconds to the next attempt: 5 s, doubling, at most 5 min."""
+    return min(5_000 << min(failures - 1, 10), 300_000)
+
+
+def marks(notices: Iterable[Notice], targets: dict[str, str]) -> tuple[Told, ...]:
+    """What the centre must know was told: per occurrence and channel the worst severity. A summary names nobody."""
+    found: dict[tuple[str, str], Told] = {}
+    for notice in notices:
+        if notice.told_at is None or notice.summed or notice.what is What.ENDED or notice.channel not in targets:
+            continue
+        name = (notice.occurrence, notice.channel)
+        before = found.get(name)
+        if before is None or notice.severity.worse_than(before.severity):
+            found[name] = Told(
+                notice.occurrence, notice.severity, notice.channel, targets[notice.channel], notice.told_at
+            )
+    return tuple(found.values())

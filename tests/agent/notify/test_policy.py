@@ -1,0 +1,154 @@
+"""Who is told what while the agent is cut off, and why: without any clock or channel."""
+
+import pytest
+
+from agent.notify.policy import (
+    MARK_AGE_MS,
+    MARK_SETTLED_MS,
+    MOST_AGE_MS,
+    MOST_WAITING,
+    SETTLED_MS,
+    Fate,
+    Limits,
+    Link,
+    Notice,
+    What,
+    Why,
+    decide,
+    expired,
+    judge,
+    marks,
+    retry_after,
+)
+from agent.notify.texts import Manner, Named, message, summary
+from facility.alarms import AlarmEventKind
+from facility.clock import from_ms
+from facility.severity import Severity
+from tests.agent.notify.making import AT, event, notice
+
+TAKES = frozenset({Severity.CRITICAL, Severity.MAJOR})
+LIMITS = Limits(after_ms=60_000, at_most=3, per_ms=600_000)
+CUT = Link(60_000, has_all=False)
+RAISED, UPDATED, ENDED = AlarmEventKind.RAISED, AlarmEventKind.UPDATED, AlarmEventKind.ENDED
+
+
+@pytest.mark.parametrize(
+    ("kind", "severity", "reason", "held", "what", "fate"),
+    [
+        (RAISED, Severity.MAJOR, "state_matched", [], What.RAISED, Fate.NOTED),
+        (RAISED, Severity.MINOR, "state_matched", [], None, Fate.NOT_WANTED),
+        (UPDATED, Severity.CRITICAL, "escalated", [notice()], What.WORSENED, Fate.NOTED),
+        (UPDATED, Severity.MAJOR, "escalated", [], What.WORSENED, Fate.NOTED),
+        (UPDATED, Severity.MAJOR, "escalated", [notice(severity=Severity.CRITICAL)], None, Fate.NO_WORSE),
+        (UPDATED, Severity.MAJOR, "deescalated", [], None, Fate.NO_WORSE),
+        (UPDATED, Severity.MAJOR, "limits_changed", [], None, Fate.NO_WORSE),
+        (ENDED, Severity.MAJOR, "recovered", [], What.ENDED, Fate.NOTED),
+        (ENDED, Severity.MINOR, "recovered", [], None, Fate.NOT_WANTED),
+        (ENDED, Severity.MINOR, "recovered", [notice(told_at=AT)], What.ENDED, Fate.NOTED),
+        (ENDED, Severity.MAJOR, "recovered", [notice()], None, Fate.OVER_BEFORE_TOLD),
+    ],
+)
+def test_what_an_event_is_to_a_channel(
+    kind: AlarmEventKind, severity: Severity, reason: str, held: list[Notice], what: What | None, fate: Fate
+) -> None:
+    assert judge(event(kind, severity=severity, reason=reason), severities=TAKES, held=held)[::2] == (what, fate)
+
+
+def test_an_end_makes_what_waits_void_and_is_told_to_who_heard_of_the_beginning() -> None:
+    told, worse = notice(1, told_at=AT), notice(2, what=What.WORSENED, severity=Severity.CRITICAL)
+    assert judge(event(ENDED, reason="recovered"), severities=TAKES, held=[told, worse]) == (
+        What.ENDED,
+        (worse,),
+        Fate.NOTED,
+    )
+
+
+@pytest.mark.parametrize(
+    ("link", "sent", "retry_at", "waiting", "why"),
+    [
+        (CUT, [], 0, 0, Why.NOTHING),
+        (Link(59_999, has_all=False), [], 0, 1, Why.NOT_CUT_OFF),
+        (CUT, [], 0, 1, Why.ONE),
+        (CUT, [], AT + 1, 1, Why.BACKING_OFF),
+        (CUT, [AT - 1, AT - 2], 0, 1, Why.ONE),
+        (CUT, [AT - 1, AT - 2], 0, 2, Why.SUMMARY),
+        (CUT, [AT - 1, AT - 2, AT - 3], 0, 2, Why.STORM_HELD),
+        (CUT, [AT - 1, AT - 2, AT - 600_000], 0, 2, Why.SUMMARY),
+        (CUT, [AT - 600_000] * 3, 0, 2, Why.ONE),
+    ],
+)
+def test_what_a_channel_is_told_next(link: Link, sent: list[int], retry_at: int, waiting: int, why: Why) -> None:
+    ready = [notice(number) for number in range(1, waiting + 1)]
+    step = decide(ready, sent=sent, link=link, limits=LIMITS, retry_at=retry_at, now=AT)
+    assert step.why is why
+    assert len(step.notices) == {Why.ONE: 1, Why.SUMMARY: waiting}.get(why, 0)
+
+
+def test_a_storm_is_so_many_messages_and_a_summary_and_the_worst_go_first() -> None:
+    waiting = [notice(number) for number in range(1, 30)] + [notice(30, severity=Severity.CRITICAL)]
+    sent: list[int] = []
+    told: list[tuple[int, ...]] = []
+    while (step := decide(waiting, sent=sent, link=CUT, limits=LIMITS, retry_at=0, now=AT)).notices:
+        told.append(tuple(each.id for each in step.notices))
+        waiting = [each for each in waiting if each not in step.notices]
+        sent.append(AT)
+    assert told == [(30,), (1,), tuple(range(2, 30))]
+
+
+def test_what_goes_and_why() -> None:
+    def fate(one: Notice, link: Link = CUT, *, after: int = 0) -> Fate | None:
+        found = expired([one], channels={"oncall"}, link=link, now=AT + after)
+        return found[0][1] if found else None
+
+    back = Link(0, has_all=True)
+    assert fate(notice()) is None
+    assert fate(notice(channel="gone")) is Fate.NO_CHANNEL
+    assert fate(notice(), back, after=SETTLED_MS) is None
+    assert fate(notice(), back, after=SETTLED_MS + 1) is Fate.CENTRE_HAS_IT
+    assert fate(notice(), after=MOST_AGE_MS + 1) is Fate.TOO_OLD
+    assert fate(notice(told_at=AT), after=MARK_SETTLED_MS + 1) is None
+    assert fate(notice(told_at=AT), back, after=MARK_SETTLED_MS + 1) is Fate.TOLD
+    assert fate(notice(told_at=AT), after=MARK_AGE_MS + 1) is Fate.TOLD
+
+
+def test_too_many_lose_the_mildest_first() -> None:
+    many = [notice(number) for number in range(MOST_WAITING)] + [notice(9999, severity=Severity.CRITICAL)]
+    ((gone, fate),) = expired(many, channels={"oncall"}, link=CUT, now=AT)
+    assert (gone.severity, fate) == (Severity.MAJOR, Fate.TOO_MANY)
+
+
+def test_marks_name_the_worst_told_and_no_end_and_no_summary() -> None:
+    told = [
+        notice(1, occurrence="a", told_at=AT),
+        notice(2, occurrence="a", told_at=AT + 5, what=What.WORSENED, severity=Severity.CRITICAL),
+        notice(3, occurrence="b", told_at=AT, what=What.ENDED),
+        notice(4, occurrence="c", told_at=AT, summed=True),
+        notice(5, occurrence="d"),
+    ]
+    found = marks(told, {"oncall": "t"})
+    assert [(mark.occurrence, mark.severity, mark.target, mark.at) for mark in found] == [
+        ("a", Severity.CRITICAL, "t", AT + 5)
+    ]
+
+
+def test_attempts_are_spread_out() -> None:
+    assert [retry_after(failures) // 1000 for failures in (1, 2, 3, 4, 5, 6, 7, 50)] == [
+        5, 10, 20, 40, 80, 160, 300, 300,
+    ]  # fmt: skip
+
+
+def test_messages_in_both_languages() -> None:
+    named = Named("UPS 1", "UPS on battery", "Hall")
+    english = Manner(zh=False, zone="Asia/Shanghai", site="s1", cut_since=from_ms(AT))
+    title, body = message(notice(), named, english)
+    assert title == "[Major] alarm: UPS 1: UPS on battery"
+    assert "Value: Battery" in body
+    assert "no contact with the centre since 2027-01-15 16:00:00 Asia/Shanghai" in body
+    chinese = Manner(zh=True, zone="UTC", site="s1", cut_since=None)
+    title, body = message(notice(what=What.ENDED, reason="recovered"), named, chinese)
+    assert title == "【二级 重要】告警结束:UPS 1:UPS on battery"
+    assert "原因:已恢复" in body
+    assert "中心" not in body
+    title, body = summary([notice(1), notice(2), notice(3, severity=Severity.CRITICAL)], english)
+    assert title == "s1: 3 more alarm messages"
+    assert body.splitlines()[:2] == ["Critical, alarm: 1", "Major, alarm: 2"]
