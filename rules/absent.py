@@ -75,6 +75,9 @@ class AbsentJudge(Judge):
         """A good sample came lately: counting afresh after a restart would say nothing else for a good while."""
         return self.seen is not None and 2 * (now - self.seen) < self.after
 
+    def clears_after(self, ms: int) -> None:
+        """Data that is there again ends it, whenever."""
+
     def break_hold(self) -> None:
         """Absence is what this judge waits for."""
 

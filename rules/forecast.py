@@ -3,11 +3,9 @@
 from facility.alarms import AlarmEvent
 from facility.ids import NewId
 from rules.judges import Reason
-from rules.levels import LevelJudge
 from rules.model import Rule
 from rules.parts import Forecast
-from rules.records import JudgeRecord
-from rules.window import Window
+from rules.windowed import WindowJudge
 
 # Further away than this is "not in sight": an event's value stays a finite number.
 HORIZON_S = 7 * 86400.0
@@ -23,17 +21,18 @@ def seconds_left(value: float, slope: float, *, limit: float, sign: int) -> floa
     return min(distance / speed, HORIZON_S) if speed > 0 else HORIZON_S
 
 
-class ForecastJudge(LevelJudge):
+class ForecastJudge(WindowJudge):
     """`forecast`: judges the seconds left, which are also the value of its events."""
 
-    __slots__ = ("limit", "sign", "window")
+    __slots__ = ("limit", "sign")
     raise_reason = Reason.FORECAST
 
     def __init__(
         self, rule: Rule, forecast: Forecast, *, origin: str, device: str, subject: str, gap_ms: int, new_id: NewId
     ) -> None:
-        super().__init__(rule, origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id)
-        self.window = Window(forecast.window)
+        super().__init__(
+            rule, forecast.window, origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id
+        )
         self.limit = forecast.limit
         self.sign = 1 if forecast.direction == "rise" else -1
 
@@ -53,25 +52,4 @@ class ForecastJudge(LevelJudge):
             return None
         slope = window.slope() if nearer else 0.0
         left = round(seconds_left(value, slope, limit=self.limit, sign=self.sign), 1)
-        return super().sample(at, left)
-
-    @property
-    def calm(self) -> bool:
-        return not self.window and self.only_window
-
-    @property
-    def only_window(self) -> bool:
-        return self.quiet and self.occurrence is None and not self.raises
-
-    def save(self) -> JudgeRecord:
-        record = super().save()
-        record.ring = self.window.rows()
-        return record
-
-    def load(self, record: JudgeRecord) -> None:
-        super().load(record)
-        self.window.extend(record.ring)
-
-    def carry(self, record: JudgeRecord) -> bool:
-        self.window.extend(record.ring)
-        return super().carry(record)
+        return self.judge(at, left)

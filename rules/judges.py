@@ -114,8 +114,9 @@ class Judge(ABC):
         """Outside its hours: what was about to be raised is not."""
         self.due = NEVER
 
+    @abstractmethod
     def clears_after(self, ms: int) -> None:
-        """From now on it must be calm for so long before it ends. For kinds that clear after a time."""
+        """From now on it must be calm for so long before it ends."""
 
     def break_hold(self) -> None:
         """The point was read and gave no good value: what it last said is not known to hold any longer."""

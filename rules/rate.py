@@ -3,28 +3,27 @@
 from facility.alarms import AlarmEvent
 from facility.ids import NewId
 from rules.judges import Reason
-from rules.levels import LevelJudge
 from rules.model import Rule
 from rules.parts import Rate
-from rules.records import JudgeRecord
-from rules.window import Window
+from rules.windowed import WindowJudge
 
 
-class RateJudge(LevelJudge):
+class RateJudge(WindowJudge):
     """`rise` and `fall` per `per`, from the oldest sample of the window to now (see `rules.model.Rate`).
 
     The value of its events is the slope, in units of the metric per `per`. A slope seen over less than half of the
     window can raise an alarm but not clear one: after a data gap little is known.
     """
 
-    __slots__ = ("scale", "window")
+    __slots__ = ("scale",)
     raise_reason = Reason.RATE_EXCEEDED
 
     def __init__(
         self, rule: Rule, rate: Rate, *, origin: str, device: str, subject: str, gap_ms: int, new_id: NewId
     ) -> None:
-        super().__init__(rule, origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id)
-        self.window = Window(rate.window_ms)
+        super().__init__(
+            rule, rate.window_ms, origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id
+        )
         self.scale = rate.per / rate.window_ms
 
     def sample(self, at: int, value: float | str) -> list[AlarmEvent] | None:
@@ -41,25 +40,4 @@ class RateJudge(LevelJudge):
         slope = round(slope, 4)
         if 2 * (at - oldest_at) < window.span and self.calm_low <= slope <= self.calm_high:
             return self.run(at) or None
-        return super().sample(at, slope)
-
-    @property
-    def calm(self) -> bool:
-        return not self.window and self.only_window
-
-    @property
-    def only_window(self) -> bool:
-        return self.quiet and self.occurrence is None and not self.raises
-
-    def save(self) -> JudgeRecord:
-        record = super().save()
-        record.ring = self.window.rows()
-        return record
-
-    def load(self, record: JudgeRecord) -> None:
-        super().load(record)
-        self.window.extend(record.ring)
-
-    def carry(self, record: JudgeRecord) -> bool:
-        self.window.extend(record.ring)
-        return super().carry(record)
+        return self.judge(at, slope)

@@ -1,0 +1,45 @@
+"""Judges of what a window of samples says: a slope, a time left. They are judged like a measured number."""
+
+from facility.alarms import AlarmEvent
+from facility.ids import NewId
+from rules.levels import LevelJudge
+from rules.model import Rule
+from rules.records import JudgeRecord
+from rules.window import Window
+
+
+class WindowJudge(LevelJudge):
+    """What rate and forecast share: the window, and remembering it."""
+
+    __slots__ = ("window",)
+
+    def __init__(
+        self, rule: Rule, span_ms: int, *, origin: str, device: str, subject: str, gap_ms: int, new_id: NewId
+    ) -> None:
+        super().__init__(rule, origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id)
+        self.window = Window(span_ms)
+
+    def judge(self, at: int, number: float) -> list[AlarmEvent] | None:
+        """Judge the number the window gave, as a level judges a sample."""
+        return LevelJudge.sample(self, at, number)
+
+    @property
+    def calm(self) -> bool:
+        return not self.window and self.only_window
+
+    @property
+    def only_window(self) -> bool:
+        return self.quiet and self.occurrence is None and not self.raises
+
+    def save(self) -> JudgeRecord:
+        record = super().save()
+        record.ring = self.window.rows()
+        return record
+
+    def load(self, record: JudgeRecord) -> None:
+        super().load(record)
+        self.window.extend(record.ring)
+
+    def carry(self, record: JudgeRecord) -> bool:
+        self.window.extend(record.ring)
+        return super().carry(record)
