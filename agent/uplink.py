@@ -125,14 +125,16 @@ class Uplink:
         failures = 0
         while True:
             try:
-                await self._session()
+                # A task of its own, so that `cancelling` below counts what is meant for this one alone (Python 3.11's
+                # groups leave a count behind).
+                await asyncio.create_task(self._session(), name="uplink session")
             except* (aiomqtt.MqttError, OSError, TimeoutError) as group:
                 cause = "; ".join(str(exc) or type(exc).__name__ for exc in _leaves(group))
             else:
                 cause = "the broker closed the connection"
             task = asyncio.current_task()
             if task is not None and task.cancelling():
-                # The link broke in the moment of the cancelling: a task group (before Python 3.13) then tells only that.
+                # The link broke in the moment of the cancelling, and a group of errors hides a cancelling.
                 raise asyncio.CancelledError
             if self.connected:
                 log.warning("connection to the broker lost", extra={"cause": cause})
