@@ -4,7 +4,7 @@ Pure: decisions take `now` (monotonic seconds). What failed once may have been t
 with every walk that needed several requests, up to a size that failed twice; everything after a day.
 """
 
-# Low first: agents of UPS cards have answered 25 with silence (prometheus/snmp_exporter issue 617).
+# Low first: agents of UPS cards have answered 25 with silence (seen by users of snmp_exporter).
 MAX_REPETITIONS = 10
 # Rows of some 25 bytes each: more would not fit one datagram of an Ethernet (1,472 bytes), and agents cut it anyway.
 MOST_REPETITIONS = 50

@@ -98,7 +98,7 @@ async def test_a_gateway_that_cannot_reach_its_unit_says_the_unit_is_lost(code: 
 
 
 async def test_an_answer_that_comes_late_is_never_taken_for_the_next_one() -> None:
-    """grid-x/modbus issue 26, NModbus issue 88: after one timeout every answer was off by one for ever."""
+    """Seen with other Modbus libraries: after one timeout every answer was off by one for ever."""
     waiting: list[bytes] = []
 
     async def late(frame: Frame, say: Say) -> None:
@@ -155,7 +155,7 @@ async def test_what_is_no_answer_gives_no_value_and_the_next_answer_is_right(odd
 
 
 async def test_stray_bytes_after_an_answer_do_not_spoil_the_next() -> None:
-    """sunsynk issue 18: touching an undefined register left four bytes that spoilt the next answer."""
+    """Seen with an inverter: touching an undefined register left four bytes that spoilt the next answer."""
 
     async def strays(frame: Frame, say: Say) -> None:
         await say(frame.answer() + b"\x00\x01\x02\x03")

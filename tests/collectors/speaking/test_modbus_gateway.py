@@ -51,7 +51,7 @@ async def test_input_registers_and_an_address_offset() -> None:
 
 
 async def test_a_hole_in_a_gap_is_learnt_and_the_points_around_it_arrive_from_the_first_cycle() -> None:
-    """ioBroker.modbus issue 581: 174, 176 and 177 wanted, 175 does not exist."""
+    """Seen with other software: 174, 176 and 177 wanted, 175 does not exist."""
     unit = Unit(refuses=lambda at, count: ExcCodes.ILLEGAL_ADDRESS if at <= 175 < at + count else None)
     async with gateway({1: unit}) as port:
         links = ModbusLinks(clock=system_clock())
