@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from types import FrameType
@@ -20,8 +21,18 @@ from typing import Annotated, Any
 import typer
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from bench.fuzz_targets import TARGETS, Target
+from bench.fuzz_readers import PointTables, Profiles, Wire
+from bench.fuzz_speakers import Modbus, Snmp, Traps
+from bench.fuzz_target import Target
 
+TARGETS: dict[str, Callable[[], Target]] = {
+    "snmp": Snmp,
+    "modbus": Modbus,
+    "profile": Profiles,
+    "pointtable": PointTables,
+    "wire": Wire,
+    "traps": Traps,
+}
 SLOW_S = 1.0
 # A loop that never ends is broken off after this; one inside a library in C ends the run, with a traceback.
 BREAK_OFF_S, GIVE_UP_S = 20, 60
