@@ -169,6 +169,7 @@ class Agent:
             journal=self.journal,
             engine=self.engine,
             uplink=self.uplink,
+            links=self._links,
             clock=self._clock,
         )
         await self._http.start()

@@ -22,6 +22,7 @@ from agent.journal import Journal
 from agent.live import LiveTable
 from agent.site import Site
 from agent.uplink import Uplink
+from collectors.device import ModbusLinks
 from facility.clock import Clock, now_ms
 from facility.metrics import metric
 from facility.reading import Reading
@@ -46,6 +47,7 @@ class Exposition(Collector):
         journal: Journal,
         engine: Engine,
         uplink: Uplink | None,
+        links: ModbusLinks,
         clock: Clock,
     ) -> None:
         self.site = site
@@ -56,6 +58,7 @@ class Exposition(Collector):
         self._journal = journal
         self._engine = engine
         self._uplink = uplink
+        self._links = links
         self._clock = clock
         self._started = clock.monotonic()
         self._registry = CollectorRegistry(auto_describe=False)
@@ -142,6 +145,8 @@ class Exposition(Collector):
             "coldaisle_agent_poll_seconds", "How long polls took.", buckets, sum_value=figures.poll_seconds
         )
         yield _count("requests", "Requests sent to devices.", figures.requests)
+        thrown_away = self._links.discarded
+        yield _counter("modbus_discarded", "Modbus frames and stray bytes of no use.", "reason", thrown_away)
         yield _count("missed_slots", "Polls that were due and skipped.", figures.missed_slots)
         yield _count("bus_faults", "Faults of the agent itself while polling a bus.", figures.bus_faults)
         yield _gauge("clock_held_readings", "Readings held until the clock can be believed.", self._guard.held)
