@@ -87,11 +87,6 @@ class Breaker:
         """The last poll was answered (or none was made yet): it goes before the suspects of its bus."""
         return self.failures == 0
 
-    @property
-    def probing(self) -> bool:
-        """It failed so often that the next poll is a probe: one request first, the rest only when answered."""
-        return self.failures >= FAST_FAILURES
-
     def allows(self, now_ms: int) -> bool:
         return now_ms >= self.retry_at_ms
 

@@ -164,11 +164,6 @@ def _value(node: yaml.Node, path: Path_, problems: list[ConfigProblem], name: st
         return None
 
 
-def load_model(path: Path, model: type[M], *, shown: str | None = None) -> M:
-    """A file as the model. ConfigErrors with every problem at once."""
-    return validate(read_yaml(path, shown=shown), model)
-
-
 def validate(document: Document, model: type[M]) -> M:
     """A parsed document as the model. ConfigErrors with every problem at once, in the file's order."""
     if not isinstance(document.data, dict):

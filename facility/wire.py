@@ -24,7 +24,6 @@ MAX_HEADER = 1024
 # 512 kbit/s. The uncompressed cap stops a body that unpacks without end.
 MAX_BODY = 256 * 1024
 MAX_UNPACKED = 4 * 1024 * 1024
-MAX_BLOCK = MAX_HEADER + MAX_BODY
 
 
 class Kind(StrEnum):
@@ -286,8 +285,6 @@ class Topic:
 STATUS, ANSWERS, CONTROL = "status", "answers", "control"
 ALL_BLOCKS = f"{PREFIX}/+/+/blocks/+"
 ALL_STATUS = f"{PREFIX}/+/+/{STATUS}"
-# One consumer of each block among any number of ingest workers (MQTT 5 shared subscription, also mosquitto on 3.1.1).
-SHARED_BLOCKS = f"$share/ingest/{ALL_BLOCKS}"
 
 
 def block_topic(site: str, agent: str, kind: Kind) -> Topic:

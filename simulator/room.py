@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 
 ZONES = ("cold-a", "cold-b")
 CRACS = ("crac-1", "crac-2", "crac-3")
-UPSES = ("ups-1", "ups-2")
 
 CP_AIR = 1.006  # kJ/(kg K), dry air near 25 C
 STEP_S = 5.0  # longest integration step; the shortest thermal time constant below is about 110 s

@@ -35,10 +35,6 @@ async def active_users(session: ReadSession) -> Sequence[User]:
     return (await session.scalars(sa.select(User).where(User.active).order_by(User.id))).all()
 
 
-async def count_users(session: ReadSession) -> int:
-    return await session.scalar(sa.select(sa.func.count()).select_from(User)) or 0
-
-
 async def live_session(session: ReadSession, digest: str, now: datetime) -> LoginSession | None:
     query = (
         sa.select(LoginSession)

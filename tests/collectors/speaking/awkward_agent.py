@@ -44,6 +44,11 @@ class Request:
         return bytes(encoder.encode(message))
 
 
+def arcs(oid: str) -> list[int]:
+    """For putting object names in the order of the tree."""
+    return [int(arc) for arc in oid.split(".")]
+
+
 def _typed(value: Any) -> Any:
     if value is None:
         return v2c.NoSuchObject()

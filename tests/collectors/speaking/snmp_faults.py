@@ -28,6 +28,7 @@ from tests.collectors.speaking.awkward_agent import (
     NO_SUCH_NAME,
     TOO_BIG,
     Request,
+    arcs,
     awkward_agent,
     v2c,
 )
@@ -60,11 +61,7 @@ def names(request: Request) -> list[str]:
     if request.kind == GET:
         return request.oids
     count = int(v2c.apiBulkPDU.get_max_repetitions(request.pdu)) if request.kind == GETBULK else 1
-    return [oid for oid in sorted(HELD, key=_arcs) if _arcs(oid) > _arcs(request.oids[0])][:count]
-
-
-def _arcs(oid: str) -> list[int]:
-    return [int(arc) for arc in oid.split(".")]
+    return [oid for oid in sorted(HELD, key=arcs) if arcs(oid) > arcs(request.oids[0])][:count]
 
 
 def truth(request: Request) -> bytes:

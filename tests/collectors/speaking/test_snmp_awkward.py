@@ -56,10 +56,12 @@ async def test_too_big_shrinks_the_batch_and_is_remembered() -> None:
         assert asked > 4
 
 
-async def test_large_batches_that_meet_silence_shrink_and_are_remembered() -> None:
-    def few(request: Request) -> list[bytes]:
-        return [request.reply(numbers(request.oids))] if len(request.oids) <= 8 else []
+def few(request: Request) -> list[bytes]:
+    """An agent that says nothing at all to more than eight objects."""
+    return [request.reply(numbers(request.oids))] if len(request.oids) <= 8 else []
 
+
+async def test_large_batches_that_meet_silence_shrink_and_are_remembered() -> None:
     async with awkward_agent(few) as (port, heard):
         device = collector(port)
         first = await device.collect(SnmpNeeds(OIDS), deadline=deadline())
@@ -70,9 +72,6 @@ async def test_large_batches_that_meet_silence_shrink_and_are_remembered() -> No
 
 
 async def test_a_device_that_came_back_and_cannot_answer_large_batches_is_read_all_the_same() -> None:
-    def few(request: Request) -> list[bytes]:
-        return [request.reply(numbers(request.oids))] if len(request.oids) <= 8 else []
-
     async with awkward_agent(few) as (port, _):
         answer = await collector(port).collect(SnmpNeeds(OIDS), deadline=deadline(), trusted=False)
         assert answer.values == EXPECTED

@@ -13,7 +13,7 @@ from collectors.exchange import PollOutcome, SnmpAnswer, SnmpValue
 from collectors.snmp.uptime import SYS_UPTIME
 from collectors.subjects import Names
 from facility.reading import QualityReason
-from tests.collectors.speaking.awkward_agent import GET, GETBULK, Request, awkward_agent, v2c
+from tests.collectors.speaking.awkward_agent import GET, GETBULK, Request, arcs, awkward_agent, v2c
 from tests.collectors.speaking.profiles import poller, profile
 
 VALUE, NAME = "1.3.6.1.4.1.99.5.1.2", "1.3.6.1.4.1.99.5.1.3"
@@ -49,13 +49,9 @@ class Sensors:
         table: list[tuple[str, Any]] = [(f"{VALUE}.{row}", self.rows[row][1]) for row in sorted(self.rows)]
         table += [(f"{NAME}.{row}", v2c.OctetString(self.rows[row][0].encode())) for row in sorted(self.rows)]
         table.append(("1.3.6.1.4.1.99.9.0", 0))
-        after = [each for each in table if _arcs(each[0]) > _arcs(request.oids[0])]
+        after = [each for each in table if arcs(each[0]) > arcs(request.oids[0])]
         count = int(v2c.apiBulkPDU.get_max_repetitions(request.pdu)) if request.kind == GETBULK else 1
         return [request.reply(after[:count])]
-
-
-def _arcs(oid: str) -> list[int]:
-    return [int(arc) for arc in oid.split(".")]
 
 
 def told(outcome: PollOutcome) -> dict[str, float | str | QualityReason | None]:

@@ -9,7 +9,7 @@ from collectors.snmp.client import SnmpClient
 from collectors.snmp.collect import MAX_WALK_BYTES, SnmpCollector
 from collectors.snmp.pace import MAX_REPETITIONS, MOST_REPETITIONS, REGROW_S, Pace
 from facility.reading import QualityReason
-from tests.collectors.speaking.awkward_agent import GEN_ERR, GET, GETBULK, GETNEXT, Request, awkward_agent, v2c
+from tests.collectors.speaking.awkward_agent import GEN_ERR, GET, GETBULK, GETNEXT, Request, arcs, awkward_agent, v2c
 from tests.collectors.speaking.profiles import system_clock
 
 TABLE = "1.3.6.1.4.1.99.2"
@@ -41,7 +41,7 @@ class Tables:
             self.repetitions.append(count)
             if count >= self.silent_from:
                 return []
-        after = [oid for oid in have if _sortable(oid) > _sortable(request.oids[0])][:count]
+        after = [oid for oid in have if arcs(oid) > arcs(request.oids[0])][:count]
         if self.broken & set(after):
             return [request.reply(error=GEN_ERR)]
         return [request.reply([(oid, _number(oid)) for oid in after])]
@@ -49,10 +49,6 @@ class Tables:
 
 def _number(oid: str) -> int:
     return int(oid.rsplit(".", 1)[1])
-
-
-def _sortable(oid: str) -> list[int]:
-    return [int(arc) for arc in oid.split(".")]
 
 
 def rows(root: str, count: int) -> dict[str, int]:
