@@ -3,6 +3,7 @@
 #   make demo            a simulated machine room, an agent and the centre, on this machine
 #   make test            everything, against real peers (installed by apt on Debian, as root)
 #   make check           style, types, import contracts, shipped profiles and rules
+#   make sim SEEDS=1000  agents and centre in one process in virtual time, under the faults of so many seeds
 #   make help            the rest
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ CODE := facility rules collectors agent server simulator coldaisle deploy bench 
 INSTALLED_BY := pyproject.toml constraints.txt hatch_build.py package-lock.json \
 	$(wildcard server/web/locale/*/LC_MESSAGES/*.po)
 
-.PHONY: demo test check fmt assets assets-lock constraints clean help
+.PHONY: demo test check sim fmt assets assets-lock constraints clean help
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed-demo
@@ -31,6 +32,10 @@ check: $(VENV)/.installed-dev
 	$(BIN)/coldaisle profile validate
 	$(BIN)/coldaisle rules check
 	$(BIN)/coldaisle rules test
+
+SEEDS ?= 1000
+sim: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(SIM_ARGS)
 
 fmt: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
@@ -61,6 +66,7 @@ help:
 	@echo "demo [ARGS=...]         run the demonstration: --port 8080, --data DIR, --exit-after S, --no-fault"
 	@echo "test [PYTEST_ARGS=...]  run the tests, installing missing peers first where that is possible"
 	@echo "check                   style, types, import contracts, profiles and rules"
+	@echo "sim [SEEDS=1000]        agents and centre in virtual time under faults; SIM_ARGS='--seed 7 --trace' replays one"
 	@echo "fmt                     put the code into the house's form"
 	@echo "assets                  fetch the front-end files again"
 	@echo "assets-lock             write package-lock.json anew from package.json"

@@ -1,0 +1,323 @@
+"""The machines of a run: each an incarnation after the other of the true program, on a disk that stays."""
+
+import asyncio
+import contextlib
+import random
+import shutil
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agent.app import Agent, build
+from agent.journal.sql import StoreFull
+from agent.site import Site, read_site
+from collectors.exchange import PollOutcome
+from facility import wire
+from facility.alarms import AlarmEvent
+from facility.clock import SystemClock, now_ms
+from facility.ids import NewId
+from facility.items import decode_alarms
+from facility.reading import Reading
+from facility.wire import Kind
+from rules.model import RuleSet
+from server.app import WEB, domains_of
+from server.config import ServerConfig
+from server.db.session import Database
+from server.history.tables import history_url
+from server.ingest.component import Ingest
+from server.kit.attachments import AttachmentStore
+from server.kit.context import Kit
+from server.kit.i18n import Translations
+from server.kit.metrics import Metrics
+from server.kit.secrets import Signer
+from server.kit.templates import Templates
+from tests.simulation.devices import ScriptedDevice
+from tests.simulation.disk import Disk, DiskOffload, InlineQueue, image, tear
+from tests.simulation.model import RULES_YAML
+from tests.simulation.network import Network
+
+START = datetime(2026, 3, 10, 2, 0, tzinfo=UTC)
+SITE = "hall"
+JOBS = ("tickets.resolve_recovered", "fleet.silence", "alarms.losses", "alarms.rejudge_mutes")
+JOBS_EVERY_S = 120.0
+# Shared by every run of a process: they hold nothing of a run.
+# Reading one takes as long as an hour of a run.
+_SITES: dict[str, Site] = {}
+_TRANSLATIONS = Translations(WEB / "locale")
+_TEMPLATES = Templates(_TRANSLATIONS, [WEB / "templates"])
+
+
+def machine_clock(jump: Callable[[], float]) -> SystemClock:
+    """A machine's clock: virtual time, and a wall clock somebody may have set wrong by so many seconds."""
+    loop = asyncio.get_running_loop()
+    return SystemClock(
+        asyncio.sleep,
+        monotonic=loop.time,
+        wall=lambda: START + timedelta(seconds=loop.time() + jump()),
+    )
+
+
+@dataclass
+class Life:
+    """One incarnation of an agent: what went in and came out of it, and what its disk had when it ended."""
+
+    began_ms: int
+    polled: list[PollOutcome] = field(default_factory=list)
+    accepted: list[tuple[float, Reading]] = field(default_factory=list)
+    said: list[AlarmEvent] = field(default_factory=list)
+    durable_readings: int = 0
+    durable_events: set[tuple[str, int]] = field(default_factory=set)
+    durable_blocks: set[Any] = field(default_factory=set)
+    drops: dict[str, int] = field(default_factory=dict)
+    held: int = 0
+    killed: float | None = None
+    killed_ms: int = 0
+    unsaved_since: float | None = None
+
+
+@dataclass
+class Edge:
+    """An agent's machine."""
+
+    name: str
+    folder: Path
+    network: Network
+    dice: random.Random
+    ids: NewId
+    devices: dict[str, ScriptedDevice]
+    lives: list[Life] = field(default_factory=list)
+    jump: float = 0.0
+    jumped: bool = False
+    agent: Agent | None = None
+    fell: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.disk = Disk(self.dice)
+        self._task: asyncio.Task[None] | None = None
+        self._site = self._read_site()
+        self.full_since: float | None = None
+
+    def _read_site(self) -> Site:
+        self.folder.mkdir(parents=True)
+        (self.folder / "rules.yaml").write_text(RULES_YAML)
+        config = {
+            "version": 1,
+            "site": SITE,
+            "agent": self.name,
+            "credentials": {"v2c": {"snmp": "v2c", "community": {"env": "COMMUNITY"}}},
+            "journal": {"path": "journal.db", "group_commit": "1s"},
+            "http": {"port": 0},
+            "uplink": {"broker": "mqtt://broker.test:1883"},
+            "rules": {"files": ["rules.yaml"]},
+            "devices": [
+                {
+                    "id": device, "name": {"en": device, "zh": device}, "profile": "ietf/ups-mib",
+                    "address": "192.0.2.1", "credentials": "v2c", "interval": "30s", "deadline": "20s",
+                }
+                for device in self.devices
+            ],
+        }  # fmt: skip
+        path = self.folder / "agent.yaml"
+        path.write_text(yaml.safe_dump(config))
+        text = path.read_text()
+        if text not in _SITES:
+            site = read_site(path, environ={"COMMUNITY": "public"})
+            wanted = tuple(rule for rule in site.rules.rules if rule.id.startswith("sim-"))
+            _SITES[text] = replace(site, rules=RuleSet(wanted))
+        return replace(_SITES[text], loaded=replace(_SITES[text].loaded, folder=self.folder))
+
+    def running(self) -> bool:
+        return self.agent is not None
+
+    async def start(self) -> None:
+        clock = machine_clock(lambda: self.jump)
+        for device in self.devices.values():
+            device.clock = clock
+        life = Life(now_ms(clock))
+        self.lives.append(life)
+        program = build(self._site, clock=clock, offload=_Recording(self.disk, life), ids=self.ids)
+        loop = asyncio.get_running_loop()
+        pipeline, journal = program._pipeline, program.journal
+        take, alarmed, keep = pipeline.take, pipeline.journal_alarms, journal.take
+
+        def polled(outcome: PollOutcome) -> None:
+            life.polled.append(outcome)
+            take(outcome)
+
+        def said(events: Sequence[AlarmEvent]) -> None:
+            life.said.extend(events)
+            alarmed(events)
+
+        def kept(readings: Sequence[Reading]) -> None:
+            life.accepted.extend((loop.time(), reading) for reading in readings)
+            keep(readings)
+
+        pipeline.journal_alarms = said  # type: ignore[method-assign]
+        journal.take = kept  # type: ignore[method-assign]
+        program._poller._take = polled
+        self.agent = program
+        await program.__aenter__()
+        self._task = asyncio.create_task(program.run(), name=self.name)
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if self.agent is not None and not task.cancelled():
+            self.fell.append("".join(traceback.format_exception(task.exception()))[-1500:])
+
+    async def kill(self, *, power: bool) -> None:
+        """No word of farewell: what was not on the disk is gone."""
+        program, task, life = self.agent, self._task, self.lives[-1]
+        if program is None or task is None:
+            return
+        self.agent = None
+        loop = asyncio.get_running_loop()
+        life.killed, life.killed_ms = loop.time(), now_ms(program._clock)
+        life.drops = dict(program.journal.stats().drops)
+        life.held = program._guard.held
+        life.unsaved_since = self.full_since
+        self.network.end(self.name, "the agent was killed")
+        store = program.journal._store
+        kept = image(store.path) if power else None
+        store.close()
+        if kept is not None:
+            tear(store.path, self.dice, kept)
+        await _gone(task, self.disk)
+        await program._http.close()
+
+    def finish(self) -> None:
+        """Note what the last incarnation has counted."""
+        assert self.agent is not None
+        life = self.lives[-1]
+        life.drops = dict(self.agent.journal.stats().drops)
+        life.held = self.agent._guard.held
+
+
+class _Recording(DiskOffload):
+    """Notes what reached the disk."""
+
+    def __init__(self, disk: Disk, life: Life) -> None:
+        super().__init__(disk)
+        self._life = life
+
+    def done(self, name: str, args: tuple[Any, ...]) -> None:
+        if name != "commit":
+            return
+        for block in args[0]:
+            if block.key in self._life.durable_blocks:
+                continue
+            self._life.durable_blocks.add(block.key)
+            if block.kind is Kind.READINGS:
+                self._life.durable_readings += block.count
+            elif block.kind is Kind.ALARMS:
+                items, _refused = decode_alarms(wire.decode(block.payload()).items)
+                self._life.durable_events.update(
+                    (item.event.occurrence, item.event.revision) for item in items if item.event is not None
+                )
+
+
+@dataclass
+class Centre:
+    """The server's machine: what takes blocks in, keeps readings, judges alarms and opens tickets."""
+
+    folder: Path
+    network: Network
+    dice: random.Random
+    name: str = "server"
+    fell: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.disk = Disk(self.dice)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.ingest: Ingest | None = None
+        self.config = ServerConfig.model_validate(
+            {"data_dir": self.folder, "mqtt": {"host": "broker.test", "client_id": "server", "auto_enrol": True}}
+        )
+
+    def install(self, migrated: Path) -> None:
+        """The databases, migrated once for all runs."""
+        self.folder.mkdir(parents=True)
+        for name in ("main.db", "history.db"):
+            shutil.copyfile(migrated / name, self.folder / name)
+
+    def running(self) -> bool:
+        return self.ingest is not None
+
+    async def start(self) -> None:
+        InlineQueue.disk = self.disk
+        clock = machine_clock(lambda: 0.0)
+        db, history = Database(self.config.url), Database(history_url(self.config))
+        kit = Kit(
+            config=self.config,
+            clock=clock,
+            db=db,
+            metrics=Metrics(),
+            translations=_TRANSLATIONS,
+            templates=_TEMPLATES,
+            attachments=AttachmentStore(self.folder / "attachments", limit=1024),
+            signer=Signer(b"0" * 32),
+            wake_outbox=lambda: None,
+        )
+        domains = domains_of(kit, history_db=history)
+        (ingest,) = [part for domain in domains for part in domain.ingest_components]
+        assert isinstance(ingest, Ingest)
+        jobs = [job for domain in domains for job in domain.jobs if job.name in JOBS]
+        self.ingest = ingest
+
+        async def work_off() -> None:
+            while True:
+                await clock.sleep(JOBS_EVERY_S)
+                for job in jobs:
+                    async with db.write() as session:
+                        await job.run(session, clock.now())
+
+        self._tasks = [
+            asyncio.create_task(ingest.run(), name="ingest"),
+            asyncio.create_task(_through_weather(work_off), name="jobs"),
+        ]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if self.ingest is not None and not task.cancelled():
+            self.fell.append("".join(traceback.format_exception(task.exception()))[-1500:])
+
+    async def kill(self, *, power: bool) -> None:
+        if not self.running():
+            return
+        self.ingest = None
+        self.network.end(self.name, "the server was killed")
+        databases = [self.folder / name for name in ("main.db", "history.db")]
+        kept = {path: image(path) for path in databases} if power else {}
+        self.disk.pull_the_plug()
+        for path, content in kept.items():
+            tear(path, self.dice, content)
+        for task in self._tasks:
+            await _gone(task, self.disk)
+        self.disk.pull_the_plug()
+
+    def queue(self) -> int:
+        return len(self.ingest._inbox) if self.ingest is not None else 0
+
+
+async def _through_weather(work: Callable[[], Any]) -> None:
+    """The job runner's part: a job that fails is tried at its next time."""
+    while True:
+        with contextlib.suppress(Exception):
+            await work()
+
+
+async def _gone(task: asyncio.Task[None], disk: Disk) -> None:
+    task.cancel()
+    await asyncio.sleep(0)
+    if disk.hanging is not None and not disk.hanging.done():
+        # Who shields a commit from being cancelled waits for its end.
+        disk.hanging.set_exception(StoreFull("the machine is off"))
+    disk.hanging = None
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()

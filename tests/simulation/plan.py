@@ -1,0 +1,81 @@
+"""What happens in a run, drawn from its seed: when which fault falls on whom, and for how long."""
+
+import random
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+EDGES = ("edge-1", "edge-2")
+CENTRE = "server"
+# Nothing falls before the programs are up, nor into the last minutes: what is left of a run must drain.
+FIRST_S, LAST_S = 45.0, 120.0
+
+
+class Fault(StrEnum):
+    LINK_CUT = "link cut"
+    LINK_BAD = "link bad"
+    KILL = "kill"
+    POWER_CUT = "power cut"
+    DISK_FULL = "disk full"
+    DEVICE_DEAD = "device dead"
+    DEVICE_SLOW = "device slow"
+    DEVICE_PARTIAL = "device partial"
+    CLOCK_JUMP = "clock jump"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One fault. where: of a kill, at any moment or before or after the victim's next commit; amount: how bad."""
+
+    at: float
+    fault: Fault
+    victim: str
+    seconds: float
+    where: str = ""
+    amount: float = 0.0
+
+    def __str__(self) -> str:
+        where = f" {self.where} a commit" if self.where else ""
+        return f"{self.at:8.1f} s  {self.fault}{where}: {self.victim}, {self.seconds:.0f} s, {self.amount:.2f}"
+
+
+_WEIGHTS = {
+    Fault.LINK_CUT: 5,
+    Fault.LINK_BAD: 5,
+    Fault.KILL: 8,
+    Fault.POWER_CUT: 3,
+    Fault.DISK_FULL: 2,
+    Fault.DEVICE_DEAD: 2,
+    Fault.DEVICE_SLOW: 2,
+    Fault.DEVICE_PARTIAL: 2,
+    Fault.CLOCK_JUMP: 1,
+}
+
+
+def draw(dice: random.Random, *, seconds: float, devices: list[str]) -> list[Event]:
+    """The faults of a run, in order; some three an hour, at least six."""
+    count = dice.randint(6, max(6, round(seconds / 1200)) + 6)
+    found = []
+    for _ in range(count):
+        at = dice.uniform(FIRST_S, max(seconds - LAST_S, FIRST_S + 1))
+        fault = dice.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
+        event = _event(dice, at, fault, devices)
+        # Nothing outlasts the run.
+        found.append(replace(event, seconds=min(event.seconds, seconds - at)))
+    return sorted(found, key=lambda event: event.at)
+
+
+def _event(dice: random.Random, at: float, fault: Fault, devices: list[str]) -> Event:
+    anybody = dice.choice((*EDGES, CENTRE, CENTRE))
+    match fault:
+        case Fault.LINK_CUT:
+            return Event(at, fault, anybody, 10 ** dice.uniform(0, 3.86))  # 1 s to 2 h
+        case Fault.LINK_BAD:
+            return Event(at, fault, anybody, dice.uniform(30, 1800), amount=dice.uniform(0.05, 1.0))
+        case Fault.KILL | Fault.POWER_CUT:
+            return Event(at, fault, anybody, 10 ** dice.uniform(0, 2), dice.choice(("", "before", "after")))
+        case Fault.DISK_FULL:
+            return Event(at, fault, anybody, dice.uniform(10, 1200))
+        case Fault.CLOCK_JUMP:
+            jump = dice.choice((-1, 1)) * dice.choice((5.0, 120.0, 3600.0))
+            return Event(at, fault, dice.choice(EDGES), 0.0, amount=jump)
+    return Event(at, fault, dice.choice(devices), dice.uniform(20, 1800), amount=dice.uniform(0.1, 0.9))

@@ -1,0 +1,317 @@
+"""One run: two agents and a centre through the faults of a seed, then until everything has drained."""
+
+import asyncio
+import contextlib
+import logging
+import random
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from unittest import mock
+
+from server.db import migrate
+from server.history.tables import MIGRATIONS
+from server.ingest.inbox import MAX_MESSAGES
+from tests.simulation import checks
+from tests.simulation.devices import POINTS, Health, Script, ScriptedDevice, opener
+from tests.simulation.disk import InlineQueue, connect
+from tests.simulation.machines import START, Centre, Edge
+from tests.simulation.network import Link, Network, Session
+from tests.simulation.plan import CENTRE, EDGES, Event, Fault, draw
+from tests.support.virtual_loop import run_virtual
+
+DEVICES_EACH = 2
+# With nothing to send the uplink looks this often; the true second costs most of a run's time and finds no more.
+LOOK_S = 15.0
+# The same for signs of life, which take a transaction each time.
+SEEN_EVERY_S = 30.0
+LOOKED_AT_EVERY_S = 60.0
+# A block that was lost on its way is sent again after up to five minutes.
+DRAIN_S = 1800.0
+# An armed kill whose commit does not come happens anyway.
+ARMED_S = 60.0
+# agent.outbox_policy.WINDOW and agent.journal.journal.MEMORY_BYTES, said again: a bound that moves is to be noticed.
+MOST_IN_FLIGHT, MOST_MEMORY = 32, 16 * 1024 * 1024
+
+
+@dataclass
+class Result:
+    """What a run came to."""
+
+    seed: int
+    violations: list[str] = field(default_factory=list)
+    faults: list[Event] = field(default_factory=list)
+    readings: int = 0
+    lost: int = 0
+    alarms: int = 0
+    tickets: int = 0
+    lives: int = 0
+    drained_s: float = 0.0
+    took_s: float = 0.0
+
+
+def shared_memory() -> str | None:
+    """Where files cost no disk; None where there is no such place."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+@contextlib.contextmanager
+def migrated() -> Iterator[Path]:
+    """A folder with both databases at the newest revision, to be copied."""
+    with tempfile.TemporaryDirectory(prefix="coldaisle-sim-", dir=shared_memory()) as name:
+        folder = Path(name)
+        asyncio.run(migrate.upgrade(f"sqlite:///{folder / 'main.db'}"))
+        asyncio.run(migrate.upgrade(f"sqlite:///{folder / 'history.db'}", MIGRATIONS))
+        yield folder
+
+
+def run_seed(seed: int, databases: Path, *, hours: float = 6.0, trace: Callable[[str], None] | None = None) -> Result:
+    """Run a seed; everything in it follows from the seed and the length."""
+    result = Result(seed)
+    began = time.perf_counter()
+    folder = Path(tempfile.mkdtemp(prefix=f"coldaisle-sim-{seed}-", dir=shared_memory()))
+    try:
+        world = World(seed, folder, databases, hours * 3600, result, trace)
+        with world.stage():
+            run_virtual(world.run())
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    result.took_s = time.perf_counter() - began
+    return result
+
+
+class World:
+    """The machines, the network between them, and what befalls them."""
+
+    def __init__(
+        self,
+        seed: int,
+        folder: Path,
+        databases: Path,
+        seconds: float,
+        result: Result,
+        trace: Callable[[str], None] | None,
+    ) -> None:
+        self.seed, self.seconds, self.result = seed, seconds, result
+        self._trace = trace
+        # One source each, so that a change in one part does not turn every other part of all seeds around.
+        source = random.Random(seed)
+        self._plan, self._script, self._ids, net, disk, device, self._jitter = (
+            random.Random(source.getrandbits(64)) for _ in range(7)
+        )
+        self.network = Network(net, {name: Link() for name in (*EDGES, CENTRE)})
+        self.devices = {
+            f"{edge}-d{number}": ScriptedDevice(
+                f"{edge}-d{number}",
+                None,  # type: ignore[arg-type]  # the machine gives it its clock when it starts
+                self.now,
+                device,
+                {point: Script.draw(self._script, seconds) for point in POINTS},
+            )
+            for edge in EDGES
+            for number in range(DEVICES_EACH)
+        }
+        self.edges = {
+            name: Edge(
+                name, folder / name, self.network, disk, self._new_id,
+                {key: each for key, each in self.devices.items() if key.startswith(name)},
+            )
+            for name in EDGES
+        }  # fmt: skip
+        self.centre = Centre(folder / "centre", self.network, disk)
+        self.centre.install(databases)
+        self._ends: dict[tuple[Fault, str], float] = {}
+
+    @contextlib.contextmanager
+    def stage(self) -> Iterator[None]:
+        """The seams of the programs to the world: broker, disks, devices, random numbers."""
+        Session.network = self.network
+        InlineQueue.disk = self.centre.disk
+        state, level = random.getstate(), logging.root.manager.disable
+        random.seed(self.seed)
+        if self._trace is None:
+            logging.disable(logging.CRITICAL)
+        with (
+            mock.patch("aiomqtt.Client", Session),
+            mock.patch("aiosqlite.connect", connect),
+            mock.patch("agent.app.open_device", opener(self.devices)),
+            mock.patch("agent.uplink.LOOK_S", LOOK_S),
+            mock.patch("server.ingest.component.SEEN_EVERY_S", SEEN_EVERY_S),
+            mock.patch("facility.ids.uuid7", lambda nanoseconds: self._uuid(nanoseconds // 1_000_000)),
+        ):
+            try:
+                yield
+            finally:
+                random.setstate(state)
+                logging.disable(level)
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def say(self, text: str) -> None:
+        if self._trace is not None:
+            self._trace(f"{self.now():9.2f}  {text}")
+
+    def _uuid(self, at_ms: int) -> uuid.UUID:
+        return uuid.UUID(
+            int=(at_ms << 80) | 7 << 76 | self._ids.getrandbits(12) << 64 | 2 << 62 | self._ids.getrandbits(62)
+        )
+
+    def _new_id(self, at_ms: int) -> str:
+        return str(self._uuid(at_ms))
+
+    # --- a run -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        self.result.faults = draw(self._plan, seconds=self.seconds, devices=list(self.devices))
+        await self.centre.start()
+        for edge in self.edges.values():
+            await edge.start()
+        looking = asyncio.create_task(self._look())
+        async with asyncio.TaskGroup() as group:
+            for event in self.result.faults:
+                group.create_task(self._at(event))
+        await asyncio.sleep(max(self.seconds - self.now(), 0.0))
+        await self._calm()
+        await self._drain()
+        looking.cancel()
+        for edge in self.edges.values():
+            edge.finish()
+        checks.check(self)
+        self.result.lives = sum(len(edge.lives) for edge in self.edges.values())
+        for edge in self.edges.values():
+            await edge.kill(power=False)
+        await self.centre.kill(power=False)
+
+    async def _at(self, event: Event) -> None:
+        await asyncio.sleep(event.at)
+        self.say(str(event))
+        match event.fault:
+            case Fault.KILL | Fault.POWER_CUT:
+                await self._kill(event)
+            case Fault.CLOCK_JUMP:
+                edge = self.edges[event.victim]
+                edge.jump += event.amount
+                edge.jumped = True
+            case _:
+                await self._for_a_while(event)
+
+    async def _for_a_while(self, event: Event) -> None:
+        """A state that begins and ends; where two of them overlap, the later end counts."""
+        key, ends = (event.fault, event.victim), self.now() + event.seconds
+        self._ends[key] = max(self._ends.get(key, 0.0), ends)
+        self._set(event, on=True)
+        await asyncio.sleep(event.seconds)
+        if self.now() >= self._ends[key] - 1e-6:
+            self._set(event, on=False)
+
+    def _set(self, event: Event, *, on: bool) -> None:
+        match event.fault:
+            case Fault.LINK_CUT:
+                self.network.cut(event.victim) if on else setattr(self.network.links[event.victim], "up", True)
+            case Fault.LINK_BAD:
+                self._worsen(self.network.links[event.victim], event.amount if on else 0.0)
+            case Fault.DISK_FULL:
+                self._fill(event.victim, full=on)
+            case Fault.DEVICE_DEAD:
+                self.devices[event.victim].health.dead = on
+            case Fault.DEVICE_SLOW:
+                # Up to beyond the deadline of 20 s.
+                self.devices[event.victim].health.seconds = 24.0 * event.amount if on else Health().seconds
+            case Fault.DEVICE_PARTIAL:
+                self.devices[event.victim].health.partial = event.amount if on else 0.0
+
+    def _worsen(self, link: Link, amount: float) -> None:
+        link.latency = (0.005, 0.05 + 30.0 * amount**3)
+        link.loss, link.twice, link.overtake = 0.5 * amount, 0.3 * amount, 0.5 * amount
+
+    def _fill(self, victim: str, *, full: bool) -> None:
+        machine = self._machine(victim)
+        machine.disk.full = full
+        if isinstance(machine, Edge) and full and machine.full_since is None:
+            machine.full_since = self.now()
+
+    def _machine(self, name: str) -> Edge | Centre:
+        return self.centre if name == CENTRE else self.edges[name]
+
+    async def _kill(self, event: Event) -> None:
+        machine = self._machine(event.victim)
+        if not machine.running():
+            return
+        if event.where:
+            due = asyncio.Event()
+            machine.disk.die, machine.disk.armed = due.set, event.where
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ARMED_S):
+                    await due.wait()
+            machine.disk.armed = ""
+            if not machine.running():
+                return
+        await machine.kill(power=event.fault is Fault.POWER_CUT)
+        self.say(f"{event.victim} is down")
+        await asyncio.sleep(event.seconds)
+        if not machine.running():
+            await machine.start()
+            self.say(f"{event.victim} is up")
+
+    async def _calm(self) -> None:
+        """The faults stop."""
+        for name, link in self.network.links.items():
+            link.up = True
+            self._worsen(link, 0.0)
+            self._machine(name).disk.full = False
+        for device in self.devices.values():
+            device.health = Health()
+        for edge in self.edges.values():
+            edge.jump = 0.0
+            if not edge.running():
+                await edge.start()
+        if not self.centre.running():
+            await self.centre.start()
+        self.say("the faults are over")
+
+    # --- looking ---------------------------------------------------------------------------------------------------
+
+    def bad(self, text: str) -> None:
+        self.say(f"VIOLATION {text}")
+        if len(self.result.violations) < 50:
+            self.result.violations.append(text)
+
+    async def _look(self) -> None:
+        """Every queue keeps its bound, all the time."""
+        while True:
+            await asyncio.sleep(LOOKED_AT_EVERY_S)
+            if self.centre.queue() > MAX_MESSAGES:
+                self.bad(f"9: {self.centre.queue()} messages wait at the centre")
+            for edge in self.edges.values():
+                if edge.agent is None or edge.agent.uplink is None:
+                    continue
+                if edge.agent.uplink.in_flight > MOST_IN_FLIGHT:
+                    self.bad(f"9: {edge.agent.uplink.in_flight} blocks of {edge.name} are in flight")
+                if edge.agent.journal.stats().memory_bytes > MOST_MEMORY:
+                    self.bad(f"9: the journal of {edge.name} holds {edge.agent.journal.stats().memory_bytes} bytes")
+                if edge.full_since is not None and not edge.disk.full and not edge.agent.journal.stats().degraded:
+                    edge.full_since = None
+
+    async def _drain(self) -> None:
+        began = self.now()
+        # One health block of each agent at least must have come through after the end of the faults.
+        await asyncio.sleep(70.0)
+        while not all(_empty(edge) for edge in self.edges.values()) or self.centre.queue():
+            await asyncio.sleep(0.5)
+            if self.now() - began > DRAIN_S:
+                left = {edge.name: checks.waiting(edge) for edge in self.edges.values()}
+                self.bad(f"9: not drained {DRAIN_S:.0f} s after the faults stopped: {left}")
+                break
+        self.result.drained_s = self.now() - began
+
+
+def _empty(edge: Edge) -> bool:
+    return not any(checks.waiting(edge).values())
+
+
+__all__ = ["START", "Result", "migrated", "run_seed"]
