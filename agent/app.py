@@ -13,6 +13,7 @@ from http import HTTPStatus
 from msgspec import UNSET
 
 from agent import VERSION
+from agent.budget import Budget
 from agent.exposition import CONTENT_TYPE, Exposition
 from agent.figures import Figures
 from agent.guard import ClockGuard, OrderedIds
@@ -273,6 +274,7 @@ class Agent:
             tls = ssl.create_default_context(cafile=str(loaded.folder / ca_file) if ca_file else None)
             if config.uplink.cert_file is not None and config.uplink.key_file is not None:
                 tls.load_cert_chain(loaded.folder / config.uplink.cert_file, loaded.folder / config.uplink.key_file)
+        budget = config.uplink.budget_mb_month
         return Uplink(
             Broker(
                 config.uplink.host,
@@ -290,6 +292,7 @@ class Agent:
             reports=self,
             clock=self._clock,
             backlog_rate=config.uplink.backlog_rate,
+            budget=None if budget is None else Budget(budget, self._clock.monotonic()),
         )
 
     def _open_pollers(self, site: Site) -> list[DevicePoller]:

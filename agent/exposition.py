@@ -163,6 +163,7 @@ class Exposition(Collector):
         stats, figures = self._journal.stats(), self._figures
         yield _count("readings", "Readings taken into the journal.", stats.readings)
         yield _counter("dropped", "Readings and items lost before the centre had them.", "reason", stats.drops)
+        yield _count("thinned", "Readings left out to keep the month's traffic in its budget.", figures.thinned)
         yield _gauge("journal_used_bytes", "What the journal's file holds.", stats.used_bytes)
         yield _gauge("journal_memory_bytes", "Blocks that wait for the disk.", stats.memory_bytes)
         yield _gauge("journal_degraded", "1 while the disk refuses and memory stands in.", float(bool(stats.degraded)))

@@ -26,6 +26,7 @@ class Figures:
     resent: int = 0
     answers: Counter[str] = field(default_factory=Counter)  # by verdict
     rejected: Counter[str] = field(default_factory=Counter)  # blocks and items, by RejectReason
+    thinned: int = 0  # readings left out for the budget of a metered link
     connections: int = 0
     reloads: Counter[str] = field(default_factory=Counter)  # by result
     traps: Counter[str] = field(default_factory=Counter)  # by TrapResult

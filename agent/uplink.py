@@ -14,6 +14,7 @@ from typing import Protocol
 
 import aiomqtt
 
+from agent.budget import Budget
 from agent.figures import Figures
 from agent.journal import BlockState, Journal, Key, Sealed
 from agent.outbox_policy import (
@@ -40,6 +41,7 @@ from facility.wire import (
     Answer,
     Answers,
     Control,
+    Kind,
     Status,
     Topic,
     WireError,
@@ -82,6 +84,8 @@ class Reports(Protocol):
 class Uplink:
     """Runs for ever: connects, publishes status, sends the outbox, handles answers, reconnects.
 
+    budget: of a metered link; None sends everything at once.
+
     taken_at: when (monotonic) the centre last took a block, or there was none for it to take; the start at first.
     """
 
@@ -97,6 +101,7 @@ class Uplink:
         reports: Reports,
         clock: Clock,
         backlog_rate: float,
+        budget: Budget | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._broker = broker
@@ -111,6 +116,8 @@ class Uplink:
         self._flying: dict[Key, Flying] = {}
         self._bucket = Bucket(backlog_rate, clock.monotonic())
         self._mark = LiveMark(journal.last_position)
+        self._budget = budget
+        self._pack_at = clock.monotonic()
         self._catalogs_offered: dict[str, float] = {}
         self.connected = False
         self.taken_at = clock.monotonic()
@@ -258,11 +265,15 @@ class Uplink:
     async def _next(self) -> list[Sealed]:
         now = self._clock.monotonic()
         live_from = self._mark.note(now, self._journal.last_position)
+        await self._pack(now)
         blocks = []
         for fetch in plan(self._flying.values(), live_from=live_from, tokens=self._bucket.available(now)):
             if not may_send(self._flying.values(), fetch.kind):
                 continue
-            found = await self._journal.unsent(fetch.kind, above=fetch.above, upto=fetch.upto, limit=fetch.limit)
+            upto = fetch.upto
+            if self._budget is not None and fetch.kind is Kind.READINGS and not self._journal.stats().degraded:
+                upto = self._journal.packed if upto is None else min(upto, self._journal.packed)
+            found = await self._journal.unsent(fetch.kind, above=fetch.above, upto=upto, limit=fetch.limit)
             for stored in found:
                 block = stored.block
                 if block.key in self._flying:
@@ -277,10 +288,26 @@ class Uplink:
                 blocks.append(block)
         return blocks
 
+    async def _pack(self, now: float) -> None:
+        """On a metered link readings go in packed blocks, and no more of them than the month's budget bears."""
+        budget = self._budget
+        if budget is None or now < self._pack_at:
+            return
+        level = budget.level
+        budget.judge(now)
+        if budget.level != level:
+            detail = {"spacing_s": f"{budget.spacing_ms / 1000:g}"}
+            log.info("readings are thinned to the month's traffic", extra=detail)
+            self._reports.notice("thinning", detail)
+        thinned, more = await self._journal.pack(busy=self._flying, spacing_ms=budget.spacing_ms)
+        self._figures.thinned += thinned
+        self._pack_at = now if more else now + budget.every_s
+
     async def _publish(self, client: aiomqtt.Client, block: Sealed) -> None:
-        await client.publish(
-            str(block_topic(self._site, self._agent, block.kind)), block.payload(), 1, timeout=PUBLISH_S
-        )
+        payload = block.payload()
+        await client.publish(str(block_topic(self._site, self._agent, block.kind)), payload, 1, timeout=PUBLISH_S)
+        if self._budget is not None:
+            self._budget.spend(len(payload))
         self._figures.sent[block.kind] += 1
 
     # --- answers ---------------------------------------------------------------------------------------------------

@@ -6,14 +6,15 @@ Taking never waits and never fails; the disk is touched by `commit` alone, on th
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from typing import Any
 
-from agent.journal.block import BlockState, Draft, Key, Stored, seal_drafts
+from agent.journal.block import BlockState, Draft, Key, Sealed, Stored, seal_drafts
 from agent.journal.eviction import DropReason
 from agent.journal.memory import Waiting
 from agent.journal.offload import Offload
+from agent.journal.packing import MAX_BLOCKS, Thinner, groups, pack
 from agent.journal.recovery import OpenReport, open_or_recover
 from agent.journal.sql import Mark, StoreCorrupt, StoreFull
 from agent.journal.store import Store
@@ -46,6 +47,7 @@ class Journal:
 
     rules: gives the rule engine's state, None to leave the saved one; asked in the same step in which alarm events are
         taken to be committed.
+    packed: position up to which waiting readings were packed.
     catalog: digest of the catalog that readings and alarms speak of from now on; set by whoever appends catalogs.
     """
 
@@ -78,6 +80,8 @@ class Journal:
         self._answered: dict[Key, Mark] = {}
         self._retry_at = 0.0
         self._tally = Tally()
+        self._thinner = Thinner()
+        self.packed = 0
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
 
@@ -331,6 +335,38 @@ class Journal:
                 return None
         self.changed.set()
         return block.key
+
+    async def pack(self, *, busy: Container[Key], spacing_ms: int) -> tuple[int, bool]:
+        """Make few blocks of the many small ones that wait, leaving those in `busy` alone, and thin what they hold.
+
+        Returns how many readings were thinned out, and whether there is more to pack. `packed` is how far it came.
+        """
+        thinned = 0
+        async with self._lock:
+            try:
+                rows = await self._offload.run(
+                    self._store.unsent_of, Kind.READINGS, above=self.packed, limit=MAX_BLOCKS
+                )
+                for group in groups(rows, leave=lambda block: self._left(block, busy)):
+                    thinned += await self._offload.run(self._pack, group, spacing_ms)
+            except (StoreFull, StoreCorrupt) as exc:
+                log.debug("readings are not packed now", extra={"cause": str(exc)})
+                return thinned, False
+            if rows:
+                self.packed = rows[-1].position
+                await self._look()
+        return thinned, len(rows) == MAX_BLOCKS
+
+    def _left(self, block: Sealed, busy: Container[Key]) -> bool:
+        return block.key in busy or block.key in self._answered or not block.intact()
+
+    def _pack(self, group: Sequence[Stored], spacing_ms: int) -> int:
+        packed = pack(group, self._thinner, spacing_ms, stream=self.stream, after=self._seq)
+        if packed is None:
+            return 0
+        self._seq = packed.number
+        self._store.merge(group, packed.block)
+        return packed.thinned
 
     async def offer_catalog(self, names: str, *, at: int) -> bool:
         """Put a copy of the catalog of this digest into the outbox again; False when the journal has it no more."""

@@ -190,6 +190,28 @@ class Store:
             roll_back(db)
             raise judged(exc) from exc
 
+    def merge(self, old: Sequence[Stored], new: Sealed | None) -> None:
+        """Put one block in the place of several neighbours, or nothing: one transaction, the order is kept."""
+        db = self._open_db()
+        counts = Counts()
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            for each in old:
+                db.execute("DELETE FROM blocks WHERE position = ?", (each.position,))
+                counts.add(each.block.kind, -1, -each.block.size)
+            if new is not None:
+                insert(db, [new], counts)
+                db.execute(
+                    "UPDATE blocks SET position = ? WHERE stream = ? AND seq = ?",
+                    (old[-1].position, new.key.stream, new.key.seq),
+                )
+            db.execute("COMMIT")
+        except sqlite3.Error as exc:
+            roll_back(db)
+            raise judged(exc) from exc
+        for kind in counts.blocks:
+            self.unsent.add(kind, counts.blocks[kind], counts.size[kind])
+
     def _evict_aged(self, db: sqlite3.Connection, now_ms: int, counts: Counts, evicted: Evicted) -> None:
         if abs(now_ms - self._aged_at) < _AGE_EVERY_MS:
             return

@@ -1,6 +1,7 @@
 """One test for each invariant of `agent.journal`, by its name."""
 
 import asyncio
+import json
 import os
 import re
 import resource
@@ -18,6 +19,7 @@ from facility.alarms import AlarmEvent, AlarmEventKind
 from facility.clock import ManualClock, SystemClock, now_ms
 from facility.ids import new_id
 from facility.items import AlarmItem
+from facility.reading import Reading
 from facility.severity import Severity
 from facility.wire import Kind, decode
 from tests.agent.journals import MIB, bulky, event, manual_clock, opened, reading, unsent_count
@@ -518,3 +520,50 @@ async def test_a_folder_that_cannot_be_made_is_worked_around_in_memory(tmp_path:
     assert rows(tmp_path / "in-the-way" / "j.db", "SELECT sum(count) FROM blocks WHERE kind = 'readings'") == [(1,)]
     await journal.close()
     shutil.rmtree(tmp_path / "in-the-way")
+
+
+async def test_small_blocks_are_packed_in_their_place_without_loss(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    for value in range(200):
+        journal.take([reading(clock, float(value))])
+        await journal.commit()
+        clock.advance(1)
+    before = journal.stats().used_bytes
+    flying = (await journal.unsent(Kind.READINGS, limit=200))[120].block.key
+    assert await journal.pack(busy={flying}, spacing_ms=0) == (0, False)
+    packed = await journal.unsent(Kind.READINGS, limit=200)
+    assert [each.block.count for each in packed] == [120, 1, 79]
+    assert [each.block.first_at for each in packed] == sorted(each.block.first_at for each in packed)
+    assert journal.stats().unsent_blocks[Kind.READINGS] == 3
+    assert journal.stats().used_bytes < before / 2
+    journal.take([reading(clock, 200.0)])
+    await journal.commit()
+    found = [
+        value
+        for each in await journal.unsent(Kind.READINGS, limit=200)
+        for item in decode(each.block.payload()).items
+        for value in json.loads(item)["value"]
+    ]
+    assert found == [float(value) for value in range(201)]
+    await journal.close()
+
+
+async def test_thinning_keeps_a_sample_a_window_and_every_change_of_state(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    for second in range(0, 600, 10):
+        door = "open" if second == 250 else "closed"
+        at = now_ms(clock)
+        journal.take([reading(clock, float(second)), Reading("t-1", "door.state", "", door, at)])
+        await journal.commit()
+        clock.advance(10)
+    assert await journal.pack(busy=set(), spacing_ms=120_000) == (120 - 5 - 7, False)
+    series = {
+        item["metric"]: item["value"]
+        for each in await journal.unsent(Kind.READINGS, limit=10)
+        for item in map(json.loads, decode(each.block.payload()).items)
+    }
+    assert series["room.temperature"] == [0.0, 120.0, 240.0, 360.0, 480.0]
+    assert series["door.state"] == ["closed", "closed", "closed", "open", "closed", "closed", "closed"]
+    await journal.close()

@@ -169,6 +169,14 @@ class JournalModel(RuleBasedStateMachine):
             self.loose[kind].discard(number)
 
     @rule(data=st.data())
+    def pack(self, data: st.DataObject) -> None:
+        """Few blocks of many; those that are on their way to the centre stay as they are."""
+        flying = {each.block.key: each.block.digest for each in self.offered(Kind.READINGS) if data.draw(st.booleans())}
+        assert self.run(self.journal.pack(busy=flying.keys(), spacing_ms=0)) == (0, False)
+        now = {each.block.key: each.block.digest for each in self.offered(Kind.READINGS)}
+        assert flying.items() <= now.items()
+
+    @rule(data=st.data())
     def renumber(self, data: st.DataObject) -> None:
         offered = self.offered(data.draw(st.sampled_from(KINDS)))
         if offered:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agent.budget import Budget
 from agent.figures import Figures
 from agent.journal import Journal, Store, ThreadOffload
 from agent.outbox_policy import WINDOW
@@ -59,7 +60,7 @@ class Bench:
 
 @asynccontextmanager
 async def bench(
-    folder: Path, broker: Mosquitto, *, before: int = 0, backlog_rate: float = 1000.0
+    folder: Path, broker: Mosquitto, *, before: int = 0, backlog_rate: float = 1000.0, budget: Budget | None = None
 ) -> AsyncIterator[Bench]:
     """before: blocks that are in the journal before the uplink first connects."""
     clock = SystemClock(asyncio.sleep)
@@ -82,6 +83,7 @@ async def bench(
         reports=_Late(made),
         clock=clock,
         backlog_rate=backlog_rate,
+        budget=budget,
     )
     it = Bench(journal, uplink, clock, figures)
     made.append(it)

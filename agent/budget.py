@@ -1,0 +1,50 @@
+"""A month's traffic on a metered link: when readings are packed, and how far they are thinned. Pure; monotonic seconds.
+
+Readings are packed once a minute into one block, which is most of what can be saved. While the link still costs more
+than its share of the month, the time between two kept samples of a point doubles, step by step; when it costs less it
+halves again. Alarms, events, catalogs and health go at once and whole, whatever they cost.
+"""
+
+MONTH_S = 30 * 86_400
+PACK_S = 60.0
+# 32 minutes between two samples; beyond that a curve is no curve.
+MAX_LEVEL = 6
+# Around each block: MQTT and TCP/IP headers both ways, the broker's acknowledgements and the centre's answer. Measured
+# by `bench/traffic.py` on a plain connection.
+AROUND_BLOCK = 600
+# What is not spent is kept for this long at most, so that a quiet week is no licence for a costly day.
+SAVED_S = 6 * 3600.0
+_BEGIN_S = 3600.0
+
+
+class Budget:
+    """Bytes a month; `level` 0 sends every reading."""
+
+    def __init__(self, mb_month: float, now: float) -> None:
+        self._rate = mb_month * 1e6 / MONTH_S
+        self._balance = self._rate * _BEGIN_S
+        self._at = now
+        self.level = 0
+
+    def spend(self, payload: int) -> None:
+        """A block of so many bytes was sent."""
+        self._balance -= payload + AROUND_BLOCK
+
+    def judge(self, now: float) -> None:
+        """Look at the balance and go a step at most; called when readings are to be packed."""
+        self._balance = min(self._balance + (now - self._at) * self._rate, self._rate * SAVED_S)
+        self._at = now
+        if self._balance < 0:
+            self.level = min(self.level + 1, MAX_LEVEL)
+        elif self._balance > self._rate * _BEGIN_S and self.level:
+            self.level -= 1
+
+    @property
+    def spacing_ms(self) -> int:
+        """Milliseconds between two samples of a point that are sent; 0 for all of them."""
+        return 0 if self.level == 0 else int(PACK_S * 1000) << (self.level - 1)
+
+    @property
+    def every_s(self) -> float:
+        """Seconds between two packings."""
+        return max(PACK_S, self.spacing_ms / 1000)

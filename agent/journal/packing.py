@@ -1,0 +1,88 @@
+"""Many small blocks of readings made one, and thinned where the link cannot carry all. Pure."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from agent.journal.block import Draft, Sealed, Stored, seal_drafts
+from facility.items import decode_series
+from facility.reading import PointKey, Reading
+from facility.wire import Kind, decode
+
+# Values in one packed block: some 25 KB, ten times below the wire's cap.
+MAX_PACKED = 5_000
+# Blocks looked at in one packing: ten minutes of one a second.
+MAX_BLOCKS = 600
+# Points whose last kept sample is remembered; beyond it some samples more are kept.
+_MAX_POINTS = 20_000
+
+
+class Thinner:
+    """Remembers, over packings, what was last kept of each point."""
+
+    def __init__(self) -> None:
+        self._last: dict[PointKey, Reading] = {}
+
+    def thin(self, readings: Iterable[Reading], spacing_ms: int) -> list[Reading]:
+        """The readings to send: one of a point each `spacing_ms`, and each change of a state or of quality."""
+        kept = []
+        if len(self._last) > _MAX_POINTS:
+            self._last.clear()
+        for reading in readings:
+            last = self._last.get(reading.point)
+            if last is None or _matters(last, reading, spacing_ms):
+                self._last[reading.point] = reading
+                kept.append(reading)
+        return kept
+
+
+def _matters(last: Reading, reading: Reading, spacing_ms: int) -> bool:
+    if not 0 <= reading.taken_at - last.taken_at < spacing_ms or reading.quality is not last.quality:
+        return True
+    return isinstance(reading.value, str) and reading.value != last.value
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What stands in the place of a group. block: None when nothing of it is left; number: the last one given."""
+
+    block: Sealed | None
+    thinned: int
+    number: int
+
+
+def groups(blocks: Sequence[Stored], *, leave: Callable[[Sealed], bool]) -> list[list[Stored]]:
+    """Neighbours that may become one block: of one catalog, together not too large, with none to be left between."""
+    found: list[list[Stored]] = [[]]
+    size = 0
+    for each in blocks:
+        if leave(each.block):
+            found.append([])
+            continue
+        group = found[-1]
+        if group and (group[0].block.catalog != each.block.catalog or size + each.block.count > MAX_PACKED):
+            group = []
+            found.append(group)
+        size = each.block.count + (size if group else 0)
+        group.append(each)
+    return [group for group in found if group]
+
+
+def pack(group: Sequence[Stored], thinner: Thinner, spacing_ms: int, *, stream: str, after: int) -> Packed | None:
+    """One block of a group's readings, numbered after `after`; None when it has to stay as it is."""
+    if len(group) == 1 and not spacing_ms:
+        return None
+    found = [
+        reading
+        for each in group
+        for series in decode_series(decode(each.block.payload()).items, now_ms=1 << 60)[0]
+        for reading in series.readings()
+    ]
+    kept = thinner.thin(found, spacing_ms) if spacing_ms else found
+    if not kept:
+        return Packed(None, len(found), after)
+    first, last = group[0].block, group[-1].block
+    draft = Draft(Kind.READINGS, kept, first.first_at, last.last_at, first.catalog)
+    blocks, number, oversize = seal_drafts([draft], stream, after, first.born_at)
+    if len(blocks) != 1 or oversize:
+        return None  # long texts beside the values
+    return Packed(blocks[0], len(found) - len(kept), number)

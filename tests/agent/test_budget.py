@@ -1,0 +1,66 @@
+"""A metered link: what is packed, thinned and never delayed."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from agent.budget import AROUND_BLOCK, MAX_LEVEL, MONTH_S, PACK_S, SAVED_S, Budget
+from facility.clock import now_ms
+from facility.wire import Kind
+from tests.agent.ledger import Ledger
+from tests.agent.test_uplink import bench
+from tests.support.mosquitto import Mosquitto
+from tests.support.peers import until_async
+
+
+def month(budget: Budget, block: int) -> tuple[float, set[int]]:
+    """A month of blocks of `block` bytes at spacing 0, thinned in proportion; megabytes spent, and the levels seen."""
+    now, spent, levels = 0.0, 0.0, set()
+    while now < MONTH_S:
+        budget.judge(now)
+        levels.add(budget.level)
+        # Twice a minute a sample without thinning.
+        size = block if budget.spacing_ms == 0 else block * 30_000 * budget.every_s / 60 / budget.spacing_ms
+        budget.spend(int(size))
+        spent += size + AROUND_BLOCK
+        now += budget.every_s
+    return spent / 1e6, levels
+
+
+@pytest.mark.parametrize("mb", [50.0, 100.0, 200.0, 1000.0])
+def test_a_month_stays_in_its_budget(mb: float) -> None:
+    spent, levels = month(Budget(mb, 0.0), 6_000)  # 43,200 such blocks: 285 MB
+    assert spent <= mb * (1 + SAVED_S / MONTH_S) + 1
+    assert (levels == {0}) is (mb == 1000.0)
+    # What may be spent is: no thinner than it must be.
+    assert spent >= min(mb, 285.0) * 0.7
+
+
+def test_the_spacing_is_bounded() -> None:
+    budget = Budget(10.0, 0.0)
+    for minute in range(1000):
+        budget.spend(1_000_000)
+        budget.judge(minute * PACK_S)
+    assert budget.level == MAX_LEVEL
+    assert budget.spacing_ms == 32 * 60_000
+
+
+@pytest.mark.peer("mosquitto")
+async def test_readings_wait_for_their_packing_and_alarms_do_not(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    spent_out = Budget(10.0, asyncio.get_running_loop().time())
+    spent_out.spend(10_000_000)
+    async with (
+        Ledger(mosquitto.host, mosquitto.port) as ledger,
+        bench(tmp_path, mosquitto, before=20, budget=spent_out) as it,
+    ):
+        await until_async(lambda: ledger.items("readings"))
+        # All of one second: one sample is kept, in one block.
+        assert len(ledger.blocks) == 1
+        assert it.figures.thinned == 19
+        await it.keep(99.0)
+        it.journal.append(Kind.ALARMS, [{"snapshot": [], "at": 1}], at=now_ms(it.clock))
+        await it.journal.commit()
+        await until_async(lambda: ledger.items("alarms"))
+        assert len(ledger.items("readings")) == 1, "the reading waits for the next packing, the alarm went by"
+        assert [what for what, _ in it.notices] == ["thinning"]
