@@ -29,6 +29,7 @@ class Ledger:
     conflicting: list[tuple[str, int]] = field(default_factory=list)
     statuses: list[dict[str, Any]] = field(default_factory=list)
     order: list[tuple[str, int]] = field(default_factory=list)
+    sizes: dict[tuple[str, int], int] = field(default_factory=dict)
     _task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Ledger":
@@ -62,6 +63,7 @@ class Ledger:
         name = (header["stream"], header["seq"])
         self.deliveries[name] += 1
         self.order.append(name)
+        self.sizes[name] = len(payload)
         if name in self.blocks and self.blocks[name][0]["digest"] != header["digest"]:
             self.conflicting.append(name)
         answer = self.judge(header, items)
