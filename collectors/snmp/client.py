@@ -55,6 +55,9 @@ RESYNC_S = 120.0
 # request itself are three; a flood of foreign answers ends here.
 PATIENCE = 4
 
+# A name service that is slow must not cost a device its answer, where its last address is known.
+LOOK_UP_S = 0.5
+
 # pyo3_runtime.PanicException cannot be imported; it is known by its name.
 PANIC = "PanicException"
 
@@ -122,6 +125,7 @@ class SnmpClient:
         self._session: SnmpSession | None = None
         self._meter = _Meter(turn)
         self._used_at = 0.0
+        self._address = ""  # where the session goes; the target's host may be a name
         self._met = False  # the agent named its engine in the request under way
 
     @property
@@ -256,10 +260,10 @@ class SnmpClient:
 
     async def _open(self) -> SnmpSession:
         target = self._target
-        found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)
+        self._address = await self._looked_up()
         v3 = target.version == SnmpVersion.V3
         return SnmpSession(
-            str(found[0][4][0]),
+            self._address,
             port=target.port,
             community=target.community or "",
             user=user_of(target) if v3 else None,
@@ -268,12 +272,26 @@ class SnmpClient:
             policer=self._meter,
         )
 
+    async def _looked_up(self) -> str:
+        """The address of the target's name; the last one known where the name service has no answer now."""
+        target = self._target
+        try:
+            async with asyncio.timeout(LOOK_UP_S if self._address else None):
+                found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)
+        except (OSError, TimeoutError):
+            if not self._address:
+                raise
+            return self._address
+        return str(found[0][4][0])
+
     def _silence(self, exc: TimeoutError, what: str) -> DeviceUnreachable:
         # The library turns ICMP "port unreachable" into a TimeoutError caused by one that says so.
         if "refused" in f"{exc} {exc.__cause__}":
             return DeviceUnreachable(
                 f"{self._target}: port refused; is the agent running there?", problem=PollProblem.REFUSED
             )
+        if self._address != self._target.host:
+            self._session = None  # a name may stand for another address by now
         hint = ""
         if self._target.version == SnmpVersion.V3:
             # An agent that restarted, or was replaced, may also answer with silence: the next request meets it anew.
