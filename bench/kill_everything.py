@@ -221,11 +221,15 @@ async def measure(options: dict[str, Any], folder: Path, stack: ExitStack) -> bo
             caught_up = all(max(newest.get((unit, PER_READ), [0])) >= reads for unit, reads in last.items())
             return caught_up and waiting.get(Kind.ALARMS, 0) == 0 and waiting.get(Kind.READINGS, 0) <= 5
 
-        await until_async(arrived, timeout=300, what="everything having arrived")
+        try:
+            await until_async(arrived, timeout=options["patience"], what="everything having arrived")
+        except AssertionError as exc:
+            console.print(str(exc))  # what is missing shows below as lost
         drained = time.monotonic() - began - killing
         await asyncio.to_thread(agent.stop)
         await asyncio.to_thread(server.stop)
     status = JournalReader(folder / "journal.db").status()
+    waiting = ", ".join(f"{each.kind} {each.unsent}" for each in status.kinds)
     verdict = compare(history(server_folder), last, marks)
     main = server_folder / "main.db"
     alarms = ask(main, f"SELECT device, active, end_reason FROM alarms WHERE rule = '{RULE}'")
@@ -241,6 +245,7 @@ async def measure(options: dict[str, Any], folder: Path, stack: ExitStack) -> bo
         "lost within the stated bound": f"{verdict.lost - verdict.beyond:,}",
         "lost beyond it": f"{verdict.beyond:,} {'; '.join(verdict.examples)}",
         "stored twice": verdict.twice,
+        "blocks still unsent, set aside": f"{waiting}; {sum(status.quarantined.values())} {status.quarantined or ''}",
         "counted as dropped by the agent": sum(status.drops.values()),
         "hot spells, alarm records, all ended": f"{hot}, {len(alarms)}, {'yes' if ended else 'no'}",
         "tickets": f"{sum(count for _, count in tickets)} on {len(tickets)} devices",
@@ -262,11 +267,12 @@ def main(
     alarms: Annotated[int, typer.Option(help="Hot spells, one a device.")] = 40,
     spread: Annotated[int, typer.Option(help="Spells begin within so many reads, one in 2 s.")] = 600,
     minutes: Annotated[float, typer.Option(help="Kill no longer than this.")] = 60.0,
+    patience: Annotated[float, typer.Option(help="Seconds for everything to arrive afterwards.")] = 300.0,
     seed: int = 1,
 ) -> None:
     options = {
         "agent": agent, "server": server, "broker": broker, "units": units, "alarms": alarms, "spread": spread,
-        "minutes": minutes, "seed": seed,
+        "minutes": minutes, "patience": patience, "seed": seed,
     }  # fmt: skip
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="coldaisle-kills-")))
