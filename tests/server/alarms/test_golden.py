@@ -1,0 +1,95 @@
+"""Failures of other alarm servers, each held to here by its case. On both databases."""
+
+from datetime import datetime, timedelta
+
+from facility.severity import Severity
+from server.alarms.centre import CentreAlarms
+from server.alarms.service import AlarmService
+from server.alarms.watching import AlarmSnapshot
+from server.db.session import ReadSession, WriteSession
+from server.fleet import service as fleet
+from server.fleet.watch import HEALTH_PERIOD, MISSED_PERIODS, silence_job
+from server.kit.jobs import Job
+from tests.server.alarms.making import alarms, deliver, item, minutes, raised, snapshot, updated
+from tests.server.factories import World
+from tests.server.finding import service_of
+from tests.server.fleet.making import make_agent
+
+GRACE = HEALTH_PERIOD * MISSED_PERIODS
+
+
+async def run(world: World, job: Job) -> None:
+    async with world.server.db.write() as session:
+        await job.run(session, world.clock.now())
+
+
+async def test_an_alarm_of_an_agent_that_falls_silent_stays_an_alarm(world: World) -> None:
+    """Telemetry stops, and elsewhere the firing alert is sent as resolved."""
+    service = service_of(world.server, AlarmService)
+    agent = await make_agent(world, world.home)
+    hot = raised(world.clock.now())
+    await deliver(world, item(hot))
+    async with world.server.db.write() as session:
+        await fleet.note_seen(session, {agent.id: world.clock.now()}, {}, watchers=[], now=world.clock.now())
+    job = silence_job([CentreAlarms(service)])
+    await run(world, job)
+    world.clock.advance(timedelta(days=1).total_seconds())
+    await run(world, job)
+    assert {(row.rule, row.active) for row in await alarms(world)} == {("agent-lost", True), ("room-hot", True)}
+
+
+async def test_a_restarted_server_holds_nobody_lost_before_it_has_listened(world: World) -> None:
+    """A server was restarted, marked every device disconnected, and told everyone."""
+    agents = [await make_agent(world, world.home, f"edge{number}") for number in range(1, 6)]
+    centre, clock = CentreAlarms(service_of(world.server, AlarmService)), world.clock
+
+    async def seen(*ids: str) -> None:
+        async with world.server.db.write() as session:
+            await fleet.note_seen(session, dict.fromkeys(ids, clock.now()), {}, watchers=[centre], now=clock.now())
+
+    await seen(*(agent.id for agent in agents))
+    clock.advance(timedelta(hours=8).total_seconds())
+    restarted = silence_job([centre])
+    await run(world, restarted)
+    clock.advance(GRACE.total_seconds() - 1)
+    await run(world, restarted)
+    assert await alarms(world) == []
+    await seen(*(agent.id for agent in agents[1:]))
+    clock.advance(1)
+    await run(world, restarted)
+    assert [(row.rule, row.device) for row in await alarms(world)] == [("agent-lost", agents[0].code)]
+
+
+class _Window:
+    """A maintenance window."""
+
+    async def muted(self, session: ReadSession, alarm: AlarmSnapshot, now: datetime) -> str | None:
+        return "maintenance_window"
+
+
+class _Told:
+    """Hears what would be told to people: changes of alarms that nothing mutes."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    async def on_change(
+        self, session: WriteSession, before: AlarmSnapshot | None, after: AlarmSnapshot, now: datetime
+    ) -> None:
+        if after.muted_because is None:
+            self.heard.append(after.id)
+
+
+async def test_a_muted_alarm_is_not_told_after_a_restart(world: World) -> None:
+    """Silenced alerts went out after a restart, because what silences them had not arrived yet."""
+    told, hot = _Told(), raised(world.clock.now())
+    await deliver(world, item(hot), service=AlarmService(observers=[told], muters=[_Window()]))
+    restarted = AlarmService(observers=[told], muters=[_Window()])
+    world.clock.advance(60)
+    await deliver(world, item(hot), service=restarted)
+    await deliver(world, item(updated(hot, Severity.CRITICAL)), service=restarted)
+    await deliver(world, snapshot(world.clock.now() + minutes(2), hot), service=restarted)
+    async with world.server.db.write() as session:
+        await restarted.rejudge_mutes(session, world.clock.now())
+    assert told.heard == []
+    assert [(row.active, row.muted_because) for row in await alarms(world)] == [(True, "maintenance_window")]
