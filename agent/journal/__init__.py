@@ -19,9 +19,11 @@ Invariants. Later code leans on them; each has a test of its name in `tests/agen
   eviction, never by being handed to the broker.
 - a_full_disk_degrades_to_bounded_memory_and_heals: taking goes on, memory is capped, what is beyond is counted, and
   the first commit that succeeds writes what is held.
-- a_corrupt_file_is_quarantined_and_the_rest_replayed: the file is renamed aside, every block that can still be read
-  and fits its digest is taken over, the rest is counted.
+- a_corrupt_file_is_quarantined_and_the_rest_replayed: every block that can still be read and fits its digest is taken
+  over, the rest is counted, and then the file is renamed aside; a replay that is cut off is begun again.
 - a_corrupt_block_is_kept_and_counted_never_sent: a body that no longer fits its digest is set aside by itself.
+- packed_in_place_without_loss: packing puts one block in the place of its neighbours in one transaction; it takes none
+  that is on its way, and leaves out only what thinning counts.
 - order_is_kept_within_a_kind: unsent blocks of a kind are offered in the order they were born.
 """
 

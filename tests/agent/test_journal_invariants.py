@@ -522,7 +522,7 @@ async def test_a_folder_that_cannot_be_made_is_worked_around_in_memory(tmp_path:
     shutil.rmtree(tmp_path / "in-the-way")
 
 
-async def test_small_blocks_are_packed_in_their_place_without_loss(tmp_path: Path) -> None:
+async def test_packed_in_place_without_loss(tmp_path: Path) -> None:
     clock = manual_clock()
     journal = await opened(tmp_path / "j.db", clock)
     for value in range(200):
