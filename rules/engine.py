@@ -90,6 +90,15 @@ class Engine:
                 events += found
         return events + self._settle() if self._changed else events
 
+    def recall(self, key: PointKey, at: int, value: float | str | None) -> None:
+        """Remember the newest value of a point for the numbers made of it, judging nothing; None when it was not good.
+
+        A snapshot does not hold these values: who can look them up says them after `restore`.
+        """
+        point = self._points.get((key.device, key.metric, key.subject))
+        for each in point.feeds if point is not None else ():
+            each.put(at, value)
+
     def _take(self, reading: Reading) -> list[AlarmEvent]:
         point = self._points.get((reading.device, reading.metric, reading.subject))
         if point is None:

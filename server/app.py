@@ -17,8 +17,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from facility.clock import Clock, SystemClock
+from rules.files import library, load_rules
 from server.alarms import domain as alarms
 from server.alarms.centre import CentreAlarms
+from server.alarms.evaluate import titles_of
 from server.alarms.service import AlarmService
 from server.api.application import create_application
 from server.assets import domain as assets
@@ -66,7 +68,10 @@ def domains_of(kit: Kit, *, history_db: Database) -> list[Domain]:
     links = TicketLinks()
     alarm_tickets = AlarmTickets(notifier=notifier, metrics=ticket_metrics)
     # Tickets are told first: what has a ticket is told to people by it.
-    alarm_service = AlarmService(observers=[alarm_tickets, AlarmNotices(notifier=notifier, tickets=links)])
+    rules = load_rules(kit.config.alarms.rules, over=library())
+    alarm_service = AlarmService(
+        observers=[alarm_tickets, AlarmNotices(notifier=notifier, tickets=links)], titles=titles_of(rules)
+    )
     ticket_service = TicketService(alarms=alarm_service, notifier=notifier)
     centre = CentreAlarms(alarm_service)
     return [
@@ -76,7 +81,14 @@ def domains_of(kit: Kit, *, history_db: Database) -> list[Domain]:
         assets.build(kit),
         fleet.build(kit, watchers=[centre]),
         history.build(kit, store=store),
-        alarms.build(kit, service=alarm_service, tickets=links, quarantine=agents_in_quarantine),
+        alarms.build(
+            kit,
+            service=alarm_service,
+            tickets=links,
+            quarantine=agents_in_quarantine,
+            rules=rules,
+            history=store,
+        ),
         notify.build(kit, notifier=notifier, alarms=centre, metrics=notify_metrics),
         tickets.build(kit, service=ticket_service, alarm_tickets=alarm_tickets, metrics=ticket_metrics),
         maintenance.build(kit, tickets=ticket_service),

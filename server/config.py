@@ -93,6 +93,12 @@ class RetentionConfig(_Model):
     events: timedelta = Field(default=timedelta(days=400), ge=timedelta(days=1))
 
 
+class AlarmsConfig(_Model):
+    """rules: files and folders of rules laid over the library; those `where: centre` are judged here."""
+
+    rules: tuple[Path, ...] = ()
+
+
 class ServerConfig(_Model):
     """All settings of the centre. Paths are relative to the working directory of the process."""
 
@@ -103,6 +109,7 @@ class ServerConfig(_Model):
     http: HttpConfig = HttpConfig()
     mqtt: MqttConfig = MqttConfig()
     retention: RetentionConfig = RetentionConfig()
+    alarms: AlarmsConfig = AlarmsConfig()
     default_language: Literal["en", "zh_CN"] = "en"
     default_zone: str = "Asia/Shanghai"
     attachment_bytes: int = Field(default=25 * 1024 * 1024, ge=1024, description="largest attachment")

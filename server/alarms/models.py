@@ -124,3 +124,15 @@ class AlarmTold(SiteScoped, Base):
     recorded_at: Mapped[datetime] = mapped_column(index=True)
 
     __table_args__ = (sa.UniqueConstraint("site_id", "origin", "occurrence", "channel"),)
+
+
+class CentreRuleState(SiteScoped, Base):
+    """What the centre's own rules remember of a site, as of the newest sample time they were judged up to (ms UTC)."""
+
+    __tablename__ = "centre_rule_states"
+
+    id: Mapped[PrimaryId]
+    watermark: Mapped[int] = mapped_column(sa.BigInteger)
+    state: Mapped[bytes] = mapped_column(sa.LargeBinary)
+
+    __table_args__ = (sa.UniqueConstraint("site_id"),)

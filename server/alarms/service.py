@@ -5,7 +5,7 @@ transaction of the block, the request or the job that brought it; observers act 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -52,7 +52,15 @@ class _Origin:
 class AlarmService:
     """The one writer of alarms. Observers are told in the order given; the first muter with a reason wins."""
 
-    def __init__(self, *, observers: Sequence[AlarmObserver] = (), muters: Sequence[Muter] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        observers: Sequence[AlarmObserver] = (),
+        muters: Sequence[Muter] = (),
+        titles: Mapping[str, tuple[str, str]] | None = None,
+    ) -> None:
+        """titles: of the rules judged at the centre, in English and Chinese, by id."""
+        self._titles = titles or {}
         self._observers = tuple(observers)
         self._muters = tuple(muters)
 
@@ -133,6 +141,19 @@ class AlarmService:
         )
         await self._settle(session, row, before, now)
         return row
+
+    async def judged_here(
+        self, session: WriteSession, *, customer_id: str, site_id: str, events: Sequence[AlarmEvent], now: datetime
+    ) -> None:
+        """Take events of the centre's own rules about a site, in order."""
+        origin = _Origin(customer_id, site_id, CENTRE, None)
+        keys = await self._keys(session, origin, {event.key for event in events}, now)
+        await repository.lock_keys(session, set(keys.values()))
+        found: dict[str, list[tuple[int, AlarmEvent]]] = {}
+        for position, event in enumerate(events):
+            found.setdefault(event.occurrence, []).append((position, event))
+        for occurrence, of_it in found.items():
+            await self._take(session, origin, keys, occurrence, of_it, now)
 
     async def raise_centre(
         self,
@@ -314,7 +335,9 @@ class AlarmService:
             origin=origin.code,
             device=event.device,
             rule=event.rule,
+            subject=event.subject,
             revision=event.rule_revision,
+            titles=self._titles,
         )
         over = any(revision.kind is AlarmEventKind.ENDED for revision in new.values())
         row = Alarm(

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import contains_eager, joinedload
 
 from facility.states import UNKNOWN
 from server.customers.models import Site
@@ -170,6 +170,18 @@ async def points_of_devices(session: ReadSession, scope: Scope, device_ids: Sequ
         query = sa.select(Point).where(Point.device_id.in_(device_ids[start : start + CHUNK])).options(*_POINT)
         found.extend((await session.scalars(scoped(query, Point, scope))).all())
     return sorted(found, key=lambda point: (point.device.device, point.metric, point.subject))
+
+
+async def points_of_metrics(session: ReadSession, scope: Scope, metrics: Collection[str]) -> Sequence[Point]:
+    """The active points of these metrics on active devices, with their device, by site, device, metric and subject."""
+    query = (
+        sa.select(Point)
+        .join(Point.device)
+        .where(Point.metric.in_(sorted(metrics)), Point.active, Device.active)
+        .order_by(Point.site_id, Device.device, Point.metric, Point.subject)
+        .options(contains_eager(Point.device))
+    )
+    return (await session.scalars(scoped(query, Point, scope))).all()
 
 
 async def point_index(session: ReadSession, scope: Scope, site_id: str) -> list[tuple[Any, ...]]:

@@ -40,6 +40,16 @@ class SqlReader:
             rows = (await link.execute(sa.text(statement), bound)).all()
         return [RawReading(*row) for row in rows]
 
+    async def window(self, points: Sequence[str], start: int, end: int) -> dict[str, list[Sample]]:
+        """The readings taken in [start, end) of each point that has some, oldest first."""
+        if not points:
+            return {}
+        async with self._db.read() as session:
+            link = await bulk.connection(session)
+            states = await read_states(link, points)
+            found = await samples_of(link, [state.id for state in states.values()], start, end)
+        return {point: found[state.id] for point, state in states.items() if state.id in found}
+
     async def buckets(self, point: str, start: int, end: int, *, step_ms: int) -> list[Bucket]:
         """Buckets aligned to the step since the epoch, those that hold any of [start, end); gaps are left out."""
         start, end = floor(start, step_ms), floor(end + step_ms - 1, step_ms)

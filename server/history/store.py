@@ -68,6 +68,9 @@ class History(Protocol):
     async def raw(self, point: str, start: int, end: int, *, limit: int) -> list[RawReading]:
         """The readings taken in [start, end), oldest first, at most `limit`."""
 
+    async def window(self, points: Sequence[str], start: int, end: int) -> dict[str, list[Sample]]:
+        """The readings taken in [start, end) of each point that has some, oldest first."""
+
     async def buckets(self, point: str, start: int, end: int, *, step_ms: int) -> list[Bucket]:
         """Buckets aligned to the step since the epoch that begin in [start, end); gaps are left out."""
 

@@ -1,0 +1,192 @@
+"""The rules of the centre: those that look at several agents of a site, judged by the same engine as at the edge.
+
+Invariants, each with a test of its name:
+- time is sample time: readings are judged in the order they were taken, up to a watermark that follows the clock at
+  `LAG`; what arrives later is history's business and neither raises nor clears;
+- the engine's state is saved in the transaction of the alarm events it caused, so a restart, a failed transaction or
+  another process goes on exactly where the last commit left off;
+- a pause longer than `CATCH_UP` counts for nobody, as when an agent was down.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
+
+import sqlalchemy as sa
+
+from facility.alarms import CENTRE, AlarmEvent
+from facility.clock import to_ms
+from facility.ids import new_id
+from facility.reading import PointKey, Quality, Reading
+from rules.engine import Engine
+from rules.facts import DeviceFacts
+from rules.model import Rule, RuleSet
+from rules.parts import Where
+from rules.records import SnapshotError
+from server.alarms.models import CentreRuleState
+from server.alarms.service import AlarmService
+from server.db.session import ReadSession, WriteSession
+from server.fleet import repository as fleet
+from server.history.codes import decode_value
+from server.history.store import History
+from server.kit.scope import Scope
+
+log = logging.getLogger(__name__)
+
+# Readings of agents that are connected are here within about 5 s (group commit, batch, commit): twice that.
+LAG_MS = 10_000
+CATCH_UP_MS = 600_000
+# How far back the newest value of a point may be and still hold for a rule: three polls of the slowest common
+# interval, 5 min. The engine itself decides by the rule's gap.
+LOOK_BACK_MS = 900_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """What the rules look at in a site: its devices, and the point ids in history."""
+
+    customer_id: str
+    facts: tuple[DeviceFacts, ...]
+    points: dict[str, PointKey]
+
+
+@dataclass(slots=True)
+class _Held:
+    engine: Engine
+    watermark: int
+    facts: tuple[DeviceFacts, ...]
+
+
+def of_centre(rules: RuleSet) -> RuleSet:
+    """The rules that are judged here."""
+    return RuleSet(tuple(rule for rule in rules if rule.enabled and rule.where is Where.CENTRE))
+
+
+def metrics_of(rules: Iterable[Rule]) -> set[str]:
+    """The metrics whose readings these rules need."""
+    found: set[str] = set()
+    for rule in rules:
+        if rule.expression is None:
+            found.add(rule.metric)
+        else:
+            found |= {signal.metric for signal in rule.expression.signals.values()}
+    return found
+
+
+class CentreRules:
+    """One engine for each site; the saved state is the truth, engines in memory only save making them anew."""
+
+    def __init__(self, alarms: AlarmService, *, rules: RuleSet, history: History) -> None:
+        self._alarms = alarms
+        self._rules = of_centre(rules)
+        self._metrics = metrics_of(self._rules)
+        self._history = history
+        self._held: dict[str, _Held] = {}
+
+    async def look(self, session: WriteSession, now: datetime) -> None:
+        """Job."""
+        until = to_ms(now) - LAG_MS
+        rows = await session.scalars(sa.select(CentreRuleState).with_for_update())
+        saved = {row.site_id: row for row in rows}
+        sites = await self._sites(session)
+        for site_id in sorted(sites.keys() | saved.keys()):
+            row = saved.get(site_id)
+            site = sites.get(site_id) or _Site(saved[site_id].customer_id, (), {})
+            if row is None:
+                await self._begin(session, site_id, site, until, now)
+            elif until > row.watermark:
+                await self._go_on(session, row, site, until, now)
+        for gone in self._held.keys() - sites.keys():
+            del self._held[gone]
+
+    async def _sites(self, session: ReadSession) -> dict[str, _Site]:
+        found: dict[str, _Site] = {}
+        rows = await fleet.points_of_metrics(session, Scope.system(), self._metrics)
+        for (customer_id, site_id), of_site in groupby(rows, key=lambda point: (point.customer_id, point.site_id)):
+            points: dict[str, PointKey] = {}
+            facts: list[DeviceFacts] = []
+            for device, of_device in groupby(of_site, key=attrgetter("device")):
+                keys = {point.id: PointKey(device.device, point.metric, point.subject) for point in of_device}
+                points |= keys
+                facts.append(
+                    DeviceFacts(
+                        id=device.device,
+                        kind=device.kind,
+                        zone=device.zone,
+                        room=device.room,
+                        points=tuple(keys.values()),
+                        interval_s=device.interval_s,
+                        complete=True,
+                    )
+                )
+            found[site_id] = _Site(customer_id, tuple(facts), points)
+        return found
+
+    async def _begin(self, session: WriteSession, site_id: str, site: _Site, until: int, now: datetime) -> None:
+        held = await self._make(site, None, until)
+        session.add(
+            CentreRuleState(
+                id=new_id(to_ms(now)),
+                customer_id=site.customer_id,
+                site_id=site_id,
+                watermark=until,
+                state=held[0].engine.snapshot(),
+            )
+        )
+        self._held[site_id] = held[0]
+
+    async def _go_on(self, session: WriteSession, row: CentreRuleState, site: _Site, until: int, now: datetime) -> None:
+        events: list[AlarmEvent] = []
+        begin = max(row.watermark, until - CATCH_UP_MS)
+        held = self._held.get(row.site_id)
+        if held is None or held.watermark != begin or held.facts != site.facts:
+            held, events = await self._make(site, row.state, begin)
+        events += await self._judge(held.engine, site, begin, until)
+        await self._alarms.judged_here(
+            session, customer_id=row.customer_id, site_id=row.site_id, events=events, now=now
+        )
+        row.watermark, row.state = until, held.engine.snapshot()
+        # Ahead of the commit: should that fail, the row's watermark is another and the engine is made anew.
+        self._held[row.site_id] = replace(held, watermark=until)
+        if not site.facts:
+            await session.delete(row)
+
+    async def _make(self, site: _Site, state: bytes | None, at: int) -> tuple[_Held, list[AlarmEvent]]:
+        """An engine as it stood at `at`, and the ends of what has no rule or device any more."""
+        engine = Engine(self._rules, site.facts, origin=CENTRE, new_id=new_id, started_ms=at)
+        events: list[AlarmEvent] = []
+        if state is not None:
+            try:
+                events = engine.restore(state, now_ms=at)
+            except SnapshotError as error:
+                log.error("the state of the centre's rules cannot be taken up", extra={"error": str(error)})
+        window = await self._history.window(list(site.points), at - LOOK_BACK_MS, at + 1)
+        for point, samples in window.items():
+            key, last = site.points[point], samples[-1]
+            engine.recall(key, last.at, decode_value(key.metric, last.value) if last.quality == 0 else None)
+        return _Held(engine, at, site.facts), events
+
+    async def _judge(self, engine: Engine, site: _Site, since: int, until: int) -> list[AlarmEvent]:
+        """Play what was taken in (since, until]."""
+        window = await self._history.window(list(site.points), since + 1, until + 1)
+        readings: list[Reading] = []
+        for point, samples in window.items():
+            key = site.points[point]
+            for sample in samples:
+                quality = Quality.GOOD if sample.quality == 0 else Quality.BAD
+                value = decode_value(key.metric, sample.value)
+                readings.append(Reading(key.device, key.metric, key.subject, value, sample.at, quality))
+        readings.sort(key=attrgetter("taken_at"))
+        events: list[AlarmEvent] = []
+        for at, together in groupby(readings, key=attrgetter("taken_at")):
+            events += engine.advance(at)
+            events += engine.samples(together)
+        return events + engine.advance(until)
+
+
+def titles_of(rules: RuleSet) -> dict[str, tuple[str, str]]:
+    """(English, Chinese) of the rules judged here."""
+    return {rule.id: (rule.title.en, rule.title.zh) for rule in of_centre(rules)}
