@@ -35,7 +35,8 @@ from agent.journal.sql import (
 from facility.items import EARLIEST_MS
 from facility.wire import Kind
 
-# quick_check reads the whole file: 256 MiB took about a second; a larger file is judged by what reading it brings.
+# integrity_check reads the whole file: 278 MB took 0.6 s. It compares indexes with their table too (quick_check does
+# not), and a block that its index does not know is never offered. A larger file is judged by what reading it brings.
 CHECKED_AT_OPEN = 256 * 1024 * 1024
 # How long a reader beside us (`coldaisle agent history`) may hold a lock before it counts as a fault.
 _BUSY_S = 5.0
@@ -88,7 +89,7 @@ class Store:
         if version not in (0, SCHEMA_VERSION):
             raise StoreCorrupt(f"made by another version of the journal: {version}, this one is {SCHEMA_VERSION}")
         if self.path.stat().st_size <= CHECKED_AT_OPEN:
-            verdict = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+            verdict = str(db.execute("PRAGMA integrity_check(1)").fetchone()[0])
             if verdict != "ok":
                 raise StoreCorrupt(verdict)
         if version == 0:
@@ -100,7 +101,7 @@ class Store:
                 db.execute(probe)
         except sqlite3.OperationalError as exc:
             if exc.sqlite_errorcode == sqlite3.SQLITE_ERROR:
-                # A name in the schema itself is broken; quick_check does not look at names.
+                # A name in the schema itself is broken; the check does not look at names.
                 raise StoreCorrupt(str(exc)) from exc
             raise
 
