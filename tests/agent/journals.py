@@ -1,6 +1,7 @@
 """Journals for tests: inline, on a clock that moves when told, with readings made to measure."""
 
 import random
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -54,3 +55,11 @@ def event(clock: ManualClock, note: str) -> EventItem:
 async def unsent_count(journal: Journal, kind: Kind = Kind.READINGS) -> int:
     """Readings (or items) that are still offered."""
     return sum(each.block.count for each in await journal.unsent(kind, limit=100_000))
+
+
+def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
+    """What another reader of the file sees: only what is committed."""
+    with sqlite3.connect(path) as db:
+        found = db.execute(sql).fetchall()
+    db.close()
+    return found

@@ -1,0 +1,171 @@
+"""What the journal does beyond its list of invariants."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.journal import BlockState, InlineOffload, Journal, Store
+from agent.journal.sql import Mark
+from facility.clock import now_ms
+from facility.ids import new_id
+from facility.reading import Reading
+from facility.wire import Kind, decode
+from tests.agent.journals import MIB, bulky, manual_clock, opened, reading, rows, unsent_count
+
+
+async def test_an_emptied_file_is_said(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    await journal.close()
+    (tmp_path / "j.db").write_bytes(b"")
+    store = Store(tmp_path / "j.db", max_bytes=64 * MIB, max_age_ms=86_400_000)
+    again = Journal(store, clock=clock, offload=InlineOffload(), new_id=new_id)
+    told: list[str] = []
+    again.notice = lambda what, detail: told.append(what)
+    await again.open()
+    assert told == ["quarantined"]
+    await again.close()
+
+
+async def test_a_replay_that_is_cut_off_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    for _ in range(200):
+        journal.take(bulky(clock, 5))
+        await journal.commit()
+        clock.advance(1)
+    await journal.close()
+    raw = bytearray((tmp_path / "j.db").read_bytes())
+    raw[40 * 4096 : 41 * 4096] = b"\xa5" * 4096
+    (tmp_path / "j.db").write_bytes(raw)
+    commit, commits = Store.commit, 0
+
+    def cut_off(self: Store, *args: Any, **kwargs: Any) -> Any:
+        nonlocal commits
+        commits += 1
+        if commits == 3:
+            raise KeyboardInterrupt
+        return commit(self, *args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "commit", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            await opened(tmp_path / "j.db", clock)
+    again = await opened(tmp_path / "j.db", clock)
+    kept = await unsent_count(again)
+    assert 900 <= kept < 1000
+    names = os.listdir(tmp_path)
+    assert any(name.startswith("j.db.corrupt-") for name in names)
+    assert "j.db.replaying" not in names
+    await again.close()
+    # Cut off between the two renames: the replayed file is there under its other name only.
+    (tmp_path / "j.db").rename(tmp_path / "j.db.replaying")
+    last = await opened(tmp_path / "j.db", clock)
+    assert await unsent_count(last) == kept
+    await last.close()
+
+
+async def test_a_large_commit_is_split_under_the_caps_of_the_wire(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    journal.take(bulky(clock, 2000))
+    await journal.commit()
+    offered = await journal.unsent(Kind.READINGS, limit=100)
+    assert len(offered) > 4
+    for each in offered:
+        assert decode(each.block.payload()).header.seq == each.block.key.seq
+    assert sum(each.block.count for each in offered) == 2000
+    await journal.close()
+
+
+async def test_a_conflicting_block_gets_another_name_and_keeps_its_place(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    for value in range(3):
+        journal.take([reading(clock, float(value))])
+        await journal.commit()
+        clock.advance(1)
+    first, *others = await journal.unsent(Kind.READINGS, limit=10)
+    renamed = await journal.resequence(first.block.key)
+    again = await journal.unsent(Kind.READINGS, limit=10)
+    assert again[0].block.key == renamed
+    assert again[0].block.body == first.block.body
+    assert again[0].block.intact()
+    assert renamed not in {each.block.key for each in (first, *others)}
+    journal.take([reading(clock, 9.0)])
+    await journal.commit()
+    keys = [each.block.key for each in await journal.unsent(Kind.READINGS, limit=10)]
+    assert len(set(keys)) == 4
+    await journal.close()
+
+
+async def test_a_commit_cut_off_is_made_again_without_doubles(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    journal.take([reading(clock, 21.0)])
+    await journal.commit()
+    (each,) = await journal.unsent(Kind.READINGS, limit=10)
+    evicted = journal._store.commit([each.block], [Mark(each.block.key, BlockState.COMMITTED)], now_ms=now_ms(clock))
+    assert evicted.count == {}
+    assert rows(tmp_path / "j.db", "SELECT count(*), sum(state) FROM blocks") == [(1, 1)]
+    assert journal._store.unsent.blocks[Kind.READINGS] == 0
+    await journal.close()
+
+
+@pytest.mark.parametrize("cut", [0, 1, 100, 4096, 20_000])
+async def test_any_truncation_starts_again(tmp_path: Path, cut: int) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    for _ in range(10):
+        journal.take(bulky(clock, 20))
+        await journal.commit()
+    await journal.close()
+    raw = (tmp_path / "j.db").read_bytes()
+    (tmp_path / "j.db").write_bytes(raw[:cut])
+    again = await opened(tmp_path / "j.db", clock)
+    again.take([reading(clock, 21.0)])
+    await again.commit()
+    assert again.stats().degraded == ""
+    assert await unsent_count(again) >= 1
+    await again.close()
+
+
+async def test_a_folder_that_cannot_be_made_is_worked_around_in_memory(tmp_path: Path) -> None:
+    clock = manual_clock()
+    (tmp_path / "in-the-way").write_text("a file where the folder should be")
+    journal = await opened(tmp_path / "in-the-way" / "j.db", clock)
+    journal.take([reading(clock, 21.0)])
+    await journal.commit()
+    assert journal.stats().degraded
+    assert await unsent_count(journal) == 1
+    (tmp_path / "in-the-way").unlink()
+    clock.advance(10)
+    await journal.commit()
+    assert journal.stats().degraded == ""
+    assert rows(tmp_path / "in-the-way" / "j.db", "SELECT sum(count) FROM blocks WHERE kind = 'readings'") == [(1,)]
+    await journal.close()
+    shutil.rmtree(tmp_path / "in-the-way")
+
+
+async def test_thinning_keeps_a_sample_a_window_and_every_change_of_state(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    for second in range(0, 600, 10):
+        door = "open" if second == 250 else "closed"
+        at = now_ms(clock)
+        journal.take([reading(clock, float(second)), Reading("t-1", "door.state", "", door, at)])
+        await journal.commit()
+        clock.advance(10)
+    assert await journal.pack(busy=set(), spacing_ms=120_000) == (120 - 5 - 7, False)
+    series = {
+        item["metric"]: item["value"]
+        for each in await journal.unsent(Kind.READINGS, limit=10)
+        for item in map(json.loads, decode(each.block.payload()).items)
+    }
+    assert series["room.temperature"] == [0.0, 120.0, 240.0, 360.0, 480.0]
+    assert series["door.state"] == ["closed", "closed", "closed", "open", "closed", "closed", "closed"]
+    await journal.close()
