@@ -242,8 +242,8 @@ _ALL: tuple[Metric, ...] = (
     _state("ups.battery.charging", "Battery charging", "电池充放电", "charging"),
     _state("ups.battery.replace", "Battery replacement", "电池更换", "replace"),
     _state("ups.battery.test", "Battery self-test", "电池自检", "test"),
-    _number("ups.battery.replaced.timestamp", _Q.DURATION, "Battery last replaced (seconds since 1970)", "电池上次更换时间", decimals=0, **_POS),
-    _number("ups.battery.replace_due.timestamp", _Q.DURATION, "Battery replacement due (seconds since 1970)", "电池建议更换时间", decimals=0, **_POS),
+    _number("ups.battery.replaced.timestamp", _Q.DURATION, "Battery last replaced", "电池上次更换时间", decimals=0, **_POS),
+    _number("ups.battery.replace_due.timestamp", _Q.DURATION, "Battery replacement due", "电池建议更换时间", decimals=0, **_POS),
     # Direct-current power systems: rectifiers, batteries, loads
     _number("dc.voltage", _Q.VOLTAGE, "DC system voltage", "直流系统电压", decimals=2, minimum=-1000.0, maximum=1000.0),
     _number("dc.current", _Q.CURRENT, "DC load current", "直流负载电流", **_AMPS),

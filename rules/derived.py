@@ -63,6 +63,11 @@ class Derived:
     changed: int = -1
     last: int = field(default=-1)
 
+    @property
+    def fed(self) -> bool:
+        """Every signal has a point."""
+        return all(self.inputs.values())
+
     def settle(self) -> list[AlarmEvent]:
         """Make the number anew and judge it; events of what that causes."""
         # Inputs of one poll share their time; an input that comes a little late must not go back behind the last one.
@@ -105,6 +110,11 @@ class Numbers:
                 judge = LevelJudge(rule, origin=origin, device=device, subject=subject, gap_ms=rule.gap, new_id=new_id)
                 assert rule.expression is not None
                 self.made[(rule.id, *place)] = Derived(rule, judge, {name: [] for name in rule.expression.signals})
+
+    def fed(self, rule: str, device: str) -> bool:
+        """Whether a rule makes a number of this device's own points."""
+        made = self.made.get((rule, device, ""))
+        return made is not None and made.fed
 
     @property
     def judges(self) -> dict[tuple[str, tuple[str, str, str]], Judge]:

@@ -255,11 +255,7 @@ class Engine:
         return tuple(
             rule.id
             for rule in roster.rules_of[device]
-            if (
-                rule.metric in metrics
-                if rule.expression is None
-                else (rule.id, device, "") in self._roster.numbers.made
-            )
+            if (rule.metric in metrics if rule.expression is None else roster.numbers.fed(rule.id, device))
         )
 
     # -- remembering -----------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from babel.dates import format_timedelta
 from babel.numbers import format_decimal
 from markupsafe import Markup
 
+from facility.clock import from_ms
 from facility.metrics import Metric, UnknownMetricError, metric
 from facility.severity import LABELS_EN, LABELS_ZH, Severity
 from facility.states import Tone
@@ -144,6 +145,8 @@ class Ui:
                 return Said(value, Tone.WARNING)
             state = entry.states.by_word(value)
             return Said(self.pick(state.en, state.zh), state.tone)
+        if name.endswith(".timestamp"):
+            return Said(local_time(from_ms(round(value * 1000)), self.zone, self.language, "yyyy-MM-dd"))
         decimals = 1 if entry is None else entry.decimals
         return Said(quantity(displayed(name, value), unit_of(name), self.language, decimals))
 
@@ -160,6 +163,14 @@ class Ui:
         if isinstance(value, (int, float)):
             return self.value(name, float(value)).text
         return "–"
+
+    def level(self, name: str, side: str, limit: object) -> str:
+        """A level of a rule: `≥ 27.0 ℃`, a state's word, "no values", or how far ahead a forecast looks."""
+        if side == "absent":
+            return self.gettext("no values")
+        if side == "forecast" and isinstance(limit, (int, float)):
+            return self.gettext("within %(minutes)g min") % {"minutes": limit / 60}
+        return {"high": "≥ ", "low": "≤ "}.get(side, "") + self.limit(name, limit)
 
     def time(self, at: datetime | None, zone: str | None = None, *, seconds: bool = True) -> Markup:
         """Local time with its zone, as a `time` element."""
