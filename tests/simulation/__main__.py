@@ -11,10 +11,11 @@ import sys
 import time
 from pathlib import Path
 
+from tests.simulation.plan import Fault
 from tests.simulation.planted import BUGS
 from tests.simulation.run import Result, migrated, run_seed
 
-HEAD = "   seed  seconds  lives  readings  lost by kills  alarms  tickets  drained after  violations"
+HEAD = "   seed  cpu sec  lives  readings  lost by kills  alarms  tickets  drained after  violations"
 
 
 def line(result: Result) -> str:
@@ -24,8 +25,8 @@ def line(result: Result) -> str:
     )
 
 
-def _run(seed: int, databases: str, hours: float) -> Result:
-    return run_seed(seed, Path(databases), hours=hours)
+def _run(seed: int, databases: str, hours: float, only: list[Fault]) -> Result:
+    return run_seed(seed, Path(databases), hours=hours, only=only)
 
 
 def main() -> int:
@@ -37,12 +38,15 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, help="begin no further seed after so many real minutes")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--trace", action="store_true", help="with --seed: tell what happens as it happens")
+    parser.add_argument("--only", nargs="+", choices=list(Fault), default=list(Fault), help="kinds of faults to draw")
     parser.add_argument("--plant", choices=sorted(BUGS), default="none", help="with --seed: switch a planted bug on")
     args = parser.parse_args()
     with migrated() as databases:
         if args.seed is not None:
             with BUGS[args.plant]():
-                result = run_seed(args.seed, databases, hours=args.hours, trace=print if args.trace else None)
+                result = run_seed(
+                    args.seed, databases, hours=args.hours, only=args.only, trace=print if args.trace else None
+                )
             print(*(str(fault) for fault in result.faults), HEAD, line(result), *result.violations, sep="\n")
             return 1 if result.violations else 0
         return _many(args, databases)
@@ -58,7 +62,7 @@ def _many(args: argparse.Namespace, databases: Path) -> int:
         while True:
             late = args.minutes is not None and time.monotonic() - began > args.minutes * 60
             while not late and len(running) < args.workers and (seed := next(seeds, None)) is not None:
-                running.add(pool.submit(_run, seed, str(databases), args.hours))
+                running.add(pool.submit(_run, seed, str(databases), args.hours, args.only))
             if not running:
                 break
             ended, running = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
@@ -70,7 +74,7 @@ def _many(args: argparse.Namespace, databases: Path) -> int:
     bad = sorted(result.seed for result in done if result.violations)
     print(
         f"{len(done)} seeds of {args.hours:g} simulated hours in {took / 60:.1f} min,"
-        f" {sum(result.took_s for result in done) / max(len(done), 1):.1f} s each;"
+        f" {sum(result.took_s for result in done) / max(len(done), 1):.1f} s of the processor each;"
         f" {sum(result.readings for result in done)} readings, {sum(result.lost for result in done)} lost within the"
         f" bound of kills, {sum(result.alarms for result in done)} alarms, {sum(result.tickets for result in done)}"
         f" tickets; seeds with violations: {bad or 'none'}"

@@ -133,10 +133,10 @@ class Row:
     revision: int
     severity: str
     worst: str
+    end_reason: str | None
     active: bool
     raised_at: int
     ended_at: int | None
-    end_reason: str | None
 
 
 def _alarms(world: "World", edge: Edge, main: Path) -> None:
@@ -304,11 +304,13 @@ def _tickets(world: "World", main: Path) -> None:
 
 
 def _alarm_rows(main: Path, origin: str) -> list[Row]:
-    columns = "id, device, rule, subject, revision, severity, worst_severity, active, raised_at, ended_at, end_reason"
-    return [
-        Row(*row[:7], active=bool(row[7]), raised_at=_ms(row[8]), ended_at=row[9] and _ms(row[9]), end_reason=row[10])
-        for row in _rows(main, f"SELECT {columns} FROM alarms WHERE origin = ?", origin)
-    ]
+    columns = "id, device, rule, subject, revision, severity, worst_severity, end_reason, active, raised_at, ended_at"
+    found = []
+    for row in _rows(main, f"SELECT {columns} FROM alarms WHERE origin = ?", origin):
+        ended_at = None if row[10] is None else _ms(row[10])
+        rest: dict[str, Any] = {"active": bool(row[8]), "raised_at": _ms(row[9]), "ended_at": ended_at}
+        found.append(Row(*row[:8], **rest))
+    return found
 
 
 def _ms(text: str | int) -> int:

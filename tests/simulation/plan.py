@@ -1,6 +1,7 @@
 """What happens in a run, drawn from its seed: when which fault falls on whom, and for how long."""
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -51,13 +52,16 @@ _WEIGHTS = {
 }
 
 
-def draw(dice: random.Random, *, seconds: float, devices: list[str]) -> list[Event]:
-    """The faults of a run, in order; some three an hour, at least six."""
+def draw(
+    dice: random.Random, *, seconds: float, devices: list[str], only: Collection[Fault] = tuple(Fault)
+) -> list[Event]:
+    """The faults of a run, in order; some three an hour, at least six. only: the kinds to draw from."""
     count = dice.randint(6, max(6, round(seconds / 1200)) + 6)
+    weights = {fault: weight for fault, weight in _WEIGHTS.items() if fault in only}
     found = []
     for _ in range(count):
         at = dice.uniform(FIRST_S, max(seconds - LAST_S, FIRST_S + 1))
-        fault = dice.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
+        fault = dice.choices(list(weights), list(weights.values()))[0]
         event = _event(dice, at, fault, devices)
         # Nothing outlasts the run.
         found.append(replace(event, seconds=min(event.seconds, seconds - at)))
