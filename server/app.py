@@ -79,7 +79,7 @@ def domains_of(kit: Kit, *, history_db: Database) -> list[Domain]:
         people.build(kit),
         customers.build(kit),
         assets.build(kit),
-        fleet.build(kit, watchers=[centre]),
+        fleet.build(kit, watchers=[centre], brokers=[centre]),
         history.build(kit, store=store),
         alarms.build(
             kit,

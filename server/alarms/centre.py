@@ -2,13 +2,14 @@
 
 from datetime import datetime
 
-from server.alarms.centre_rules import AGENT_LOST, NOTIFY_CHANNEL_FAILED
+from server.alarms.centre_rules import AGENT_LOST, BROKER_LOST, NOTIFY_CHANNEL_FAILED
 from server.alarms.service import AlarmService
 from server.db.session import WriteSession
-from server.fleet.refs import AgentRef
+from server.fleet.refs import AgentRef, SiteRef
 
 # What stands where a device would, for what concerns the server's own channels.
 NOTIFY_DEVICE = "notify"
+BROKER_DEVICE = "broker"
 
 
 class CentreAlarms:
@@ -30,6 +31,21 @@ class CentreAlarms:
 
     async def agent_returned(self, session: WriteSession, *, agent: AgentRef, now: datetime) -> None:
         await self._alarms.end_centre(session, site_id=agent.site.id, rule=AGENT_LOST, device=agent.code, now=now)
+
+    async def broker_lost(self, session: WriteSession, *, site: SiteRef, since: datetime, now: datetime) -> None:
+        """Implements `server.fleet.watch.BrokerWatcher`: one alarm, in place of one for each agent."""
+        await self._alarms.raise_centre(
+            session,
+            customer_id=site.customer_id,
+            site_id=site.id,
+            rule=BROKER_LOST,
+            device=BROKER_DEVICE,
+            value=since.isoformat(timespec="seconds"),
+            now=now,
+        )
+
+    async def broker_heard(self, session: WriteSession, *, now: datetime) -> None:
+        await self._alarms.end_centre_everywhere(session, rule=BROKER_LOST, device=BROKER_DEVICE, subject="", now=now)
 
     async def channel_failed(
         self, session: WriteSession, *, customer_id: str, site_id: str, login: str, now: datetime

@@ -26,6 +26,14 @@ NOTIFY_CHANNEL_FAILED = CentreRule(
     "notify-channel-failed", Severity.MINOR, "notification channel failed", "通知渠道发送失败"
 )
 
+BROKER_LOST = CentreRule(
+    "broker-lost",
+    Severity.CRITICAL,
+    "broker connection lost: no agent can be heard",
+    "与消息代理的连接中断：收不到任何采集代理的数据",
+)
+
 CENTRE_RULES: Mapping[str, CentreRule] = {
-    rule.id: rule for rule in (AGENT_LOST, BLOCK_QUARANTINED, READINGS_DROPPED, SITE_DARK, NOTIFY_CHANNEL_FAILED)
+    rule.id: rule
+    for rule in (AGENT_LOST, BROKER_LOST, BLOCK_QUARANTINED, READINGS_DROPPED, SITE_DARK, NOTIFY_CHANNEL_FAILED)
 }

@@ -47,6 +47,12 @@ async def get_agent(session: ReadSession, scope: Scope, agent_id: str) -> Agent:
     return row
 
 
+async def oldest_agent(session: ReadSession, scope: Scope) -> Agent | None:
+    """The agent that was known first, with its site loaded."""
+    query = sa.select(Agent).order_by(Agent.created_at, Agent.id).limit(1).options(joinedload(Agent.site))
+    return await session.scalar(scoped(query, Agent, scope))
+
+
 async def agents_seen_before(session: ReadSession, scope: Scope, before: datetime, *, limit: int) -> Sequence[Agent]:
     """Agents not yet called silent of which nothing came since `before`, longest gone first."""
     query = (

@@ -7,8 +7,9 @@ from typing import Protocol
 
 from server.db.session import WriteSession
 from server.fleet import repository
+from server.fleet.listening import Ears, Hearing, ears, spans
 from server.fleet.models import AgentStatus
-from server.fleet.refs import AgentRef
+from server.fleet.refs import AgentRef, SiteRef
 from server.kit.jobs import Job
 from server.kit.scope import Scope
 
@@ -30,19 +31,31 @@ class AgentWatcher(Protocol):
     async def agent_returned(self, session: WriteSession, *, agent: AgentRef, now: datetime) -> None: ...
 
 
-def silence_job(watchers: Sequence[AgentWatcher]) -> Job:
+class BrokerWatcher(Protocol):
+    """Who wants to know that no ingest worker hears the broker; told again and again while it lasts."""
+
+    async def broker_lost(self, session: WriteSession, *, site: SiteRef, since: datetime, now: datetime) -> None:
+        """`site` is where the oldest agent is: an alarm belongs to some site."""
+
+    async def broker_heard(self, session: WriteSession, *, now: datetime) -> None: ...
+
+
+def silence_job(watchers: Sequence[AgentWatcher], brokers: Sequence[BrokerWatcher] = ()) -> Job:
     """Marks agents silent and tells the watchers, once per silence.
 
-    Its own first run begins the count: a centre that was down itself has heard nothing of anybody, and that says
-    nothing of the agents.
+    Silence counts from when an ingest worker began to listen: a centre that was down itself, or cut off from the
+    broker, has heard nothing of anybody, and that says nothing of the agents. Without any worker the job's own first
+    run begins the count.
     """
-    listening_since: datetime | None = None
+    first_look: datetime | None = None
 
     async def run(session: WriteSession, now: datetime) -> None:
-        nonlocal listening_since
-        listening_since = listening_since or now
+        nonlocal first_look
+        first_look = first_look or now
+        found = ears(await spans(session), first_look=first_look, now=now)
+        await _tell_of_broker(session, found, brokers, now)
         before = now - HEALTH_PERIOD * MISSED_PERIODS
-        if listening_since > before:
+        if found.hearing not in (Hearing.LISTENING, Hearing.NO_INGEST) or found.since > before:
             return
         rows = await repository.agents_seen_before(session, Scope.system(), before, limit=AT_ONCE)
         for row in rows:
@@ -58,3 +71,15 @@ def silence_job(watchers: Sequence[AgentWatcher]) -> Job:
                 await watcher.agent_lost(session, agent=agent, since=since, now=now)
 
     return Job("fleet.silence", timedelta(seconds=15), run)
+
+
+async def _tell_of_broker(session: WriteSession, found: Ears, brokers: Sequence[BrokerWatcher], now: datetime) -> None:
+    if found.hearing is Hearing.LISTENING:
+        for broker in brokers:
+            await broker.broker_heard(session, now=now)
+    elif found.hearing is Hearing.DEAF:
+        oldest = await repository.oldest_agent(session, Scope.system())
+        if oldest is None:
+            return
+        for broker in brokers:
+            await broker.broker_lost(session, site=repository.agent_ref(oldest).site, since=found.since, now=now)

@@ -7,6 +7,7 @@ import logging
 import ssl
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 
 import aiomqtt
 import sqlalchemy as sa
@@ -29,6 +30,7 @@ from facility.wire import (
 )
 from server.config import MqttConfig, resolve_secret
 from server.db.session import Database
+from server.fleet import listening
 from server.fleet import service as fleet
 from server.fleet.watch import AgentWatcher
 from server.ingest.directory import Directory
@@ -76,6 +78,7 @@ class Ingest:
         self._identifier = identifier
         self._inbox = Inbox(clock)
         self._client: aiomqtt.Client | None = None
+        self._listening_since: datetime | None = None
         self._directory = Directory()
         self._statuses: dict[tuple[str, str], Status] = {}
 
@@ -94,6 +97,7 @@ class Ingest:
                 async with self._connection() as client:
                     await self._subscribe(client)
                     self._client = client
+                    self._listening_since = self._clock.now()
                     self._metrics.connected.set(1)
                     log.info("broker connected", extra={"host": self._config.host, "port": self._config.port})
                     wait, said = RECONNECT_FIRST_S, ""
@@ -106,6 +110,7 @@ class Ingest:
                     log.warning("broker not reachable, trying on", extra={"error": said})
             finally:
                 self._client = None
+                self._listening_since = None
                 self._metrics.connected.set(0)
             await self._clock.sleep(wait)
             wait = min(wait * 2, RECONNECT_LONGEST_S)
@@ -190,11 +195,14 @@ class Ingest:
             agents, self._processor.seen_agents = self._processor.seen_agents, {}
             devices, self._processor.seen_devices = self._processor.seen_devices, {}
             statuses, self._statuses = self._statuses, {}
-            if not agents and not statuses:
+            since = self._listening_since
+            if not agents and not statuses and since is None:
                 continue
             now = self._clock.now()
             try:
                 async with self._db.write() as session:
+                    if since is not None:
+                        await listening.note(session, self._identifier, since=since, now=now)
                     for (site, code), status in sorted(statuses.items()):
                         agent = await self._directory.find_agent(session, site, code)
                         if agent is not None:
