@@ -35,8 +35,9 @@ MEMORY_BYTES = 16 * 1024 * 1024
 MAX_ANSWERED = 100_000
 # A disk that refused is asked again this often.
 RETRY_S = 5.0
-# Pending timers are saved this often even when no alarm is.
-RULES_EVERY_S = 10.0
+# Pending timers are saved this often even when no alarm is. After a crash a timer younger than this starts anew, so an
+# alarm may come later by as much; saving costs a large site more than judging does.
+RULES_EVERY_S = 30.0
 
 
 RuleSource = Callable[[], bytes | None]
