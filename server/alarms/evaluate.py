@@ -126,24 +126,30 @@ class CentreRules:
         return found
 
     async def _begin(self, session: WriteSession, site_id: str, site: _Site, until: int, now: datetime) -> None:
-        held = await self._make(site, None, until)
+        held, _ = await self._make(site, None, until)
         session.add(
             CentreRuleState(
                 id=new_id(to_ms(now)),
                 customer_id=site.customer_id,
                 site_id=site_id,
                 watermark=until,
-                state=held[0].engine.snapshot(),
+                state=held.engine.snapshot(),
             )
         )
-        self._held[site_id] = held[0]
+        self._held[site_id] = held
 
     async def _go_on(self, session: WriteSession, row: CentreRuleState, site: _Site, until: int, now: datetime) -> None:
         events: list[AlarmEvent] = []
         begin = max(row.watermark, until - CATCH_UP_MS)
         held = self._held.get(row.site_id)
         if held is None or held.watermark != begin or held.facts != site.facts:
-            held, events = await self._make(site, row.state, begin)
+            try:
+                held, events = await self._make(site, row.state, begin)
+            except SnapshotError as error:
+                log.error("the state of the centre's rules cannot be taken up", extra={"error": str(error)})
+                rules = {rule.id for rule in self._rules}
+                await self._alarms.forget_judged_here(session, site_id=row.site_id, rules=rules, now=now)
+                held, events = await self._make(site, None, begin)
         events += await self._judge(held.engine, site, begin, until)
         await self._alarms.judged_here(
             session, customer_id=row.customer_id, site_id=row.site_id, events=events, now=now
@@ -155,14 +161,9 @@ class CentreRules:
             await session.delete(row)
 
     async def _make(self, site: _Site, state: bytes | None, at: int) -> tuple[_Held, list[AlarmEvent]]:
-        """An engine as it stood at `at`, and the ends of what has no rule or device any more."""
+        """An engine as it stood at `at`, and the ends of what has no rule or device any more. SnapshotError."""
         engine = Engine(self._rules, site.facts, origin=CENTRE, new_id=new_id, started_ms=at)
-        events: list[AlarmEvent] = []
-        if state is not None:
-            try:
-                events = engine.restore(state, now_ms=at)
-            except SnapshotError as error:
-                log.error("the state of the centre's rules cannot be taken up", extra={"error": str(error)})
+        events = [] if state is None else engine.restore(state, now_ms=at)
         window = await self._history.window(list(site.points), at - LOOK_BACK_MS, at + 1)
         for point, samples in window.items():
             key, last = site.points[point], samples[-1]

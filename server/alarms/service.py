@@ -5,7 +5,7 @@ transaction of the block, the request or the job that brought it; observers act 
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -155,6 +155,14 @@ class AlarmService:
         for occurrence, of_it in found.items():
             await self._take(session, origin, keys, occurrence, of_it, now)
 
+    async def forget_judged_here(
+        self, session: WriteSession, *, site_id: str, rules: Collection[str], now: datetime
+    ) -> None:
+        """End what the centre's own rules hold active about a site: nobody knows its state any more."""
+        for rule in sorted(rules):
+            found = [row for row in await repository.active_of_centre(session, rule) if row.site_id == site_id]
+            await self._end_centre(session, found, now, EndReason.SUPERSEDED)
+
     async def raise_centre(
         self,
         session: WriteSession,
@@ -218,13 +226,15 @@ class AlarmService:
         if row is not None and row.active:
             await self._revise(session, row, AlarmEventKind.UPDATED, value, row.rule, now)
 
-    async def _end_centre(self, session: WriteSession, found: Sequence[Alarm], now: datetime) -> int:
+    async def _end_centre(
+        self, session: WriteSession, found: Sequence[Alarm], now: datetime, reason: EndReason = EndReason.RECOVERED
+    ) -> int:
         await repository.lock_keys(session, {row.key_id for row in found})
         ended = 0
         for alarm in found:
             row = await repository.fresh(session, alarm.id)
             if row is not None and row.active:
-                await self._revise(session, row, AlarmEventKind.ENDED, None, EndReason.RECOVERED.value, now)
+                await self._revise(session, row, AlarmEventKind.ENDED, None, reason.value, now)
                 ended += 1
         return ended
 

@@ -176,6 +176,19 @@ async def test_a_removed_rule_and_a_retired_device_end_their_alarm_by_name(world
     assert row.end_reason is EndReason.RULE_REMOVED
 
 
+async def test_a_state_that_cannot_be_read_leaves_no_alarm_standing(world: World, site: Site) -> None:
+    for device in ("ups-1", "ups-2"):
+        await site.send(device, "battery", *until(60, 10))
+    assert await site.at(60) == [("critical", True)]
+    async with world.server.db.write() as session:
+        await session.execute(sa.update(CentreRuleState).values(state=b"{damaged"))
+    for device in ("ups-1", "ups-2"):
+        await site.send(device, "battery", *until(120, 70))
+    assert await site.at(120, site.centre(library())) == [("critical", True), ("critical", False)]
+    old = (await alarms(world, rule=RULE))[1]
+    assert old.end_reason is EndReason.SUPERSEDED
+
+
 async def test_devices_that_are_gone_leave_no_state(world: World, site: Site) -> None:
     for device in ("ups-1", "ups-2"):
         await site.send(device, "battery", *until(60, 10))
