@@ -5,7 +5,6 @@
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from http import HTTPStatus
@@ -13,10 +12,12 @@ from http import HTTPStatus
 from msgspec import UNSET
 
 from agent import VERSION
+from agent.broker import broker_of
 from agent.budget import Budget
 from agent.exposition import CONTENT_TYPE, Exposition
 from agent.figures import Figures
 from agent.guard import ClockGuard, OrderedIds
+from agent.health import health_of
 from agent.http import HttpServer, Page
 from agent.journal import Journal, Offload, Store, ThreadOffload
 from agent.knowledge import SETTLE_S, Watcher, catalog_of, points_of
@@ -28,13 +29,13 @@ from agent.poller import Poller
 from agent.service import ServiceManager
 from agent.site import Site
 from agent.traps import Traps
-from agent.uplink import Broker, Uplink
+from agent.uplink import Uplink
 from collectors.device import DevicePoller, ModbusLinks, open_device
 from facility.alarms import AlarmEvent
 from facility.clock import Clock, SystemClock, now_ms
 from facility.config import ConfigErrors
 from facility.ids import NewId, new_id
-from facility.items import EARLIEST_MS, AlarmItem, EventItem, EventKind, HealthItem
+from facility.items import EARLIEST_MS, AlarmItem, EventItem, EventKind
 from facility.wire import Kind
 from rules.engine import Engine
 from rules.records import SnapshotError
@@ -264,35 +265,21 @@ class Agent:
         return local
 
     def _make_uplink(self) -> Uplink | None:
-        loaded, config = self.site.loaded, self.site.loaded.config
-        if config.uplink is None:
+        uplink = self.site.loaded.config.uplink
+        if uplink is None:
             log.warning("no uplink is configured: alarms and history stay on this machine")
             return None
-        tls: ssl.SSLContext | None = None
-        if config.uplink.tls:
-            ca_file = config.uplink.ca_file
-            tls = ssl.create_default_context(cafile=str(loaded.folder / ca_file) if ca_file else None)
-            if config.uplink.cert_file is not None and config.uplink.key_file is not None:
-                tls.load_cert_chain(loaded.folder / config.uplink.cert_file, loaded.folder / config.uplink.key_file)
-        budget = config.uplink.budget_mb_month
         return Uplink(
-            Broker(
-                config.uplink.host,
-                config.uplink.port,
-                config.uplink.username,
-                loaded.secret("uplink.password"),
-                tls,
-                config.uplink.keepalive // 1000,
-            ),
-            site=config.site,
-            agent=config.agent,
+            broker_of(self.site.loaded, uplink),
+            site=self.site.loaded.config.site,
+            agent=self.site.loaded.config.agent,
             version=VERSION,
             journal=self.journal,
             figures=self.figures,
             reports=self,
             clock=self._clock,
-            backlog_rate=config.uplink.backlog_rate,
-            budget=None if budget is None else Budget(budget, self._clock.monotonic()),
+            backlog_rate=uplink.backlog_rate,
+            budget=None if uplink.budget_mb_month is None else Budget(uplink.budget_mb_month, self._clock.monotonic()),
         )
 
     def _open_pollers(self, site: Site) -> list[DevicePoller]:
@@ -374,28 +361,12 @@ class Agent:
     async def _report_health(self) -> None:
         while True:
             at = now_ms(self._clock)
-            self.journal.append(Kind.HEALTH, [self._health(at)], at=at)
+            uptime_s = self._clock.monotonic() - self._started
+            item = health_of(
+                self.site, self.journal.stats(), self.figures, at=at, uptime_s=uptime_s, devices_lost=self._live.lost
+            )
+            self.journal.append(Kind.HEALTH, [item], at=at)
             await self._clock.sleep(HEALTH_S)
-
-    def _health(self, at: int) -> HealthItem:
-        stats = self.journal.stats()
-        oldest = stats.oldest_unsent_ms
-        return HealthItem(
-            at=at,
-            version=VERSION,
-            config_digest=self.site.loaded.digest,
-            uptime_s=self._clock.monotonic() - self._started,
-            unsent_blocks=sum(stats.unsent_blocks.values()),
-            unsent_bytes=stats.unsent_bytes,
-            oldest_unsent_s=0.0 if oldest is None else max(0.0, (at - oldest) / 1000),
-            journal_bytes=stats.used_bytes,
-            devices=len(self.site.devices),
-            devices_lost=self._live.lost,
-            readings=stats.readings,
-            missed_slots=self.figures.missed_slots,
-            drops=dict(stats.drops),
-            rejected=dict(self.figures.rejected),
-        )
 
     async def _snapshots(self) -> None:
         while True:

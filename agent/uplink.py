@@ -7,13 +7,12 @@ offered and sent again; the centre knows it by (stream, seq, digest).
 import asyncio
 import logging
 import random
-import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import aiomqtt
 
+from agent.broker import Broker
 from agent.budget import Budget
 from agent.figures import Figures
 from agent.journal import BlockState, Journal, Key, Sealed
@@ -59,18 +58,6 @@ LOOK_S = 1.0
 # The same catalog is not offered again sooner: 32 blocks may ask for it in one breath.
 CATALOG_AGAIN_S = 5.0
 _MAX_INCOMING = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Where the broker is and who we are to it. tls: None for plain TCP."""
-
-    host: str
-    port: int
-    username: str | None = None
-    password: str | None = None
-    tls: ssl.SSLContext | None = None
-    keepalive_s: int = 30
 
 
 class Reports(Protocol):

@@ -31,7 +31,8 @@ import agent.uplink
 from agent.config import Uplink as UplinkConfig
 from agent.figures import Figures
 from agent.journal import InlineOffload, Journal, Store
-from agent.uplink import Broker, Uplink
+from agent.broker import Broker
+from agent.uplink import Uplink
 from facility.clock import SystemClock, from_ms, now_ms
 from facility.ids import new_id
 from facility.items import EventItem, EventKind

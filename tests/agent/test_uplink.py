@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from agent.broker import Broker
 from agent.budget import Budget
 from agent.figures import Figures
 from agent.journal import Journal, Store, ThreadOffload
 from agent.outbox_policy import WINDOW
-from agent.uplink import Broker, Uplink
+from agent.uplink import Uplink
 from facility.catalog import Catalog
 from facility.clock import SystemClock, now_ms
 from facility.ids import new_id

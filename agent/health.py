@@ -1,0 +1,30 @@
+"""The agent's own state as the centre hears it each minute."""
+
+from agent import VERSION
+from agent.figures import Figures
+from agent.journal import JournalStats
+from agent.site import Site
+from facility.items import HealthItem
+
+
+def health_of(
+    site: Site, stats: JournalStats, figures: Figures, *, at: int, uptime_s: float, devices_lost: int
+) -> HealthItem:
+    """The health item of `at` (ms UTC)."""
+    oldest = stats.oldest_unsent_ms
+    return HealthItem(
+        at=at,
+        version=VERSION,
+        config_digest=site.loaded.digest,
+        uptime_s=uptime_s,
+        unsent_blocks=sum(stats.unsent_blocks.values()),
+        unsent_bytes=stats.unsent_bytes,
+        oldest_unsent_s=0.0 if oldest is None else max(0.0, (at - oldest) / 1000),
+        journal_bytes=stats.used_bytes,
+        devices=len(site.devices),
+        devices_lost=devices_lost,
+        readings=stats.readings,
+        missed_slots=figures.missed_slots,
+        drops=dict(stats.drops),
+        rejected=dict(figures.rejected),
+    )
