@@ -6,7 +6,7 @@ transaction of the block, the request or the job that brought it; observers act 
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,7 @@ from server.alarms.lifecycle import Arrival, Revision, Value, may_acknowledge
 from server.alarms.log import CentreKind, History, history_of, write_centre, write_revision
 from server.alarms.models import Alarm
 from server.alarms.naming import names_of
+from server.alarms.origin import Origin
 from server.alarms.watching import AlarmObserver, AlarmSnapshot, Muter, snapshot_of
 from server.db.session import WriteSession
 from server.fleet.refs import AgentRef, SiteRef
@@ -37,16 +38,6 @@ log = logging.getLogger(__name__)
 # Muted alarms looked at in one run of the job, so that a run stays a short transaction.
 MOST_REJUDGED = 500
 _CENTRE_LEVEL = "state"
-
-
-@dataclass(frozen=True, slots=True)
-class _Origin:
-    """Who judged: an agent, or the centre (then `agent_id` is None)."""
-
-    customer_id: str
-    site_id: str
-    code: str
-    agent_id: str | None
 
 
 class AlarmService:
@@ -81,7 +72,7 @@ class AlarmService:
                 refused.append(RejectedItem(f"[{position}]", *fault))
                 continue
             events.setdefault(item.event.occurrence, []).append((position, item.event))
-        origin = _Origin(site.customer_id, site.id, agent.code, agent.id)
+        origin = Origin(site.customer_id, site.id, agent.code, agent.id)
         snapshots = [(from_ms(item.at), item.snapshot) for item in items if item.snapshot is not None]
         keys = await self._keys(session, origin, {event.key for found in events.values() for _, event in found}, now)
         doubtful = await self._doubtful(session, origin, [held for _, held in snapshots])
@@ -146,7 +137,7 @@ class AlarmService:
         self, session: WriteSession, *, customer_id: str, site_id: str, events: Sequence[AlarmEvent], now: datetime
     ) -> None:
         """Take events of the centre's own rules about a site, in order."""
-        origin = _Origin(customer_id, site_id, CENTRE, None)
+        origin = Origin(customer_id, site_id, CENTRE, None)
         keys = await self._keys(session, origin, {event.key for event in events}, now)
         await repository.lock_keys(session, set(keys.values()))
         found: dict[str, list[tuple[int, AlarmEvent]]] = {}
@@ -178,7 +169,7 @@ class AlarmService:
         now: datetime,
     ) -> str:
         """Raise one of the centre's own alarms; returns the occurrence. Raising what is active changes nothing."""
-        origin = _Origin(customer_id, site_id, CENTRE, None)
+        origin = Origin(customer_id, site_id, CENTRE, None)
         key = AlarmKey(CENTRE, device, rule.id, subject)
         keys = await self._keys(session, origin, {key}, now)
         await repository.lock_keys(session, keys.values())
@@ -259,7 +250,7 @@ class AlarmService:
             reason=reason,
             rule_revision="",
         )
-        origin = _Origin(row.customer_id, row.site_id, CENTRE, None)
+        origin = Origin(row.customer_id, row.site_id, CENTRE, None)
         await self._take(session, origin, {event.key: row.key_id}, row.id, [(0, event)], now)
 
     async def rejudge_mutes(self, session: WriteSession, now: datetime) -> None:
@@ -272,14 +263,14 @@ class AlarmService:
                 await self._settle(session, row, snapshot_of(row), now)
 
     async def _keys(
-        self, session: WriteSession, origin: _Origin, keys: set[AlarmKey], now: datetime
+        self, session: WriteSession, origin: Origin, keys: set[AlarmKey], now: datetime
     ) -> dict[AlarmKey, str]:
         return await repository.key_ids(
             session, customer_id=origin.customer_id, site_id=origin.site_id, keys=keys, now=now
         )
 
     async def _doubtful(
-        self, session: WriteSession, origin: _Origin, snapshots: Sequence[Sequence[ActiveOccurrence]]
+        self, session: WriteSession, origin: Origin, snapshots: Sequence[Sequence[ActiveOccurrence]]
     ) -> list[Alarm]:
         """The alarms whose state a snapshot may contradict."""
         if not snapshots:
@@ -292,7 +283,7 @@ class AlarmService:
     async def _take(
         self,
         session: WriteSession,
-        origin: _Origin,
+        origin: Origin,
         keys: dict[AlarmKey, str],
         occurrence: str,
         found: Sequence[tuple[int, AlarmEvent]],
@@ -331,7 +322,7 @@ class AlarmService:
     async def _begin(
         self,
         session: WriteSession,
-        origin: _Origin,
+        origin: Origin,
         key_id: str,
         event: AlarmEvent,
         new: dict[int, Revision],
@@ -389,7 +380,7 @@ class AlarmService:
         await self._settle(session, older, before, now)
 
     async def _compare(
-        self, session: WriteSession, origin: _Origin, at: datetime, held: Sequence[ActiveOccurrence], now: datetime
+        self, session: WriteSession, origin: Origin, at: datetime, held: Sequence[ActiveOccurrence], now: datetime
     ) -> None:
         """What an agent does not hold at `at` ended without our hearing of it; what it holds has not been superseded.
 
