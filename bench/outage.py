@@ -28,10 +28,10 @@ from rich.console import Console
 from rich.table import Table
 
 import agent.uplink
+from agent.broker import Broker
 from agent.config import Uplink as UplinkConfig
 from agent.figures import Figures
 from agent.journal import InlineOffload, Journal, Store
-from agent.broker import Broker
 from agent.uplink import Uplink
 from facility.clock import SystemClock, from_ms, now_ms
 from facility.ids import new_id
