@@ -37,7 +37,8 @@ def agent_process(folder: Path, config: Path, http_port: int) -> Program:
 
 def counts(ledger: Ledger, unit: int, point: int = 0) -> list[int]:
     """The counter values of a unit the centre has, in the order they were taken."""
-    return [round(value) for _, value in ledger.samples(f"unit-{unit}", f"unmapped.test.p{point:03}")]
+    samples = ledger.samples(f"unit-{unit}", f"unmapped.test.p{point:03}")
+    return [round(value) for _, value in samples if value is not None]  # a machine held up has polls without an answer
 
 
 def snapshots(ledger: Ledger) -> list[set[str]]:
