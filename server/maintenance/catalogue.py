@@ -5,9 +5,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from facility.config import read_yaml
 from server.assets.models import AssetCategory
 from server.kit.problems import NotFound
 from server.kit.schemas import Name, Slug
@@ -91,9 +91,9 @@ class Catalogue:
 
 
 def load_catalogue(path: Path = FILE) -> Catalogue:
-    """Raises ValueError naming the file, the template and the field for a catalogue that is not right."""
+    """ConfigErrors for a file that is no YAML; ValueError names the template and field for one that is not right."""
     templates: dict[str, PlanTemplate] = {}
-    for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["templates"]:
+    for entry in read_yaml(path, shown=path.name).data["templates"]:
         name = entry.get("id", "without id")
         try:
             template = PlanTemplate.model_validate(entry)
