@@ -14,6 +14,7 @@ import yaml
 
 from collectors.decode import text_of
 from collectors.exchange import SnmpValue
+from facility.units import Unit
 from tests.collectors.profiles.examples import DATA
 
 NO_READING = "-"  # as a state's word: this raw value gives no reading at all
@@ -33,6 +34,7 @@ class Doubt:
     why: str
     factor: float = 1.0  # what its value must be multiplied by
     offset: float = 0.0  # and what must then be added, for degrees Fahrenheit taken for Celsius
+    units: tuple[Unit, ...] = ()  # the units it really has, where its class has others
     number: bool = False  # it takes for a state what is a number, in the base unit after factor
     raws: tuple[str, ...] = ()  # raw values that are no measurement at all; "*": none of them is
     when: tuple[str, tuple[str, ...]] | None = None  # (column, values): only in rows where it holds one of these
@@ -94,6 +96,7 @@ def doubts() -> tuple[Doubt, ...]:
         for said in yaml.safe_load(path.read_text("utf-8")) or ():
             fields: dict[str, Any] = {"profile": "", **said}
             fields["raws"] = tuple(str(raw) for raw in fields.get("raws", ()))
+            fields["units"] = tuple(Unit(unit) for unit in fields.get("units", ()))
             if "when" in fields:
                 column, wanted = fields["when"]
                 fields["when"] = (str(column), tuple(str(value) for value in wanted))

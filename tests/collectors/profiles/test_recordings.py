@@ -14,7 +14,7 @@ pytestmark = pytest.mark.recordings
 
 
 @pytest.mark.parametrize("seed", [None, 1, 2])
-@pytest.mark.parametrize("kind", [*CLASSES, "dc-power"])
+@pytest.mark.parametrize("kind", CLASSES)
 def test_at_least_95_percent_of_the_sensors_of_every_family_are_right(kind: str, seed: int | None) -> None:
     scores = table(require_recordings(), classes=(kind,), seed=seed)
     assert scores
@@ -22,6 +22,13 @@ def test_at_least_95_percent_of_the_sensors_of_every_family_are_right(kind: str,
         matched, total = sum(made.matched for made in members), sum(made.total for made in members)
         missed = [f"{made.walk.stem}: {line}" for made in members for line in made.missed]
         assert matched >= WANTED * total, f"{family}\n" + "\n".join(missed)
+
+
+# Of the DC power systems one controller alone says 9999 for 16 objects it does not have.
+@pytest.mark.parametrize("kind", [kind for kind in CLASSES if kind != "dc-power"])
+def test_with_each_left_out_reading_counted_as_missed_it_is_still_95_percent(kind: str) -> None:
+    scores = table(require_recordings(), classes=(kind,))
+    assert sum(made.matched for made in scores) >= WANTED * sum(made.strict_total for made in scores)
 
 
 @pytest.mark.parametrize("kind", CLASSES)
