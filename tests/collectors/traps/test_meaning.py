@@ -11,6 +11,7 @@ from collectors.traps.notification import Notification, SnmpWord, TrapResult, Va
 from collectors.traps.peek import NotSnmp, peek
 from collectors.traps.senders import Sender, Senders
 from collectors.traps.table import TrapPhase, TrapTable
+from facility.profile import Profile
 from facility.severity import Severity
 from facility.traps import Trap, merged_traps, same_trap
 
@@ -54,6 +55,13 @@ def test_every_profile_that_extends_another_understands_its_traps() -> None:
         if profile.extends == "ietf/ups-mib":
             assert TrapTable(profile.traps).find(heard(f"{RFC1628}.2.1")) is not None, profile.id
         assert TrapTable(profile.traps).knows("1.3.6.1.6.3.1.1.5.1")
+
+
+@pytest.mark.parametrize("profile", [each for each in LIBRARY.all() if each.traps], ids=lambda profile: profile.id)
+def test_a_trap_is_about_a_point_that_its_profile_reads(profile: Profile) -> None:
+    read = {point.metric for point in profile.points}
+    about = {told.metric for trap in profile.traps for told in (trap, *trap.conditions.values()) if told.metric}
+    assert about <= read, "the poll that decides would not ask for it"
 
 
 def test_a_childs_own_trap_wins() -> None:
