@@ -252,6 +252,7 @@ _ALL: tuple[Metric, ...] = (
     _number("dc.rated.current", _Q.CURRENT, "Installed current", "直流装机电流", **_AMPS),
     _number("dc.rated.power", _Q.POWER, "Installed power", "直流装机功率", display=Unit.KILOWATT, decimals=2, **_POS),
     _state("dc.state", "DC system", "直流系统状态", "health"),
+    _state("dc.mode", "DC control mode", "直流监控方式", "auto_mode"),
     _state("dc.fuse.state", "DC fuse", "直流熔断器", "health"),
     _state("dc.contactor.state", "Disconnect contactor", "下电接触器", "breaker"),
     _number("dc.contactor.voltage", _Q.VOLTAGE, "Disconnect voltage", "下电电压", decimals=2, minimum=0.0, maximum=1000.0),
@@ -262,6 +263,8 @@ _ALL: tuple[Metric, ...] = (
     _number("rectifier.input.voltage", _Q.VOLTAGE, "Rectifier input voltage", "整流模块输入电压", **_MAINS_V),
     _number("rectifier.input.current", _Q.CURRENT, "Rectifier input current", "整流模块输入电流", **_AMPS),
     _number("rectifier.temperature", _Q.TEMPERATURE, "Rectifier temperature", "整流模块温度", minimum=-40.0, maximum=150.0),
+    _number("rectifier.units", _Q.COUNT, "Rectifier modules installed", "已装整流模块数", decimals=0, **_POS),
+    _number("rectifier.units.active", _Q.COUNT, "Rectifier modules at work", "工作的整流模块数", decimals=0, **_POS),
     _state("rectifier.state", "Rectifier module", "整流模块状态", "health"),
     # Precision air conditioners and in-row cooling
     _number("crac.supply_air.temperature", _Q.TEMPERATURE, "Supply air temperature", "送风温度", **_AIR),

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from collectors.library import Library, ProfileErrors, UnknownProfileError, read_file
-from facility.profile import Profile, Protocol, extended
+from facility.profile import Maturity, Profile, Protocol, extended
 from tests.collectors.profiles.examples import DATA
+from tests.collectors.profiles.judgement import identities
 
 LIBRARY = Library.load()
 BAD = sorted((DATA / "profiles" / "bad" / "acme").glob("*.yaml"))
@@ -126,3 +127,10 @@ def test_the_profile_in_the_guide_is_valid(tmp_path: Path) -> None:
     guide = (DATA.parents[1] / "docs" / "profiles.md").read_text("utf-8")
     _site(tmp_path, "acme/em-4", guide.split("```yaml\n")[1].split("```")[0])
     assert Library.load([tmp_path]).get("acme/em-4").points[0].metric == "room.temperature"
+
+
+def test_recorded_means_that_a_walk_stands_behind_it() -> None:
+    walked = {profile for profiles in identities().values() for profile in profiles}
+    taken_over = {LIBRARY.get(profile).extends for profile in walked}
+    recorded = {profile.id for profile in LIBRARY.all() if profile.maturity is Maturity.RECORDED}
+    assert recorded <= walked | taken_over
