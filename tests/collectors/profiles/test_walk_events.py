@@ -24,8 +24,9 @@ from tests.collectors.profiles.test_alarm_states import TOLD_BY
 
 LIBRARY = Library.load()
 RULES = library()
-# Each file: {"profile", "derived": from what, "under": prefix of the objects, "cases": [[what is wrong, objects that
-# differ from the healthy walk, readings that then differ as METRIC or METRIC#SUBJECT; null: it is gone], ...]}.
+# Each file: {"profiles", "derived": from what, "under": prefix of the objects, "base": objects the healthy walk gets
+# first, "cases": [[what is wrong, objects that differ, readings that then differ as METRIC or METRIC#SUBJECT; null: it
+# is gone], ...]}.
 FILES = sorted((DATA / "walks" / "events").glob("*.json"))
 # Longer than any shipped rule waits for a state, in the steps of a poll.
 MINUTES, STEP_S = 20, 30
@@ -35,6 +36,10 @@ _OID = re.compile(r"1(\.\d+)+")
 def _value(told: int | str) -> SnmpValue:
     """What stands in the walk: a number, an object identifier or a text."""
     return told if isinstance(told, int) or _OID.fullmatch(told) else told.encode()
+
+
+def _objects(under: str, told: dict[str, int | str]) -> dict[str, SnmpValue]:
+    return {f"{under}.{oid}": _value(raw) for oid, raw in told.items()}
 
 
 def _read(profile: str, values: dict[str, SnmpValue]) -> dict[str, Any]:
@@ -60,22 +65,23 @@ def _raised(kind: str, before: dict[str, Any], after: dict[str, Any]) -> set[str
     return {rule.metric for rule in RULES if rule.id in raised}
 
 
+TOLD = [json.loads(path.read_text("utf-8")) for path in FILES]
 CASES = [
-    pytest.param(told, wrong, changed, expected, id=f"{path.stem}-{number}-{wrong.replace(' ', '-')}")
-    for path in FILES
-    for told in [json.loads(path.read_text("utf-8"))]
-    for number, (wrong, changed, expected) in enumerate(told["cases"], 1)
+    pytest.param(profile, told, case, id=f"{profile}-{number}-{case[0].replace(' ', '-')}")
+    for told in TOLD
+    for profile in told["profiles"]
+    for number, case in enumerate(told["cases"], 1)
 ]
 
 
-@pytest.mark.parametrize(("told", "wrong", "changed", "expected"), CASES)
+@pytest.mark.parametrize(("profile", "told", "case"), CASES)
 def test_what_is_wrong_is_read_and_raised_and_nothing_else(
-    told: dict[str, Any], wrong: str, changed: dict[str, int | str], expected: dict[str, Any]
+    profile: str, told: dict[str, Any], case: tuple[str, dict[str, int | str], dict[str, Any]]
 ) -> None:
-    profile: str = told["profile"]
+    wrong, changed, expected = case
     calm = read_walk(DATA / "walks" / f"{profile.replace('/', '-')}.healthy.snmprec")
-    before = _read(profile, calm)
-    after = _read(profile, calm | {f"{told['under']}.{oid}": _value(raw) for oid, raw in changed.items()})
+    calm |= _objects(told["under"], told.get("base", {}))
+    before, after = _read(profile, calm), _read(profile, calm | _objects(told["under"], changed))
     names = before.keys() | after.keys()
     assert {name: after.get(name) for name in names if before.get(name) != after.get(name)} == expected
     bad = set()
@@ -87,10 +93,10 @@ def test_what_is_wrong_is_read_and_raised_and_nothing_else(
 
 
 def test_the_alarms_of_the_families_met_most_are_all_there() -> None:
-    told = [json.loads(path.read_text("utf-8")) for path in FILES]
-    assert all(file["derived"].startswith("by hand from ") for file in told)
-    proved = {(file["profile"], case[0]) for file in told for case in file["cases"]}
-    ups = ("ietf/ups-mib", "apc/ups-powernet", "liebert/gp-ups", "eaton/xups", "eaton/mge-ups", "delta/ups")
+    assert all(told["derived"].startswith("by hand from ") for told in TOLD)
+    proved = {(profile, case[0]) for told in TOLD for profile in told["profiles"] for case in told["cases"]}
+    ups = ("ietf/ups-mib", "apc/ups-powernet", "liebert/gp-ups", "eaton/xups", "eaton/mge-ups", "delta/ups",
+           "huawei/ups2000", "socomec/net-vision", "riello/netman")  # fmt: skip
     crac = ("liebert/gp-crac", "apc/inroom", "stulz/wib8000", "carel/ug40")
     assert proved >= {(profile, wrong) for profile in ups for wrong in ("battery", "bypass", "overload")}
     assert proved >= {(profile, wrong) for profile in crac for wrong in ("compressor", "filter", "humidifier", "leak")}
