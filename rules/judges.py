@@ -9,7 +9,8 @@ What holds here, and is tested by these names:
 - *A value holds for a while*: until the next reading of any quality, at most `gap`. Beyond that no `for` or
   `clear_for` runs out; the next good sample goes on counting if it comes within `gap` of the last, else it starts anew.
 - *No data never clears*: only a good sample inside the clear value starts `clear_for`.
-- *Flapping is one alarm*: the raise that makes it too many within a while stands until it was calm for long.
+- *Flapping is one alarm*: the change that makes it too many within a while stands at its worst until it was calm for
+  long. Changes are raises, and coming back to what it had eased from.
 """
 
 from abc import ABC, abstractmethod
@@ -61,12 +62,13 @@ class Judge(ABC):
 
     seen: the last sample that judged; due: when the next timer may act, NEVER if none.
     carried: the limits moved under an active occurrence, and no sample has confirmed it yet.
-    raises: when it was lately raised, as many as make it flap; flapping: what stands now was raised once too often.
+    raises: when it lately came (back), as many as make it flap; flapping: what stands now came once too often.
+    eased: what stands now was worse, or something else, before.
     """
 
     __slots__ = (
-        "carried", "clear_for", "device", "due", "flap", "flapping", "gap", "hours", "metric", "new_id", "occurrence",
-        "origin", "page", "raises", "revision", "rule", "scheduled", "seen", "subject", "value",
+        "carried", "clear_for", "device", "due", "eased", "flap", "flapping", "gap", "hours", "metric", "new_id",
+        "occurrence", "origin", "page", "raises", "revision", "rule", "scheduled", "seen", "subject", "value",
     )  # fmt: skip
     raise_reason: Reason
 
@@ -82,6 +84,7 @@ class Judge(ABC):
         self.flap = rule.flap
         self.hours = rule.hours
         self.flapping = False
+        self.eased = False
         self.raises: list[int] = []
         self.new_id = new_id
         self.occurrence: OccurrenceRecord | None = None
@@ -136,6 +139,7 @@ class Judge(ABC):
             occurrence=None if self.occurrence is None else self.occurrence.copy(),
             raises=list(self.raises),
             flapping=self.flapping,
+            eased=self.eased,
         )
 
     def load(self, record: JudgeRecord) -> None:
@@ -145,6 +149,7 @@ class Judge(ABC):
         self.carried = record.carried
         self.occurrence = None if record.occurrence is None else record.occurrence.copy()
         self.raises = list(record.raises)
+        self.eased = record.eased
         self._set_flapping(record.flapping)
 
     @abstractmethod
@@ -157,7 +162,7 @@ class Judge(ABC):
             return []
         event = self._event(AlarmEventKind.ENDED, self.occurrence, at, reason.value)
         self.occurrence = None
-        self.carried = False
+        self.carried = self.eased = False
         self._set_flapping(False)
         return [event]
 
@@ -168,13 +173,19 @@ class Judge(ABC):
             return self.end(at, EndReason.RULE_CHANGED if self.carried else EndReason.RECOVERED)
         if occurrence is None:
             return [self._raise(target, at)]
-        if occurrence.side != target.side:
+        if occurrence.side != target.side and not self.flapping:
             return [*self.end(at, EndReason.RECOVERED), self._raise(target, at)]
         reason = self._difference(occurrence, target)
         if reason is None:
             return []
+        moved = reason is Reason.STATE_CHANGED or (reason is Reason.LIMITS_CHANGED and occurrence.level != target.level)
+        back = self.eased and (moved or reason is Reason.ESCALATED)
+        self.eased = moved or reason is Reason.DEESCALATED
+        if back and self._flaps(at):
+            reason = Reason.FLAPPING
         occurrence.revision += 1
-        occurrence.level, occurrence.severity, occurrence.limit = target.level, target.severity, target.limit
+        occurrence.level, occurrence.severity = target.level, target.severity
+        occurrence.limit, occurrence.side = target.limit, target.side
         return [self._event(AlarmEventKind.UPDATED, occurrence, at, reason.value)]
 
     def _difference(self, occurrence: OccurrenceRecord, target: Target) -> Reason | None:
@@ -187,15 +198,7 @@ class Judge(ABC):
         return None
 
     def _raise(self, target: Target, at: int) -> AlarmEvent:
-        reason = self.raise_reason
-        if self.flap is not None:
-            self.raises = [when for when in self.raises if at - when < self.flap.within]
-            self.raises.append(at)
-            if len(self.raises) >= self.flap.changes:
-                # Counting begins anew once this one has ended.
-                self.raises.clear()
-                self._set_flapping(True)
-                reason = Reason.FLAPPING
+        reason = Reason.FLAPPING if self._flaps(at) else self.raise_reason
         self.occurrence = OccurrenceRecord(
             id=self.new_id(at),
             revision=1,
@@ -205,6 +208,19 @@ class Judge(ABC):
             side=target.side,
         )
         return self._event(AlarmEventKind.RAISED, self.occurrence, at, reason.value)
+
+    def _flaps(self, at: int) -> bool:
+        """It came, or came back: whether that is once too often."""
+        if self.flap is None or self.flapping:
+            return False
+        self.raises = [when for when in self.raises if at - when < self.flap.within]
+        self.raises.append(at)
+        if len(self.raises) < self.flap.changes:
+            return False
+        # Counting begins anew once this one has ended.
+        self.raises.clear()
+        self._set_flapping(True)
+        return True
 
     def _set_flapping(self, flapping: bool) -> None:
         self.flapping = flapping

@@ -74,7 +74,8 @@ class LevelJudge(Judge):
         if tripped is not None:
             for level, latch in self.latches:
                 if level.sign != tripped.sign and latch.on:
-                    latch.set(False)
+                    if not self.flapping:  # what swings from side to side stands as one
+                        latch.set(False)
                 elif level.sign == tripped.sign and level.rank < tripped.rank and not latch.on:
                     latch.set(True)
         strongest = None

@@ -134,9 +134,12 @@ class Rate(Part):
 
 
 class Flap(Part):
-    """`changes` raises within `within` are flapping: the alarm then stands until it was calm for `hold`."""
+    """An alarm that came, or came back, `changes` times `within` so long flaps: it stands until calm for `hold`.
 
-    changes: int = Field(default=5, ge=2, le=100)
+    Three: EEMUA 191 calls what comes three times in a minute chattering. The times are editable defaults.
+    """
+
+    changes: int = Field(default=3, ge=2, le=100)
     within: Duration = Field(default=10 * MINUTE_MS, gt=0)
     hold: Duration = Field(default=15 * MINUTE_MS, gt=0)
 

@@ -39,7 +39,7 @@ class OccurrenceRecord(msgspec.Struct, array_like=True, kw_only=True):
 
 class JudgeRecord(msgspec.Struct, array_like=True, kw_only=True, omit_defaults=True):
     """The state of one rule on one point. latches: (name, on, since ms); ring: (ms, value) of a rate's window;
-    raises and flapping as of `rules.judges.Judge`.
+    raises, flapping and eased as of `rules.judges.Judge`.
     """
 
     rule: str
@@ -57,6 +57,7 @@ class JudgeRecord(msgspec.Struct, array_like=True, kw_only=True, omit_defaults=T
     ring: list[tuple[int, float]] = []
     raises: list[int] = []
     flapping: bool = False
+    eased: bool = False
 
 
 class PointRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):

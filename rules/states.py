@@ -16,9 +16,11 @@ class StateJudge(Judge):
 
     Words the rule keeps, `unknown` unless the rule names it, and words outside the metric's set neither raise nor
     clear.
+
+    stood: when the word the occurrence stands at was last read. Flapping, it stands at its worst until calm.
     """
 
-    __slots__ = ("clearing", "latch", "words")
+    __slots__ = ("clearing", "latch", "stood", "words")
     raise_reason = Reason.STATE_MATCHED
 
     def __init__(
@@ -29,6 +31,7 @@ class StateJudge(Judge):
         self.words = dict(words)
         self.clearing = rule.calm_states
         self.latch = Latch(rule.for_, rule.clear_for)
+        self.stood = 0
 
     def sample(self, at: int, value: float | str) -> list[AlarmEvent] | None:
         latch = self.latch
@@ -75,10 +78,18 @@ class StateJudge(Judge):
         events: list[AlarmEvent] = []
         if not latch.on:
             events = self._become(None, at)
-        elif isinstance(self.value, str) and self.value in self.words:
+        elif isinstance(self.value, str) and self.value in self.words and not self._stands(self.value, at):
             events = self._become(Target(STATE_LEVEL, self.words[self.value], self.value, Side.STATE), at)
+            self.stood = at
         self._schedule()
         return events
+
+    def _stands(self, word: str, at: int) -> bool:
+        """Flapping between alarmed words: this one is not worse, and the other was there lately."""
+        occurrence, flap = self.occurrence, self.flap
+        if not self.flapping or flap is None or occurrence is None or word == occurrence.limit:
+            return False
+        return not self.words[word].worse_than(occurrence.severity) and at - self.stood < flap.hold
 
     def _schedule(self) -> None:
         flips = self.latch.flips_at
@@ -91,12 +102,18 @@ class StateJudge(Judge):
     def save(self) -> JudgeRecord:
         record = super().save()
         record.latches = [(STATE_LEVEL, self.latch.on, self.latch.since)]
+        if self.flapping:
+            record.latches.append(("stood", True, self.stood))
         return record
 
     def load(self, record: JudgeRecord) -> None:
         super().load(record)
-        for _, self.latch.on, self.latch.since in record.latches:
-            self._schedule()
+        for name, on, since in record.latches:
+            if name == STATE_LEVEL:
+                self.latch.on, self.latch.since = on, since
+            else:
+                self.stood = since or 0
+        self._schedule()
         if not record.held:
             self.due = NEVER
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+import msgspec
+
 from agent.figures import Figures
 from agent.journal import Offload
 from agent.notify import texts
@@ -17,7 +19,9 @@ from agent.notify.policy import (
     Link,
     Notice,
     Step,
+    What,
     Why,
+    came_back,
     decide,
     expired,
     judge,
@@ -131,20 +135,25 @@ class LocalNotices:
         """Alarm events as the rules made them, in order."""
         now = now_ms(self._clock)
         for event in events:
-            known = [each for each in self._notices.values() if each.occurrence == event.occurrence]
+            known = [each for each in self._notices.values() if each.key == (event.device, event.rule, event.subject)]
             for channel in self._channels.values():
-                held = [each for each in known if each.channel == channel.name]
-                what, void, fate = judge(event, severities=channel.severities, held=held)
+                heard = [each for each in known if each.channel == channel.name]
+                held = [each for each in heard if each.occurrence == event.occurrence]
+                ending = {each.occurrence for each in heard if each.what is What.ENDED and each.told_at is None}
+                gone = [each for each in heard if each.occurrence in ending - {event.occurrence}]
+                what, void, fate = judge(event, severities=channel.severities, held=held, gone=gone)
+                again = came_back(event, gone) if fate is Fate.CAME_BACK else None
                 for each in void:
-                    self._drop(each, Fate.OVER_BEFORE_TOLD)
+                    self._drop(each, Fate.CAME_BACK if each in gone else Fate.OVER_BEFORE_TOLD)
+                if again is not None:
+                    self._put(msgspec.structs.replace(again, id=self._next_id()))
                 if what is None:
                     if not void:
                         self._figures.notices[fate] += 1
                     continue
-                self._last_id += 1
                 self._put(
                     Notice(
-                        id=self._last_id, channel=channel.name, what=what, occurrence=event.occurrence,
+                        id=self._next_id(), channel=channel.name, what=what, occurrence=event.occurrence,
                         device=event.device, rule=event.rule, subject=event.subject, metric=event.metric,
                         severity=event.severity, value=event.value, limit=event.limit, reason=event.reason,
                         at=event.at, noted_at=now,
@@ -159,6 +168,10 @@ class LocalNotices:
     @property
     def waiting(self) -> int:
         return sum(1 for notice in self._notices.values() if notice.told_at is None)
+
+    def _next_id(self) -> int:
+        self._last_id += 1
+        return self._last_id
 
     def _put(self, notice: Notice) -> None:
         self._notices[notice.id] = notice

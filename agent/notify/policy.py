@@ -1,8 +1,10 @@
 """Who is told what, and when, while the agent is cut off from the centre. Pure: times come as arguments, ms UTC.
 
-An alarm event waits as a notice, one for each channel that takes its severity. The centre tells people by itself, so a
-notice is dropped once the centre has the event; only an agent cut off for long enough tells it, and then says so to
-the centre (`facility.items.Told`).
+An alarm event waits as a notice, one for each channel that takes its severity. An end waits for a while longer: what
+comes back meanwhile was never over for those who were told of it, and is told again only when it is worse or flaps.
+
+The centre tells people by itself, so a notice is dropped once the centre has the event; only an agent cut off for long
+enough tells it, and then says so to the centre (`facility.items.Told`).
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -11,7 +13,7 @@ from enum import StrEnum
 
 import msgspec
 
-from facility.alarms import AlarmEvent, AlarmEventKind
+from facility.alarms import AlarmEvent, AlarmEventKind, EndReason
 from facility.items import Told
 from facility.severity import Severity
 from rules.judges import Reason
@@ -22,6 +24,8 @@ MOST_AGE_MS = 24 * 3_600_000
 MARK_AGE_MS = 7 * 24 * 3_600_000
 # With the centre back, each snapshot of this long repeats what was told: six of them, one every ten minutes.
 MARK_SETTLED_MS = 3_600_000
+# An alarm must be gone for so long before its end is told: as long as the centre holds a ticket (its `TicketPolicy`).
+END_HOLD_MS = 600_000
 MOST_WAITING = 500
 MOST_TOLD = 500
 # An event is in the journal's figures by then: a group commit of at most 1 s and one look of the journal.
@@ -31,6 +35,7 @@ SETTLED_MS = 3_000
 class What(StrEnum):
     RAISED = "raised"
     WORSENED = "worsened"
+    FLAPPING = "flapping"
     ENDED = "ended"
 
 
@@ -40,6 +45,7 @@ class Fate(StrEnum):
     NOTED = "noted"
     NOT_WANTED = "not_wanted"  # the channel takes other severities
     NO_WORSE = "no_worse"
+    CAME_BACK = "came_back"  # its end had not been told yet
     OVER_BEFORE_TOLD = "over_before_told"
     CENTRE_HAS_IT = "centre_has_it"
     TOO_OLD = "too_old"
@@ -81,6 +87,10 @@ class Notice(msgspec.Struct, kw_only=True):
     told_at: int | None = None
     summed: bool = False
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.device, self.rule, self.subject
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -108,9 +118,12 @@ class Step:
 
 
 def judge(
-    event: AlarmEvent, *, severities: Collection[Severity], held: Sequence[Notice]
+    event: AlarmEvent, *, severities: Collection[Severity], held: Sequence[Notice], gone: Sequence[Notice] = ()
 ) -> tuple[What | None, tuple[Notice, ...], Fate]:
-    """What an event is to a channel, and which waiting notices of it (`held`: its occurrence's) it makes void."""
+    """What an event is to a channel, and which waiting notices it makes void.
+
+    held: the notices of its occurrence; gone: those of earlier ones of its key whose end has not been told yet.
+    """
     if event.kind is AlarmEventKind.ENDED:
         waiting = tuple(notice for notice in held if notice.told_at is None)
         if waiting and len(waiting) == len(held):
@@ -120,11 +133,33 @@ def judge(
         return What.ENDED, waiting, Fate.NOTED
     if event.severity not in severities:
         return None, (), Fate.NOT_WANTED
+    ends = tuple(notice for notice in gone if notice.what is What.ENDED)
+    if event.reason == Reason.FLAPPING:
+        return What.FLAPPING, ends, Fate.NOTED
     if event.kind is AlarmEventKind.RAISED:
-        return What.RAISED, (), Fate.NOTED
+        if gone and not all(event.severity.worse_than(notice.severity) for notice in gone):
+            return None, ends, Fate.CAME_BACK
+        return What.RAISED, ends, Fate.NOTED
     if event.reason != Reason.ESCALATED or any(not event.severity.worse_than(notice.severity) for notice in held):
         return None, (), Fate.NO_WORSE
     return What.WORSENED, (), Fate.NOTED
+
+
+def came_back(event: AlarmEvent, gone: Sequence[Notice]) -> Notice | None:
+    """What was told of an occurrence whose end was not told is told of the one that followed, too."""
+    told = [notice for notice in gone if notice.told_at is not None and notice.what is not What.ENDED]
+    if not told:
+        return None
+    known = min(told, key=lambda notice: notice.severity.rank)
+    return msgspec.structs.replace(
+        known, what=What.RAISED, occurrence=event.occurrence, value=event.value, limit=event.limit,
+        reason=event.reason, at=event.at,
+    )  # fmt: skip
+
+
+def held_back(notice: Notice, now: int) -> bool:
+    """An end that waits whether it stays one."""
+    return notice.what is What.ENDED and notice.reason == EndReason.RECOVERED and now - notice.noted_at < END_HOLD_MS
 
 
 def expired(notices: Iterable[Notice], *, channels: Collection[str], link: Link, now: int) -> list[tuple[Notice, Fate]]:
@@ -158,7 +193,9 @@ def decide(
     waiting: Iterable[Notice], *, sent: Iterable[int], link: Link, limits: Limits, retry_at: int, now: int
 ) -> Step:
     """The next message of a channel. sent: when its last messages went; retry_at: not before, after a failure."""
-    ready = sorted(waiting, key=lambda notice: (notice.severity.rank, notice.id))
+    ready = sorted(
+        (each for each in waiting if not held_back(each, now)), key=lambda notice: (notice.severity.rank, notice.id)
+    )
     if not ready:
         return Step(Why.NOTHING)
     if link.cut_for_ms < limits.after_ms:

@@ -15,6 +15,7 @@ from facility.wording import shown
 _HEADS: Mapping[What, tuple[str, str]] = {
     What.RAISED: ("alarm", "告警"),
     What.WORSENED: ("alarm got worse", "告警升级"),
+    What.FLAPPING: ("alarm keeps coming and going, stands until calm", "反复告警,平稳前保持"),
     What.ENDED: ("alarm ended", "告警结束"),
 }
 _ENDS: Mapping[str, tuple[str, str]] = {

@@ -17,6 +17,7 @@ from facility.clock import from_ms, to_ms
 from facility.ids import new_id
 from facility.items import AlarmItem
 from facility.wire import RejectedItem, RejectReason
+from rules.judges import Reason
 from server.alarms import repository, told
 from server.alarms.centre_rules import CentreRule
 from server.alarms.folding import refold
@@ -316,7 +317,8 @@ class AlarmService:
             write_revision(session, row, revision, source=source, now=now)
         await session.flush()
         await self._order(session, row, now)
-        await self._settle(session, row, before, now)
+        flaps = any(revision.reason == Reason.FLAPPING for revision in new.values())
+        await self._settle(session, row, before, now, flaps=flaps)
         return refused
 
     async def _begin(
@@ -405,7 +407,9 @@ class AlarmService:
             row.seen_at = at
             await self._settle(session, row, before, now)
 
-    async def _settle(self, session: WriteSession, row: Alarm, before: AlarmSnapshot | None, now: datetime) -> None:
+    async def _settle(
+        self, session: WriteSession, row: Alarm, before: AlarmSnapshot | None, now: datetime, *, flaps: bool = False
+    ) -> None:
         """Fold, judge the mute, write, tell. `before` is None for an occurrence that is new here."""
         history = history_of(await repository.entries_of(session, row.id))
         why = refold(row, history)
@@ -413,7 +417,7 @@ class AlarmService:
             row.muted_because = await self._mute(session, snapshot_of(row), now)
         self._log_centre(session, row, before, now)
         await session.flush()
-        after = snapshot_of(row, why)
+        after = replace(snapshot_of(row, why), began_flapping=flaps)
         if before is not None and replace(before, why=why) == after:
             return
         for observer in self._observers:

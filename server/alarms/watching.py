@@ -13,7 +13,10 @@ from server.db.session import ReadSession, WriteSession
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmSnapshot:
-    """An occurrence at one moment. `id` is the occurrence's, `key_id` names its key; names are of the time it came."""
+    """An occurrence at one moment. `id` is the occurrence's, `key_id` names its key; names are of the time it came.
+
+    began_flapping: the change told of says that it comes and goes too often, and stands from now on.
+    """
 
     id: str
     key_id: str
@@ -42,6 +45,7 @@ class AlarmSnapshot:
     acked_name: str | None
     ack_note: str | None
     muted_because: str | None
+    began_flapping: bool = False
 
 
 def snapshot_of(row: Alarm, why: Transition | None = None) -> AlarmSnapshot:

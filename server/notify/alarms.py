@@ -21,13 +21,13 @@ class AlarmNotices:
     ) -> None:
         came = before is None or before.muted_because != after.muted_because
         worse = before is not None and after.worst_severity.worse_than(before.worst_severity)
-        if not (came or worse) or after.muted_because is not None:
+        if not (came or worse or after.began_flapping) or after.muted_because is not None:
             return
         if after.id in await self._tickets.tickets_of(session, [after.id]):
             return
         over = after.arrival is Arrival.CLEARED_BEFORE_ARRIVAL
         notice = Notice(
-            event=f"alarm/{after.id}/{after.worst_severity.value}",
+            event=f"alarm/{after.id}/{'flapping' if after.began_flapping else after.worst_severity.value}",
             kind=NoticeKind.ALARM_WAS_OVER if over else NoticeKind.ALARM_CAME,
             customer_id=after.customer_id,
             site_id=after.site_id,
@@ -42,5 +42,6 @@ class AlarmNotices:
             limit=after.limit,
             since=after.raised_at,
             alarm_id=after.id,
+            flapping=after.began_flapping and not over,
         )
         await self._notifier.announce(session, notice, now=now)

@@ -23,7 +23,7 @@ class Notice:
     """One thing to tell. `event` names it once and for all: telling it twice reaches nobody twice.
 
     value and limit are a number in the metric's base unit or a state word; `path` is where it can be looked at; `to`
-    is a user who is told whatever severity they want.
+    is a user who is told whatever severity they want. flapping: it comes and goes, and stands from now on.
     """
 
     event: str
@@ -44,3 +44,4 @@ class Notice:
     number: str | None = None
     alarm_id: str | None = None
     to: str | None = None
+    flapping: bool = False

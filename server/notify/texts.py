@@ -24,6 +24,7 @@ _HEADS: Mapping[NoticeKind, tuple[str, str]] = {
     NoticeKind.ALARM_WAS_OVER: ("alarm while cut off, over by now", "离线期间的告警,现已恢复"),
     NoticeKind.ROLL_UP: ("more messages", "更多通知"),
 }
+_FLAPPING = ("keeps coming and going, stands until calm", "反复告警,平稳前保持")
 _FIELDS: Mapping[str, tuple[str, str]] = {
     "device": ("Device", "设备"),
     "room": ("Room", "机房"),
@@ -37,7 +38,7 @@ _FIELDS: Mapping[str, tuple[str, str]] = {
 def title_of(notice: Notice, language: str) -> str:
     zh = language == ZH
     label = (LABELS_ZH if zh else LABELS_EN)[notice.severity]
-    head = _HEADS[notice.kind][1 if zh else 0]
+    head = (_FLAPPING if notice.flapping else _HEADS[notice.kind])[1 if zh else 0]
     what = notice.title_zh if zh else notice.title_en
     return f"[{label}] {head}: {what}" if not zh else f"【{label}】{head}:{what}"
 

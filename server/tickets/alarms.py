@@ -91,6 +91,9 @@ class AlarmTickets:
             await add_alarm(session, row, alarm.id)
             await record(session, row, _K.REOPENED, says, _ALARM, now=now)
             await self._tell(session, NoticeKind.TICKET_REOPENED, row, alarm, now)
+        elif decision is _D.FLAPPING:
+            await record(session, row, _K.COMMENTED, says, _ALARM, now=now)
+            await self._tell(session, NoticeKind.ALARM_CAME, row, alarm, now, flapping=True)
         elif decision is _D.ACK_NOTED:
             body = {**says, "by": alarm.acked_by, "name": alarm.acked_name, "note": alarm.ack_note}
             await record(session, row, _K.ALARM_ACKNOWLEDGED, body, _ALARM, now=now)
@@ -133,11 +136,20 @@ class AlarmTickets:
         return row
 
     async def _tell(
-        self, session: WriteSession, kind: NoticeKind, row: Ticket, alarm: AlarmSnapshot, now: datetime
+        self,
+        session: WriteSession,
+        kind: NoticeKind,
+        row: Ticket,
+        alarm: AlarmSnapshot,
+        now: datetime,
+        *,
+        flapping: bool = False,
     ) -> None:
         notice = Notice(
-            event=f"ticket/{row.id}/{row.last_seq}",
+            # That it flaps is told once in a ticket's life.
+            event=f"ticket/{row.id}/{'flapping' if flapping else row.last_seq}",
             kind=kind,
+            flapping=flapping,
             customer_id=row.customer_id,
             site_id=row.site_id,
             severity=row.severity,

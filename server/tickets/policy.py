@@ -22,6 +22,7 @@ class TicketDecision(StrEnum):
     SEVERITY_RAISED = "severity_raised"
     REOPENED = "reopened"
     NOTED_ON_PAST = "noted_on_past"
+    FLAPPING = "flapping"
     ACK_NOTED = "ack_noted"
     HELD = "held"
     AUTO_RESOLVED = "auto_resolved"
@@ -93,6 +94,8 @@ def decide(
     if before is not None and after.acked_by is not None and before.acked_by is None and ticket is not None:
         decisions.append(TicketDecision.ACK_NOTED)
     now_covered = any(decision in _COVERING for decision in decisions)
+    if after.began_flapping and after.muted_because is None and (now_covered or (ticket is not None and ticket.covers)):
+        decisions.append(TicketDecision.FLAPPING)
     ended = before is None or before.active or before.end_reason is not after.end_reason
     if not after.active and (ended or now_covered):
         taken = ticket is not None and ticket.taken

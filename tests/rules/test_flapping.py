@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import pytest
+
 from facility.alarms import AlarmEvent
 from rules.engine import Engine
 from tests.rules.support import TEMPERATURE, brief, engine, facts, good, high, rule, story
 
+LEAK = "leak.state"
 SWINGING: dict[str, Any] = {"deadband": 1, "flap": {"changes": 3, "within": "10m", "hold": "5m"}}
 
 
@@ -61,12 +64,59 @@ def test_a_restart_goes_on_flapping() -> None:
     assert played(restarted=True)[-2:] == ["40s raised hi minor flapping", "6m10s ended hi minor recovered"]
 
 
-def test_a_day_of_swings_each_second_is_five_alarms_at_most() -> None:
+DAY = 24 * 3600
+
+
+def day_of(judged: Engine, *values: float | str, metric: str = TEMPERATURE) -> list[AlarmEvent]:
+    """A day of readings each second, these values in turn."""
+    events: list[AlarmEvent] = []
+    for second in range(DAY):
+        events += judged.advance(second * 1000)
+        events += judged.sample(good(second, values[second % len(values)], metric))
+    return events
+
+
+def test_a_day_of_swings_each_second_is_three_alarms_at_most() -> None:
     judged = engine(high(deadband=0.5), facts(TEMPERATURE))
-    raised = ended = 0
-    for second in range(24 * 3600):
-        for event in [*judged.advance(second * 1000), *judged.sample(good(second, 27.4 if second % 2 else 26.2))]:
-            raised += event.kind == "raised"
-            ended += event.kind == "ended"
-    assert (raised, ended) == (5, 4)
+    assert [event.kind.value for event in day_of(judged, 27.4, 26.2)] == ["raised", "ended"] * 2 + ["raised"]
     assert len(judged.active()) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "stands_at"), [((28.0, 33.0), "hihi"), ((24.0, 28.0, 33.0), "hihi"), ((10.0, 33.0), "hihi")]
+)
+def test_a_day_of_swings_between_levels_or_sides_stands_at_the_worst(values: tuple[float, ...], stands_at: str) -> None:
+    levels = {
+        "hi": {"limit": 27, "severity": "minor"},
+        "hihi": {"limit": 32, "severity": "major"},
+        "lo": {"limit": 15, "severity": "minor"},
+    }
+    judged = engine(rule(levels=levels), facts(TEMPERATURE))
+    events = day_of(judged, *values)
+    assert len(events) <= 8
+    assert [event.reason for event in events].count("flapping") == 1
+    assert events[-1].level == stands_at
+
+
+def test_a_day_of_swings_between_alarmed_words_stands_at_the_worst_until_calm() -> None:
+    words = rule(metric=LEAK, state={"contamination": "minor", "leak": "critical"})
+    judged = engine(words, facts(LEAK))
+    events = day_of(judged, "contamination", "leak", metric=LEAK)
+    last = events[-1]
+    assert (last.kind, last.severity, last.reason) == ("updated", "critical", "flapping")
+    assert len(events) <= 6
+    again = engine(words, facts(LEAK))
+    again.restore(judged.snapshot(), now_ms=judged.now_ms)
+    easing = [again.sample(good(DAY + second, "contamination", LEAK)) for second in range(0, 1000, 10)]
+    assert [brief(event) for events in easing for event in events] == ["1d15m updated state minor deescalated"]
+
+
+def test_getting_worse_step_by_step_is_not_flapping() -> None:
+    levels = {
+        name: {"limit": limit, "severity": severity}
+        for name, limit, severity in (("hi", 27, "minor"), ("hihi", 30, "major"), ("hihihi", 33, "critical"))
+    }
+    events = story(rule(levels=levels), "28 31 34 31 28 25", step="10s")
+    assert [event.split()[-1] for event in events] == [
+        "limit_exceeded", "escalated", "escalated", "deescalated", "deescalated", "recovered",
+    ]  # fmt: skip
