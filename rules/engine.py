@@ -127,9 +127,12 @@ class Engine:
                 return self._no_value(point, at)
         events: list[AlarmEvent] = []
         for judge in point.judges:
-            if judge.hours is not None and judge.occurrence is None and not judge.hours.open(at):
-                judge.rest()
-                continue
+            if at >= judge.closes:
+                opened, before = judge.within_hours(at)
+                events += before
+                if not opened:
+                    judge.watch(at, value)
+                    continue
             found = judge.sample(at, value)
             if found:
                 events += found
@@ -154,9 +157,9 @@ class Engine:
         self._changed.clear()
         for derived in changed:
             judge = derived.judge
-            if judge.hours is not None and judge.occurrence is None and not judge.hours.open(derived.changed):
-                judge.rest()
-            else:
+            opened, before = judge.within_hours(derived.changed)
+            events += before
+            if opened:
                 events += derived.settle()
             self._schedule(judge)
         return events

@@ -9,6 +9,7 @@ What holds here, and is tested by these names:
 - *A value holds for a while*: until the next reading of any quality, at most `gap`. Beyond that no `for` or
   `clear_for` runs out; the next good sample goes on counting if it comes within `gap` of the last, else it starts anew.
 - *No data never clears*: only a good sample inside the clear value starts `clear_for`.
+- *Closed is closed*: outside its hours nothing is raised, and what was pending at the closing instant begins anew.
 - *Flapping is one alarm*: the change that makes it too many within a while stands at its worst until it was calm for
   long. Changes are raises, and coming back to what it had eased from.
 """
@@ -64,11 +65,12 @@ class Judge(ABC):
     carried: the limits moved under an active occurrence, and no sample has confirmed it yet.
     raises: when it lately came (back), as many as make it flap; flapping: what stands now came once too often.
     eased: what stands now was worse, or something else, before.
+    closes: where the hours it is within end; whatever is pending then is cut.
     """
 
     __slots__ = (
-        "carried", "clear_for", "device", "due", "eased", "flap", "flapping", "gap", "hours", "metric", "new_id",
-        "occurrence", "origin", "page", "raises", "revision", "rule", "scheduled", "seen", "subject", "value",
+        "carried", "clear_for", "closes", "device", "due", "eased", "flap", "flapping", "gap", "hours", "metric",
+        "new_id", "occurrence", "origin", "page", "raises", "revision", "rule", "scheduled", "seen", "subject", "value",
     )  # fmt: skip
     raise_reason: Reason
 
@@ -83,6 +85,7 @@ class Judge(ABC):
         self.clear_for = rule.clear_for
         self.flap = rule.flap
         self.hours = rule.hours
+        self.closes = NEVER if rule.hours is None else 0
         self.flapping = False
         self.eased = False
         self.raises: list[int] = []
@@ -114,8 +117,34 @@ class Judge(ABC):
         return False
 
     def rest(self) -> None:
-        """Outside its hours: what was about to be raised is not."""
+        """Its hours ended with no occurrence: what was about to be raised is not."""
         self.due = NEVER
+
+    def watch(self, at: int, value: float | str) -> None:  # noqa: B027  # most have nothing to look back on
+        """A good sample outside its hours: remember what judging at the opening will look back on."""
+
+    def within_hours(self, at: int) -> tuple[bool, list[AlarmEvent]]:
+        """Whether it may judge at `at`, and what its timers did up to the closing, if that was since."""
+        if self.hours is None or at < self.closes:
+            return True, []
+        events: list[AlarmEvent] = []
+        if self.occurrence is None:
+            events = self.run(self.closes)
+        if self.occurrence is None:
+            self.rest()
+        opened = self.hours.open(at)
+        if opened:
+            self._open(at)
+        return opened or self.occurrence is not None, events
+
+    def _open(self, at: int) -> None:
+        assert self.hours is not None
+        closing = self.hours.closing(at)
+        self.closes = NEVER if closing is None else closing
+
+    def _shut(self, at: int) -> bool:
+        """It may not raise: `at` is outside its hours."""
+        return self.hours is not None and at >= self.closes and not self.hours.open(at)
 
     @abstractmethod
     def clears_after(self, ms: int) -> None:
@@ -145,6 +174,8 @@ class Judge(ABC):
     def load(self, record: JudgeRecord) -> None:
         """Take over the state of a judge of the same revision."""
         self.seen = record.seen
+        if self.hours is not None and self.seen is not None and self.hours.open(self.seen):
+            self._open(self.seen)
         self.value = record.value
         self.carried = record.carried
         self.occurrence = None if record.occurrence is None else record.occurrence.copy()
@@ -172,9 +203,9 @@ class Judge(ABC):
         if target is None:
             return self.end(at, EndReason.RULE_CHANGED if self.carried else EndReason.RECOVERED)
         if occurrence is None:
-            return [self._raise(target, at)]
+            return [] if self._shut(at) else [self._raise(target, at)]
         if occurrence.side != target.side and not self.flapping:
-            return [*self.end(at, EndReason.RECOVERED), self._raise(target, at)]
+            return [*self.end(at, EndReason.RECOVERED), *self._become(target, at)]
         reason = self._difference(occurrence, target)
         if reason is None:
             return []

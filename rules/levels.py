@@ -47,6 +47,9 @@ class LevelJudge(Judge):
     def run(self, before: int) -> list[AlarmEvent]:
         events: list[AlarmEvent] = []
         while self.due < before:
+            if self.occurrence is None and self.due >= self.closes:
+                self.rest()
+                break
             events += self._flip(self.due)
         return events
 
@@ -56,7 +59,7 @@ class LevelJudge(Judge):
 
     def rest(self) -> None:
         for _, latch in self.latches:
-            latch.since = None
+            latch.set(False)
         self._schedule()
 
     def clears_after(self, ms: int) -> None:

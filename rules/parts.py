@@ -257,6 +257,26 @@ class Hours(Part):
             return False
         return DAYS[day.weekday()] in self.days
 
+    def closing(self, at_ms: int) -> int | None:
+        """When the open stretch that `at_ms` lies in ends (ms UTC), None when it never does; `at_ms` must be open."""
+        local = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(self._zone)
+        for ahead in range(9):  # a week of days that touch is open for ever
+            wall = datetime.combine(local.date() + timedelta(days=ahead), self.until)
+            for fold in (0, 1):  # an hour that comes twice closes twice
+                end = round(wall.replace(tzinfo=self._zone, fold=fold).timestamp() * 1000)
+                if end > at_ms and not self.open(end):
+                    return self._first_shut(at_ms, end)
+        return None
+
+    def _first_shut(self, opened: int, shut: int) -> int:
+        """The very instant: a wall time that a clock set forward leaves out closes when it is leapt over."""
+        if self.open(shut - 1):
+            return shut
+        while shut - opened > 1:
+            middle = (opened + shut) // 2
+            opened, shut = (middle, shut) if self.open(middle) else (opened, middle)
+        return shut
+
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 

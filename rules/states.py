@@ -57,6 +57,9 @@ class StateJudge(Judge):
     def run(self, before: int) -> list[AlarmEvent]:
         events: list[AlarmEvent] = []
         while self.due < before:
+            if self.occurrence is None and self.due >= self.closes:
+                self.rest()
+                break
             events += self._flip(self.due)
         return events
 
@@ -65,7 +68,7 @@ class StateJudge(Judge):
         return not self.latch.on and self.latch.since is None and super().calm
 
     def rest(self) -> None:
-        self.latch.since = None
+        self.latch.set(False)
         self._schedule()
 
     def clears_after(self, ms: int) -> None:

@@ -23,6 +23,10 @@ class WindowJudge(LevelJudge):
         """Judge the number the window gave, as a level judges a sample."""
         return LevelJudge.sample(self, at, number)
 
+    def watch(self, at: int, value: float | str) -> None:
+        if isinstance(value, float):
+            self.window.add(at, value)
+
     @property
     def calm(self) -> bool:
         return not self.window and self.only_window
