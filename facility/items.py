@@ -248,6 +248,8 @@ def _checked(series: Series, path: str, refused: list[RejectedItem], now_ms: int
         return None
     if not _parallel(series.at, series.value, series.quality, path, refused):
         return None
+    if _spotless(entry, series, now_ms):
+        return series
     bad = [
         RejectedItem(f"{path}.{column}[{i}]", reason, detail)
         for i, at in enumerate(series.at)
@@ -262,6 +264,22 @@ def _checked(series: Series, path: str, refused: list[RejectedItem], now_ms: int
         if i not in positions:
             _keep(kept, series, i, at, series.value[i], series.quality[i] if series.quality else 0)
     return kept if kept.at else None
+
+
+def _spotless(entry: Metric, series: Series, now_ms: int) -> bool:
+    """Nothing is wrong with any sample, as is nearly always so; False where each must be looked at."""
+    at, values = series.at, series.value
+    if (
+        not at
+        or min(at) < EARLIEST_MS
+        or max(at) > now_ms + AHEAD_MS
+        or not QUALITY_BY_CODE.keys() >= set(series.quality)
+    ):
+        return False
+    if entry.states is not None:
+        return set(values) <= set(entry.states.words)
+    # The sum of numbers one of which is infinite is not finite either.
+    return set(map(type, values)) == {float} and math.isfinite(sum(values))  # type: ignore[arg-type]
 
 
 def _faults(

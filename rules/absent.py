@@ -7,6 +7,7 @@ from rules.judges import NEVER, Judge, Reason, Target
 from rules.model import Rule
 from rules.parts import ABSENT_LEVEL, Side
 from rules.records import JudgeRecord
+from rules.runs import Run
 
 
 class AbsentJudge(Judge):
@@ -53,6 +54,15 @@ class AbsentJudge(Judge):
             events += self.end(at, EndReason.RECOVERED)
         self.schedule()
         return events
+
+    def absorb(self, run: Run) -> bool:
+        if self.occurrence is not None or self.due < run.times[0] or run.widest > self.after:
+            return False
+        self.seen = run.times[-1]
+        self.value = run.values[-1]
+        if not self.silent:
+            self.due = self.seen + self.after
+        return True
 
     def run(self, before: int) -> list[AlarmEvent]:
         if self.due >= before:

@@ -34,6 +34,7 @@ from rules.model import RuleSet
 from rules.pages import Pages
 from rules.records import JudgeRecord, PointRecord, decode, rebase, shift
 from rules.roster import COMMUNICATION, MAX_EXTRA_POINTS, Ignored, Name, Point, Roster
+from rules.runs import Run, run_of
 
 __all__ = ["MAX_EXTRA_POINTS", "DeviceFacts", "Engine", "Ignored"]
 
@@ -83,7 +84,11 @@ class Engine:
             point = self._admit((key.device, key.metric, key.subject))
             if point is None:
                 return []
-        events: list[AlarmEvent] = []
+        run = run_of(times, values, good, after=point.last, words=point.states) if not point.communication else None
+        if run is not None:
+            events = self._judge_run(point, run)
+            return events + self._settle() if self._changed else events
+        events = []
         for i, at in enumerate(times):
             found = self._judge(key.device, point, at, values[i] if good is None or good[i] else None)
             if found:
@@ -125,8 +130,16 @@ class Engine:
             if not isfinite(value):
                 self.ignored[Ignored.NOT_FINITE] += 1
                 return self._no_value(point, at)
+        events = self._let_judge(point.judges, at, value)
+        if point.feeds:
+            self._feed(point, at, value)
+        if point.communication:
+            events += self._communication(device, value == "lost", at)
+        return events
+
+    def _let_judge(self, judges: Iterable[Judge], at: int, value: float | str) -> list[AlarmEvent]:
         events: list[AlarmEvent] = []
-        for judge in point.judges:
+        for judge in judges:
             if at >= judge.closes:
                 opened, before = judge.within_hours(at)
                 events += before
@@ -138,10 +151,25 @@ class Engine:
                 events += found
             if judge.due < judge.scheduled:
                 self._schedule(judge)
+        return events
+
+    def _judge_run(self, point: Point, run: Run) -> list[AlarmEvent]:
+        """Judge a run as sample by sample: whole by those it cannot trouble, each sample by the others in turn."""
+        events: list[AlarmEvent] = []
+        last = point.last = run.times[-1]
+        if last > self._now:
+            self._now = last
+        each = [judge for judge in point.judges if last >= judge.closes or not judge.absorb(run)]
+        if each:
+            for at, value in zip(run.times, run.values, strict=True):
+                found = self._let_judge(each, at, value)
+                if found:
+                    events += found
+        for judge in point.judges:
+            if judge.due < judge.scheduled:
+                self._schedule(judge)
         if point.feeds:
-            self._feed(point, at, value)
-        if point.communication:
-            events += self._communication(device, value == "lost", at)
+            self._feed(point, last, run.values[-1])
         return events
 
     def _feed(self, point: Point, at: int, value: float | str | None) -> None:

@@ -5,6 +5,7 @@ from facility.ids import NewId
 from rules.judges import Reason
 from rules.model import Rule
 from rules.parts import Forecast
+from rules.runs import Run
 from rules.windowed import WindowJudge
 
 # Further away than this is "not in sight": an event's value stays a finite number.
@@ -35,6 +36,29 @@ class ForecastJudge(WindowJudge):
         )
         self.limit = forecast.limit
         self.sign = 1 if forecast.direction == "rise" else -1
+
+    def absorb(self, run: Run) -> bool:
+        window = self.window
+        if not self.quiet or not window.even(run) or self.sign * (self.limit - self._nearest(run)) <= 0:
+            return False
+        times, values = window.times[:], window.values[:]
+        times.extend(run.times)
+        values.extend(run.values)  # type: ignore[arg-type]  # a forecast's values are numbers
+        span, oldest, before = window.span, 0, len(window.times)
+        for newest in range(before, len(times)):
+            at = times[newest]
+            while times[oldest] < at - span:
+                oldest += 1
+            little = newest - oldest + 1 < FEWEST or 2 * (at - times[oldest]) < span
+            if little or self.sign * (values[newest] - values[oldest]) > 0:
+                return False
+        window.add_all(run)
+        self.seen = run.times[-1]
+        self.value = HORIZON_S
+        return True
+
+    def _nearest(self, run: Run) -> float:
+        return run.high if self.sign > 0 else run.low
 
     def sample(self, at: int, value: float | str) -> list[AlarmEvent] | None:
         if not isinstance(value, float):

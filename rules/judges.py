@@ -26,6 +26,7 @@ from facility.severity import Severity
 from rules.model import Rule
 from rules.parts import Side
 from rules.records import JudgeRecord, OccurrenceRecord
+from rules.runs import Run
 
 # "No timer": later than any time there is (a year far beyond datetime's 9999).
 NEVER = 1 << 62
@@ -101,6 +102,10 @@ class Judge(ABC):
     @abstractmethod
     def sample(self, at: int, value: float | str) -> list[AlarmEvent] | None:
         """Judge one good sample newer than the last; None when nothing happened."""
+
+    def absorb(self, run: Run) -> bool:
+        """Take a run within its hours as a whole, if nothing can happen in it; else False and nothing is changed."""
+        return False
 
     @abstractmethod
     def run(self, before: int) -> list[AlarmEvent]:

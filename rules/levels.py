@@ -6,6 +6,7 @@ from rules.judges import NEVER, Judge, Latch, Reason, Target
 from rules.model import Rule
 from rules.parts import Side, Threshold
 from rules.records import JudgeRecord
+from rules.runs import Run
 
 
 class LevelJudge(Judge):
@@ -43,6 +44,13 @@ class LevelJudge(Judge):
         if self.carried and self.occurrence is not None and not self._easing():
             self.carried = False
         return events
+
+    def absorb(self, run: Run) -> bool:
+        if not self.quiet or run.low < self.calm_low or run.high > self.calm_high:
+            return False
+        self.seen = run.times[-1]
+        self.value = run.values[-1]
+        return True
 
     def run(self, before: int) -> list[AlarmEvent]:
         events: list[AlarmEvent] = []

@@ -5,6 +5,7 @@ from facility.ids import NewId
 from rules.judges import Reason
 from rules.model import Rule
 from rules.parts import Rate
+from rules.runs import Run
 from rules.windowed import WindowJudge
 
 
@@ -25,6 +26,20 @@ class RateJudge(WindowJudge):
             rule, rate.window_ms, origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id
         )
         self.scale = rate.per / rate.window_ms
+
+    def absorb(self, run: Run) -> bool:
+        window = self.window
+        if not self.quiet or not window.even(run):
+            return False
+        # No two of these values are further apart, whichever of them is the oldest at a time.
+        rise = (max(run.high, max(window.values)) - min(run.low, min(window.values))) * self.scale
+        if rise > self.calm_high or -rise < self.calm_low:
+            return False
+        window.add_all(run)
+        self.seen = run.times[-1]
+        # A window's last is the run's: an even run loses none.
+        self.value = (window.values[-1] - window.values[0]) * self.scale
+        return True
 
     def sample(self, at: int, value: float | str) -> list[AlarmEvent] | None:
         if not isinstance(value, float):

@@ -9,6 +9,7 @@ from rules.judges import NEVER, Judge, Latch, Reason, Target
 from rules.model import Rule
 from rules.parts import STATE_LEVEL, Side
 from rules.records import JudgeRecord, OccurrenceRecord
+from rules.runs import Run
 
 
 class StateJudge(Judge):
@@ -53,6 +54,13 @@ class StateJudge(Judge):
         if value in self.words:
             self.carried = False
         return events
+
+    def absorb(self, run: Run) -> bool:
+        if self.latch.on or self.latch.since is not None or not self.clearing.issuperset(run.values):
+            return False
+        self.seen = run.times[-1]
+        self.value = run.values[-1]
+        return True
 
     def run(self, before: int) -> list[AlarmEvent]:
         events: list[AlarmEvent] = []

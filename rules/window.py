@@ -5,6 +5,9 @@ a tuple of objects.
 """
 
 from array import array
+from bisect import bisect_left
+
+from rules.runs import Run
 
 # A window keeps at most this many samples: at 15 min that is one in 14 s, finer than any default poll interval.
 MAX_SAMPLES = 64
@@ -35,6 +38,17 @@ class Window:
         if not times or at - times[-1] >= self.spacing:
             times.append(at)
             self.values.append(value)
+
+    def even(self, run: Run) -> bool:
+        """Whether each sample of the run would be kept, until it is too old."""
+        return bool(self.times) and min(run.narrowest, run.times[0] - self.times[-1]) >= self.spacing
+
+    def add_all(self, run: Run) -> None:
+        """`add` each sample of an even run."""
+        self.times.extend(run.times)
+        self.values.extend(run.values)  # type: ignore[arg-type]  # a window's values are numbers
+        old = bisect_left(self.times, self.times[-1] - self.span)
+        del self.times[:old], self.values[:old]
 
     def slope(self) -> float:
         """Units a second of the least-squares line; 0 where there is no line."""
