@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from facility.alarms import AlarmEvent, AlarmEventKind
+from facility.alarms import AlarmEvent, AlarmEventKind, EndReason
 from facility.config import ConfigErrors, ConfigProblem, Document, read_yaml, validate
 from facility.metrics import UnknownMetricError
 from facility.metrics import metric as register_entry
@@ -103,12 +103,16 @@ class CaseFile(_Part):
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """How a case went. place: `file:line`; differences: empty when it passed; rules: those that gave an event."""
+    """How a case went. place: `file:line`; differences: empty when it passed.
+
+    raised and recovered: the rules it raised an alarm of, and those whose alarm recovered in it.
+    """
 
     place: str
     name: str
     differences: tuple[str, ...]
-    rules: frozenset[str]
+    raised: frozenset[str]
+    recovered: frozenset[str]
 
     @property
     def passed(self) -> bool:
@@ -245,7 +249,8 @@ def _result(rules: RuleSet, document: Document, index: int, case: Case) -> CaseR
         place=f"{place.file}:{place.line}",
         name=case.name,
         differences=tuple(_differences(case.expect, events)),
-        rules=frozenset(event.rule for event in events),
+        raised=frozenset(event.rule for event in events if event.kind is AlarmEventKind.RAISED),
+        recovered=frozenset(event.rule for event in events if event.reason == EndReason.RECOVERED),
     )
 
 
