@@ -333,7 +333,7 @@ class Engine:
         self._now = max(self._now, now_ms)
         if rules == self._roster.rules and {facts.id: facts for facts in devices} == self._roster.facts:
             return []
-        points, records = self._roster.point_records(), self._roster.records()
+        points, records = self._take_apart()
         self._build(rules, devices)
         self._lost = {device for device in self._lost if device in self._roster.facts}
         return self._adopt(records, points, at=now_ms)
@@ -344,7 +344,7 @@ class Engine:
         Without this a clock set back would make every sample late until it has caught up, and one set forward would
         make every point absent at once.
         """
-        points, records = self._roster.point_records(), self._roster.records()
+        points, records = self._take_apart()
         shift(records, points, step_ms)
         self._now += step_ms
         self._advanced += step_ms
@@ -360,6 +360,14 @@ class Engine:
         self._ticket = 0
         self._changed: dict[int, Derived] = {}
         self._schedule_all()
+
+    def _take_apart(self) -> tuple[list[PointRecord], list[JudgeRecord]]:
+        """What is remembered of points and judges. They are gone after it: `_build` comes next, and both generations
+        at once would be twice the memory of a large site."""
+        points, records = self._roster.point_records(), self._roster.records()
+        for held in (self._roster.points, self._roster.judges, self._roster.absent, self._heap, self._changed):
+            held.clear()
+        return points, records
 
     def _schedule_all(self) -> None:
         for judge in self._roster.judges.values():
