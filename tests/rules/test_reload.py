@@ -1,5 +1,6 @@
 """Reload: what is unchanged goes on, changed limits keep the occurrence, what is gone ends with its reason."""
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -176,3 +177,18 @@ def test_a_point_no_longer_named_goes_on_being_expected() -> None:
     assert reloaded(judged, high(), absent, devices=(nothing_known,), now=20) == []
     assert [held.rule for held in judged.active()] == ["r"]
     assert [event.rule for event in judged.advance(71_000)] == ["absent"]
+
+
+def test_two_generations_of_judges_are_never_there_at_once() -> None:
+    rules = [high(27 + i, id=f"r{i}") for i in range(10)]
+    devices = [facts(device=f"d{i}") for i in range(200)]
+    tracemalloc.start()
+    try:
+        judged = engine(rules, *devices)
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        judged.reload(RuleSet(tuple(rules)), [*devices, facts(device="one-more")], now_ms=1000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.5 * held
