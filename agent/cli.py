@@ -31,9 +31,6 @@ CONFIG = Path("/etc/coldaisle/agent.yaml")
 BAD_CONFIG = 78
 # After the slowest usual interval twice: devices, their points and judges are all there.
 SETTLED_S = 120.0
-# A commit makes some 40,000 lists for 6,000 values and frees them all by their count: at Python's own threshold of 700
-# new objects each commit walked the whole heap, a quarter of the CPU of 300 devices, and found nothing.
-COLLECT_AFTER = 50_000
 CANNOT_START = 1
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The agent's configuration file.")]
@@ -66,8 +63,6 @@ async def _run(config: Path, site: Site) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, running.cancel)
         loop.add_signal_handler(signal.SIGHUP, agent.reload)
-        gc.set_threshold(COLLECT_AFTER)
-        _settle_memory()
         loop.call_later(SETTLED_S, _settle_memory)
         try:
             await running
