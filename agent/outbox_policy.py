@@ -17,6 +17,10 @@ WINDOW = 32
 KEPT_FOR_URGENT = 4
 RESEND_FIRST_S = 30.0
 RESEND_MAX_S = 300.0
+# A centre that comes back is sent the window again at once, by hundreds of agents: they spread over this.
+ANEW_SPREAD_S = 1.0
+# One that loses its broker again and again would else have it sent each second, over a metered link too.
+ANEW_EACH_S = 5.0
 # A centre that asks for a retry at once would turn the link into a loop.
 RETRY_MIN_S = 1.0
 # Readings younger than this are live; older ones are backlog and wait behind them.
@@ -63,6 +67,14 @@ def reconnect_after(failures: int, chance: float) -> float:
 def due_again(flying: Iterable[Flying], now: float) -> list[Flying]:
     """Those whose answer is overdue, the longest overdue first."""
     return sorted((each for each in flying if each.next_at <= now), key=lambda each: each.next_at)
+
+
+def begin_anew(flying: Iterable[Flying], *, now: float, last: float, chance: float) -> None:
+    """The centre began to listen anew, as it did before at `last`: all that is in flight is due soon."""
+    due = max(now, last + ANEW_EACH_S) + chance * ANEW_SPREAD_S
+    for each in flying:
+        each.next_at = min(each.next_at, due)
+        each.tries = 0
 
 
 def plan(flying: Collection[Flying], *, live_from: int, tokens: int) -> list[Fetch]:

@@ -1,11 +1,13 @@
 """The way to the centre over MQTT. The journal is the only queue: the session is clean and no PUBACK is trusted.
 
 A block stays in the outbox until the centre answers for it. A lost connection forgets what was in flight, so it is
-offered and sent again; the centre knows it by (stream, seq, digest).
+offered and sent again; so is what is in flight when the centre says that it begins to listen. The centre knows a block
+by (stream, seq, digest).
 """
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable
 from typing import Protocol
@@ -23,6 +25,7 @@ from agent.outbox_policy import (
     Decision,
     Flying,
     LiveMark,
+    begin_anew,
     decide,
     due_again,
     may_send,
@@ -106,6 +109,7 @@ class Uplink:
         self._budget = budget
         self._pack_at = clock.monotonic()
         self._catalogs_offered: dict[str, float] = {}
+        self._anew_at = -math.inf
         self.connected = False
         self.taken_at = clock.monotonic()
         self.control: Control | None = None
@@ -197,8 +201,11 @@ class Uplink:
             payload = message.payload
             try:
                 if str(message.topic) == answers:
-                    for answer in load(payload, Answers).answers:
+                    answered = load(payload, Answers).answers
+                    for answer in answered:
                         await self._answered(answer)
+                    if not answered:
+                        self._begin_anew()
                     self._journal.changed.set()
                 elif payload:
                     self.control = load(payload, Control)
@@ -323,6 +330,13 @@ class Uplink:
                 await self._put_off(decision, flying)
             case Act.IGNORE:
                 log.debug("an answer about a block that is not in flight", extra={"seq": answer.seq})
+
+    def _begin_anew(self) -> None:
+        """The centre restarted, or had lost its broker: what it was sent meanwhile went nowhere."""
+        now = self._clock.monotonic()
+        begin_anew(self._flying.values(), now=now, last=self._anew_at, chance=self._chance())
+        self._anew_at = now
+        log.info("the centre listens anew", extra={"sent_again": len(self._flying)})
 
     async def _put_off(self, decision: Decision, flying: Flying | None) -> None:
         if flying is None:

@@ -219,6 +219,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
+    """None at all is the word of a centre that begins to listen: what was sent to it before and has no answer yet may
+    be nowhere, and is to be sent again.
+    """
+
     v: int
     answers: tuple[Answer, ...]
 

@@ -53,6 +53,12 @@ async def oldest_agent(session: ReadSession, scope: Scope) -> Agent | None:
     return await session.scalar(scoped(query, Agent, scope))
 
 
+async def topic_codes(session: ReadSession, scope: Scope) -> list[tuple[str, str]]:
+    """Codes of site and agent, as they stand in topics, of every agent."""
+    query = sa.select(Agent).options(joinedload(Agent.site)).order_by(Agent.id)
+    return [(row.site.code, row.code) for row in await session.scalars(scoped(query, Agent, scope))]
+
+
 async def agents_seen_before(session: ReadSession, scope: Scope, before: datetime, *, limit: int) -> Sequence[Agent]:
     """Agents not yet called silent of which nothing came since `before`, longest gone first."""
     query = (

@@ -101,6 +101,7 @@ class Ingest:
                     self._metrics.connected.set(1)
                     log.info("broker connected", extra={"host": self._config.host, "port": self._config.port})
                     wait, said = RECONNECT_FIRST_S, ""
+                    await self._say_here(client)
                     async for message in client.messages:
                         self._hold(str(message.topic), message.payload)
             except aiomqtt.MqttError as error:
@@ -140,6 +141,19 @@ class Ingest:
         group = self._config.shared_group
         await client.subscribe(f"$share/{group}/{ALL_BLOCKS}" if group else ALL_BLOCKS, qos=1)
         await client.subscribe(ALL_STATUS, qos=1)
+
+    async def _say_here(self, client: aiomqtt.Client) -> None:
+        """Tell every agent that we listen from now on; without it what was sent meanwhile waits for minutes."""
+        try:
+            async with self._db.read() as session:
+                agents = await self._directory.agent_codes(session)
+        except (sa.exc.SQLAlchemyError, OSError) as error:
+            # They send again by themselves, later.
+            log.warning("the agents were not told that the centre listens", extra={"error": str(error)})
+            return
+        here = dump(Answers(VERSION, ()))
+        for site, agent in agents:
+            await client.publish(str(Topic(site, agent, ANSWERS)), here, qos=1)
 
     def _hold(self, topic: str, payload: object) -> None:
         if not isinstance(payload, bytes):

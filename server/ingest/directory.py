@@ -37,6 +37,10 @@ class Directory:
         row = await fleet.find_agent(session, Scope.system(), site, code)
         return fleet.agent_ref(row) if row is not None else None
 
+    async def agent_codes(self, session: ReadSession) -> list[tuple[str, str]]:
+        """(site, agent) as in their topics, of every agent that is enrolled; from the database."""
+        return await fleet.topic_codes(session, Scope.system())
+
     def known_agent(self, site: str, code: str) -> AgentRef | None:
         """Without asking the database."""
         return self._agents.get((site, code))

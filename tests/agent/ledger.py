@@ -31,6 +31,7 @@ class Ledger:
     order: list[tuple[str, int]] = field(default_factory=list)
     sizes: dict[tuple[str, int], int] = field(default_factory=dict)
     _task: asyncio.Task[None] | None = None
+    _client: aiomqtt.Client | None = None
 
     async def __aenter__(self) -> "Ledger":
         self._task = asyncio.create_task(self._run())
@@ -47,10 +48,16 @@ class Ledger:
                 async with aiomqtt.Client(self.host, self.port, max_queued_incoming_messages=100_000) as client:
                     await client.subscribe("coldaisle/v1/+/+/blocks/+", qos=1)
                     await client.subscribe("coldaisle/v1/+/+/status", qos=1)
+                    self._client = client
                     async for message in client.messages:
                         await self._heard(client, str(message.topic), bytes(message.payload))
             except aiomqtt.MqttError:
                 await asyncio.sleep(0.05)
+
+    async def begin(self, site: str, agent: str) -> None:
+        """Say that it begins to listen, as a centre does that was started again."""
+        assert self._client is not None
+        await self._client.publish(f"coldaisle/v1/{site}/{agent}/answers", json.dumps({"v": 1, "answers": []}), qos=1)
 
     async def _heard(self, client: aiomqtt.Client, topic: str, payload: bytes) -> None:
         if topic.endswith("/status"):

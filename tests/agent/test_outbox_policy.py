@@ -4,6 +4,8 @@ import pytest
 
 from agent.journal import Key
 from agent.outbox_policy import (
+    ANEW_EACH_S,
+    ANEW_SPREAD_S,
     KEPT_FOR_URGENT,
     LIVE_S,
     RECONNECT_MAX_S,
@@ -12,6 +14,7 @@ from agent.outbox_policy import (
     Bucket,
     Flying,
     LiveMark,
+    begin_anew,
     decide,
     due_again,
     may_send,
@@ -31,6 +34,24 @@ def flying(count: int, kind: Kind = Kind.READINGS, *, next_at: float = 30.0, sta
 @pytest.mark.parametrize(("tries", "seconds"), [(1, 30), (2, 60), (3, 120), (4, 240), (5, 300), (6, 300), (500, 300)])
 def test_an_answer_is_waited_for_30_s_doubling_to_5_min(tries: int, seconds: float) -> None:
     assert resend_after(tries) == seconds
+
+
+@pytest.mark.parametrize(
+    ("last", "chance", "due"),
+    [
+        (-1e9, 0.0, 100.0),
+        (-1e9, 1.0, 100.0 + ANEW_SPREAD_S),
+        # Said twice in a breath, as by a centre that keeps losing its broker: not before its time.
+        (99.0, 0.0, 99.0 + ANEW_EACH_S),
+    ],
+)
+def test_a_centre_that_begins_anew_is_soon_sent_all_that_is_in_flight(last: float, chance: float, due: float) -> None:
+    waiting = [*flying(3, next_at=400.0), *flying(1, next_at=100.0, start=9)]
+    for each in waiting:
+        each.tries = 5
+    begin_anew(waiting, now=100.0, last=last, chance=chance)
+    assert [each.next_at for each in waiting] == [due, due, due, 100.0]
+    assert {each.tries for each in waiting} == {0}, "the next wait is the first again"
 
 
 @pytest.mark.parametrize(

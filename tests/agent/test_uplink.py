@@ -172,6 +172,23 @@ async def test_retry_is_sent_again_when_the_centre_said(tmp_path: Path, mosquitt
         assert it.figures.resent == 1
 
 
+async def test_a_centre_that_begins_to_listen_is_sent_at_once_what_went_nowhere(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    dead = Ledger(mosquitto.host, mosquitto.port, judge=lambda header, items: None)
+    async with dead as ledger, bench(tmp_path, mosquitto, before=60) as it:
+        await until_async(lambda: len(ledger.deliveries) == WINDOW - 4)
+        first = set(ledger.deliveries)
+        # A new life of the centre: it knows nothing of these. By their own time they would be due in 30 s.
+        ledger.judge = committed
+        await ledger.begin("s1", "edge-1")
+        async with asyncio.timeout(15):
+            await it.idle()
+        assert {ledger.deliveries[name] for name in first} == {2}
+        assert it.figures.resent == WINDOW - 4
+        assert len(ledger.blocks) == 60
+
+
 async def test_a_centre_without_the_catalog_gets_it_first(tmp_path: Path, mosquitto: Mosquitto) -> None:
     known: set[str] = set()
 

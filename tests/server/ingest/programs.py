@@ -81,6 +81,8 @@ class CountingAgent:
     sent_at: dict[int, float] = field(default_factory=dict)
     made: int = 0
     answers: dict[str, int] = field(default_factory=dict)
+    # How often the centre said that it begins to listen.
+    begun: int = 0
 
     def __post_init__(self) -> None:
         self.sender = Sender(self.site, self.agent)
@@ -137,7 +139,9 @@ class CountingAgent:
     async def _listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
             assert isinstance(message.payload, bytes)
-            for answer in json.loads(message.payload)["answers"]:
+            answers = json.loads(message.payload)["answers"]
+            self.begun += not answers
+            for answer in answers:
                 verdict = answer["verdict"]
                 self.answers[verdict] = self.answers.get(verdict, 0) + 1
                 assert not answer.get("rejected"), answer

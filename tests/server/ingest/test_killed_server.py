@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -146,3 +147,25 @@ async def test_broker_that_goes_and_comes_is_found_again(
         done = True
         await sending
     assert await counted(database_url) == agent.owed()
+
+
+async def test_an_enrolled_agent_is_told_that_a_centre_begins_to_listen(
+    database_url: str, mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    server = ServerProgram(tmp_path, name="server", database_url=database_url, broker_port=mosquitto.port)
+    agent = CountingAgent("site-a", "edge1", POINTS, mosquitto.port, started_at(), 100)
+    done = False
+
+    def told(times: int) -> Callable[[], bool]:
+        return lambda: agent.begun == times
+
+    with server:
+        sending = asyncio.create_task(agent.run(stop=lambda: done))
+        await until_async(lambda: not agent.unsent, timeout=30, what="the agent being enrolled")
+        assert agent.begun == 0
+        for life in (1, 2):
+            server.kill()
+            await asyncio.to_thread(server.start)
+            await until_async(told(life), timeout=30, what="the word of a centre that is back")
+        done = True
+        await sending
