@@ -380,8 +380,8 @@ class Agent:
             step = self._clock.resync() if isinstance(self._clock, SystemClock) else 0
             if step:
                 log.warning("the clock was set", extra={"step_ms": step})
-                self._event(EventKind.CLOCK_STEP, {"step_ms": str(step)})
                 self._pipeline.stepped(step)
+                self._event(EventKind.CLOCK_STEP, {"step_ms": str(step)})
                 if self.uplink is not None and self.uplink.connected:
                     self._snapshot()
 

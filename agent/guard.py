@@ -3,8 +3,8 @@
 A machine without a battery-backed clock starts in 1970. Its time is wrong by one unknown step and right otherwise,
 since it is anchored to the monotonic clock: the rules judge on it at once, and what they raise is told at the site.
 Readings and alarm events of that time are held in bounded memory; when the clock is set they are moved by the step,
-readings released as uncertain with the reason `clock`. A clock that was wrong and is set back leaves readings from the
-future: these are held unjudged, and released once their time has come near.
+readings released as uncertain with the reason `clock`. What comes from the future is held unjudged, and released once
+its time has come near; a clock set back makes none, since the stamps follow it (ADR 0012).
 """
 
 import dataclasses
@@ -50,22 +50,35 @@ class Judged:
 
 
 class OrderedIds:
-    """Ids in the order they were made, also by a clock that starts in 1970: the centre takes the greater for younger.
+    """Ids in the order they were made, whatever happens to the clock: the centre takes the greater for younger.
 
-    floor: a time in ms UTC that is certainly past, such as that of the journal's newest block.
+    floor: a time in ms UTC that is certainly past, such as that of the journal's newest block; a clock that starts in
+    1970 counts from it, and one that was set back goes on from where it was.
     """
 
     def __init__(self, new_id: NewId) -> None:
         self._new_id = new_id
         self._first: int | None = None
+        self._newest = 0
+        self._ahead = 0
         self.floor = EARLIEST_MS
 
     def __call__(self, at_ms: int) -> str:
         if at_ms >= EARLIEST_MS:
-            return self._new_id(at_ms)
-        if self._first is None:
-            self._first = at_ms
-        return self._new_id(self.floor + max(0, at_ms - self._first))
+            at = at_ms + self._ahead
+        else:
+            if self._first is None:
+                self._first = at_ms
+            at = self.floor + max(0, at_ms - self._first)
+        self._newest = max(self._newest, at)
+        return self._new_id(at)
+
+    def stepped(self, step_ms: int) -> None:
+        """The clock was set by `step_ms`."""
+        # Ids of one millisecond have no order.
+        self._ahead = max(0, self._ahead - step_ms + 1)
+        self.floor = max(self.floor, self._newest + 1)
+        self._first = None
 
 
 class ClockGuard:

@@ -7,13 +7,12 @@ import logging
 from collections.abc import Callable, Sequence
 
 from agent.figures import Figures
-from agent.guard import ClockGuard, Judged
+from agent.guard import ClockGuard, Judged, OrderedIds
 from agent.journal import DropReason, Journal
 from agent.live import LiveTable
 from collectors.exchange import PollOutcome, Restart
 from facility.alarms import AlarmEvent
 from facility.clock import Clock, now_ms
-from facility.ids import NewId
 from facility.items import AlarmItem, EventItem, EventKind
 from facility.reading import Reading
 from facility.wire import Kind
@@ -42,7 +41,7 @@ class Pipeline:
         clock: Clock,
         seen: Seen,
         alarmed: Alarmed,
-        ids: NewId,
+        ids: OrderedIds,
     ) -> None:
         self._guard = guard
         self._live = live
@@ -71,10 +70,9 @@ class Pipeline:
         self.journal_alarms(self._engine.advance(now_ms(self._clock)))
 
     def stepped(self, step_ms: int) -> None:
-        """The clock was set: the rules' timers go with it, and what waited for it gets its true time."""
-        if step_ms > 0:
-            # Times of readings never go back, so a clock set back leaves the rules where they are.
-            self._engine.clock_stepped(step_ms)
+        """The clock was set, on or back: the rules' timers go with it, and what waited for it gets its true time."""
+        self._ids.stepped(step_ms)
+        self._engine.clock_stepped(step_ms)
         # Judged when they were taken: to history, and no more to the rules.
         self._journal.take(self._guard.stepped(step_ms, now_ms(self._clock)))
         self._keep(self._guard.dated(step_ms))

@@ -1,8 +1,8 @@
 """From what a device said to readings: the pure half of a collector, compiled once per device.
 
-The converter remembers per point only what the filters need: the last good value and instant (slew) and the last
-`taken_at` (strictly increasing). A point that never had a value and is not there is silent; one that had is reported
-bad with its reason. Not available is never a number.
+The converter remembers per point only what the filters need: the last good value and its instant (slew). A point that
+never had a value and is not there is silent; one that had is reported bad with its reason. Not available is never a
+number.
 """
 
 from collections import Counter
@@ -50,7 +50,6 @@ class _Memory:
     """What the filters know of one point."""
 
     info: PointInfo
-    last_at: int = 0
     good_at: int = 0
     good: float | None = None
     count: Count = field(default_factory=Count)
@@ -136,10 +135,7 @@ class Converter:
                     here.add(subject)
             if point.point.is_table:
                 self._lost_rows(point, here, view, done, taken_at)
-        readings = [sourced for sourced in done.values() if sourced is not None]
-        for sourced in readings:
-            self._memory[sourced.reading.metric, sourced.reading.subject].last_at = sourced.reading.taken_at
-        return (*bare, *readings)
+        return (*bare, *(sourced for sourced in done.values() if sourced is not None))
 
     def _plain(self, compiled: CompiledPoint, source: CompiledSource, view: View, taken_at: int) -> Reading | None:
         """The good reading of a plain point that is known, and told once only; None where there is more to it."""
@@ -149,11 +145,10 @@ class Converter:
         value = source.number(view) if memory is not None and key in self._alone else None
         if memory is None or value is None:
             return None
-        at = max(taken_at, memory.last_at + 1)
-        if self._unbelievable(compiled, memory, value, at) is not None:
+        if self._unbelievable(compiled, memory, value, taken_at) is not None:
             return None
-        memory.good, memory.good_at, memory.last_at = value, at, at
-        return Reading(self.device, point.metric, point.subject, value, at)
+        memory.good, memory.good_at = value, taken_at
+        return Reading(self.device, point.metric, point.subject, value, taken_at)
 
     def _one(self, compiled: CompiledPoint, subject: str, row: Row, view: View, taken_at: int) -> Sourced | None:
         point = compiled.point
@@ -180,7 +175,6 @@ class Converter:
         return self._judged(compiled, memory, found, taken_at)
 
     def _judged(self, compiled: CompiledPoint, memory: _Memory, found: Found, taken_at: int) -> Sourced:
-        at = max(taken_at, memory.last_at + 1)
         value: float | str | None
         reason: QualityReason | None = None
         quality = Quality.GOOD
@@ -192,12 +186,12 @@ class Converter:
                 reason, quality = QualityReason.UNKNOWN_STATE, Quality.UNCERTAIN
         else:
             value = found.value
-            reason = self._unbelievable(compiled, memory, value, at)
+            reason = self._unbelievable(compiled, memory, value, taken_at)
             if reason is None and compiled.entry.counter:
                 value = memory.count.total(value, span=found.span, restarted=self._restarted)
                 reason = None if value is not None else QualityReason.SLEW
             if reason is None:
-                memory.good, memory.good_at = value, at
+                memory.good, memory.good_at = value, taken_at
             else:
                 value = None
         if value is None:
@@ -207,7 +201,7 @@ class Converter:
             metric=memory.info.metric,
             subject=memory.info.subject,
             value=value,
-            taken_at=at,
+            taken_at=taken_at,
             quality=quality,
             reason=reason,
             raw=found.raw if reason is not None else None,
@@ -218,7 +212,8 @@ class Converter:
         low, high = compiled.limits
         if (low is not None and value < low) or (high is not None and value > high):
             return QualityReason.OUT_OF_RANGE
-        if compiled.counts_slew and compiled.slew is not None and memory.good is not None:
+        # Before the last good value: the clock was set back, and how long ago that was is not known.
+        if compiled.counts_slew and compiled.slew is not None and memory.good is not None and at >= memory.good_at:
             # The allowance grows with the time since the last good value, so a real step is believed in the end.
             allowed = compiled.slew * (at - memory.good_at) / 1000
             if abs(value - memory.good) > allowed:

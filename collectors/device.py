@@ -25,6 +25,7 @@ from collectors.snmp.client import SnmpClient
 from collectors.snmp.collect import SnmpCollector
 from collectors.snmp.target import SnmpTarget
 from collectors.snmp.uptime import SYS_UPTIME, UptimeWatch
+from collectors.stamps import Stamps
 from facility.clock import Clock, now_ms
 from facility.profile import Profile, Protocol
 from facility.reading import QualityReason, Reading
@@ -90,7 +91,7 @@ class DevicePoller:
         self._clock = clock
         self._breaker = Breaker(device.id, round(device.interval_s * 1000))
         self._lost = False
-        self._last_at = 0
+        self._stamps = Stamps()
 
     @property
     def healthy(self) -> bool:
@@ -152,14 +153,12 @@ class DevicePoller:
         detail: str = "",
     ) -> PollOutcome:
         word = "ok" if problem is None else "lost"
-        at = self._last_at if readings else self._taken_at()
+        at = self._stamps.last if readings else self._taken_at()
         spoken = Reading(self.device.id, COMMUNICATION, "", word, at)
         return PollOutcome(self.device.id, started_ms, seconds, requests, (spoken, *readings), problem, detail)
 
     def _taken_at(self) -> int:
-        """Now, and later than the device's last readings: a point's times strictly increase."""
-        self._last_at = max(now_ms(self._clock), self._last_at + 1)
-        return self._last_at
+        return self._stamps.next(now_ms(self._clock))
 
     def _all_bad(self, reason: QualityReason) -> list[Reading]:
         """Every point that is known so far, bad for this reason."""

@@ -52,7 +52,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 
     `value` is a float in the metric's register unit, or a canonical state word for state metrics, or None when there
     is no value (then `quality` is bad or stale and `reason` says why: not available is never a number).
-    `taken_at` is integer milliseconds UTC by the agent's clock, strictly increasing per point.
+    `taken_at` is integer milliseconds UTC by the agent's clock, strictly increasing per point until that clock is set.
     `raw` is what the device said, kept only where it cannot be told from the value (unknown states, rejected values).
     """
 

@@ -14,6 +14,7 @@ from agent.app import Agent, build
 from agent.journal import InlineOffload
 from agent.site import read_site
 from collectors.exchange import PollOutcome
+from collectors.stamps import Stamps
 from facility.alarms import AlarmEvent
 from facility.clock import EPOCH, SystemClock, to_ms
 from facility.items import decode_alarms, decode_series
@@ -34,6 +35,7 @@ class Machine:
     wall: datetime = BOOT
     elapsed: float = 0.0
     clock: SystemClock = field(init=False)
+    stamps: Stamps = field(default_factory=Stamps)
 
     def __post_init__(self) -> None:
         self.clock = SystemClock(asyncio.sleep, monotonic=lambda: self.elapsed, wall=lambda: self.wall)
@@ -67,7 +69,7 @@ async def booted(config: Path, machine: Machine) -> AsyncIterator[Agent]:
 
 
 def poll(agent: Agent, machine: Machine, value: float) -> None:
-    at = to_ms(machine.clock.now())
+    at = machine.stamps.next(to_ms(machine.clock.now()))
     agent._pipeline.take(PollOutcome("unit-1", at, 0.1, 1, (Reading("unit-1", METRIC, "", value, at),)))
     agent._pipeline.advance()
 
@@ -175,3 +177,54 @@ async def test_what_it_raises_without_a_clock_is_younger_than_what_it_raised_bef
         machine.pass_time(10)
         poll(again, machine, 60.0)
         assert again.engine.active()[0].occurrence > before
+
+
+@pytest.mark.parametrize("back_s", [2, 240, 3600, 86_400])
+async def test_a_running_clock_set_back_stops_neither_alarms_nor_history(
+    tmp_path: Path, machine: Machine, back_s: int
+) -> None:
+    machine.wall = START
+    machine.__post_init__()
+    async with booted(configured(tmp_path, hold="30s"), machine) as agent:
+        for _ in range(6):
+            machine.pass_time(10)
+            poll(agent, machine, 20.0)
+        machine.pass_time(10)
+        poll(agent, machine, 60.0)
+        machine.pass_time(20)
+        set_clock(agent, machine, machine.wall - timedelta(seconds=back_s))
+        poll(agent, machine, 60.0)
+        assert agent.engine.active() == [], "twenty seconds, whatever the clock says"
+        machine.pass_time(15)
+        poll(agent, machine, 60.0)
+        (raised,) = await alarm_events(agent)
+        assert raised.at == to_ms(machine.wall) - 5_000, "30 s after it was hot, by the new time"
+        machine.pass_time(10)
+        poll(agent, machine, 20.0)
+        machine.pass_time(10)
+        poll(agent, machine, 60.0)
+        machine.pass_time(31)
+        poll(agent, machine, 60.0)
+        events = await alarm_events(agent)
+        assert [event.kind for event in events] == ["raised", "ended", "raised"]
+        found = await kept_readings(agent)
+        assert len(found) == 7 + 5
+        assert {each.quality for each in found} == {Quality.GOOD}
+        assert len({each.taken_at for each in found}) == len(found), "no instant of the point twice"
+        assert found[-1].taken_at == to_ms(machine.wall)
+        assert agent._guard.held == 0
+
+
+async def test_what_is_raised_after_the_clock_was_set_back_is_the_younger(tmp_path: Path, machine: Machine) -> None:
+    machine.wall = START
+    machine.__post_init__()
+    async with booted(configured(tmp_path, hold="0s"), machine) as agent:
+        for back_s in (0, 3600, 40 * 365 * 86_400, -40 * 365 * 86_400, 5):
+            set_clock(agent, machine, machine.wall - timedelta(seconds=back_s))
+            machine.pass_time(10)
+            poll(agent, machine, 60.0)
+            machine.pass_time(10)
+            poll(agent, machine, 20.0)
+        raised = [event.occurrence for event in await alarm_events(agent) if event.kind == "raised"]
+        assert len(raised) == 5
+        assert raised == sorted(raised)

@@ -97,6 +97,13 @@ def test_a_value_faster_than_the_quantity_is_refused_until_time_allows_it() -> N
     assert _only(_read(converter, {OID + "1.0": 400}, 41_000)).value == 40.0
 
 
+def test_a_value_after_the_clock_was_set_back_is_measured_by_none_before() -> None:
+    converter = Converter(_profile(TEMPERATURE | {"slew": 0.5}), device="d")
+    assert _only(_read(converter, {OID + "1.0": 200}, 3_600_000)).value == 20.0
+    assert _only(_read(converter, {OID + "1.0": 201}, 10_000)).value == 20.1
+    assert _only(_read(converter, {OID + "1.0": 400}, 20_000)).reason is QualityReason.SLEW
+
+
 @pytest.mark.parametrize(("raw", "reason"), [(1200, QualityReason.OUT_OF_RANGE), (b"warm", QualityReason.BAD_TYPE)])
 def test_the_impossible_is_no_number(raw: SnmpValue, reason: QualityReason) -> None:
     reading = _only(_read(Converter(_profile(TEMPERATURE), device="d"), {OID + "1.0": raw}))
@@ -144,12 +151,6 @@ def test_not_a_number_is_no_number() -> None:
                                    protocol="modbus"), device="d")  # fmt: skip
     answer = ModbusAnswer(values={(Table.HOLDING, 0): 0x7FC0, (Table.HOLDING, 1): 0})
     assert _only(converter.convert(answer, taken_at=1)).reason is QualityReason.BAD_TYPE
-
-
-def test_taken_at_grows_even_when_the_clock_does_not() -> None:
-    converter = Converter(_profile(TEMPERATURE), device="d")
-    stamps = [_only(_read(converter, {OID + "1.0": 214}, at)).taken_at for at in (5000, 5000, 4000, 6000)]
-    assert stamps == [5000, 5001, 5002, 6000]
 
 
 def test_the_first_good_source_wins_and_a_doubtful_one_waits_for_a_better() -> None:

@@ -101,6 +101,21 @@ async def test_a_snapshot_judges_nothing_that_began_after_it(world: World) -> No
     assert [(row.active, row.end_reason) for row in await alarms(world)] == [(False, EndReason.SUPERSEDED)]
 
 
+async def test_an_alarm_that_ends_by_a_clock_set_back_has_ended(world: World) -> None:
+    """Its end bears an earlier time than its beginning; what follows has the greater id, as the agent makes them."""
+    now = world.clock.now()
+    first = raised(now)
+    end = replace(ended(first), at=first.at - 3_500_000)
+    second = replace(raised(now + minutes(2)), at=first.at - 3_400_000)
+    assert second.occurrence > first.occurrence
+    await deliver(world, item(first), item(end), item(second))
+    await deliver(world, snapshot(now - minutes(50), second))
+    assert {row.id: (row.active, row.end_reason) for row in await alarms(world)} == {
+        first.occurrence: (False, EndReason.RECOVERED),
+        second.occurrence: (True, None),
+    }
+
+
 async def test_a_clock_that_stepped_back_heals_with_the_next_snapshot(world: World) -> None:
     """The younger occurrence has the smaller id: it is taken for the older one until the agent says what it holds."""
     now = world.clock.now()
