@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-import aiosqlite.core
+from sqlalchemy.util import await_only
 
 from agent.journal.sql import StoreFull
 
@@ -19,6 +19,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 COMMIT_S = (0.0, 0.02)
+# The chance that other tasks run before a statement: in between statements anything may happen, as with a thread.
+OTHERS_FIRST = 0.1
 
 
 class Disk:
@@ -29,24 +31,28 @@ class Disk:
         self.full = False
         self.armed = ""
         self.die: Callable[[], None] = lambda: None
-        self.connections: list[InlineQueue] = []
+        self.connections: list[Drive] = []
         self.commits = 0
         self.hanging: asyncio.Future[None] | None = None
 
-    def commit(self, run: Callable[[], None], done: Callable[[], None]) -> None:
-        """The two halves of a commit, each a moment apart."""
+    async def commit(self, run: Callable[[], None]) -> None:
+        """A commit, with a moment on either side of it. Who is cancelled meanwhile has committed all the same."""
         loop = asyncio.get_running_loop()
+        committed = loop.create_future()
         self.commits += 1
 
-        def second() -> None:
-            run()
-            if self._dies("after"):
+        def first() -> None:
+            try:
+                run()
+            except sqlite3.Error as error:
+                _set(committed, error)
                 return
-            loop.call_later(self.dice.uniform(*COMMIT_S), done)
+            if not self._dies("after"):
+                loop.call_later(self.dice.uniform(*COMMIT_S), _set, committed, None)
 
-        if self._dies("before"):
-            return
-        loop.call_later(self.dice.uniform(*COMMIT_S), second)
+        if not self._dies("before"):
+            loop.call_later(self.dice.uniform(*COMMIT_S), first)
+        await committed
 
     async def hang(self) -> None:
         """The program stands here when it dies."""
@@ -67,82 +73,87 @@ class Disk:
         self.connections.clear()
 
 
-class InlineQueue:
-    """Stands where aiosqlite's queue to its thread does, and does the work at once."""
+def _set(committed: asyncio.Future[None], error: Exception | None) -> None:
+    if committed.done():
+        return
+    if error is None:
+        committed.set_result(None)
+    else:
+        committed.set_exception(error)
+
+
+class Cursor(sqlite3.Cursor):
+    """A cursor that asks nobody to wait, but now and then lets others go first."""
+
+    connection: "Drive"
+
+    def execute(self, sql: str, parameters: Any = ()) -> "Cursor":
+        await_only(self.connection.turn())
+        return super().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Any) -> "Cursor":
+        await_only(self.connection.turn())
+        return super().executemany(sql, parameters)
+
+    async def _async_soft_close(self) -> None:
+        """SQLAlchemy's word to a driver that waits for its cursors; here the rows are read from it as it goes."""
+
+
+class Drive(sqlite3.Connection):
+    """Stands where SQLAlchemy's wrapper of an aiosqlite connection does: statements at once, commits in their time."""
 
     disk: Disk | None = None  # of the program that runs now
 
-    def __init__(self, owner: Any) -> None:
-        self.owner = owner
-        self.dead = False
-        assert InlineQueue.disk is not None, "SQLite is opened outside a simulated machine"
-        self._disk = InlineQueue.disk
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        assert Drive.disk is not None, "SQLite is opened outside a simulated machine"
+        self._disk = Drive.disk
         self._disk.connections.append(self)
+        self._dead = False
 
-    def put_nowait(self, job: tuple[asyncio.Future[Any] | None, Callable[[], Any]]) -> None:
-        future, call = job
-        if getattr(getattr(call, "func", None), "__name__", "") == "commit" and not self.dead and self._writes():
-            if self._disk.full:
-                _set(future, None, sqlite3.OperationalError("database or disk is full"))
-                return
-            self._disk.commit(lambda: self._run(None, call), lambda: _set(future, None, None))
+    @property
+    def _connection(self) -> "Drive":
+        """What SQLAlchemy calls the driver's own connection."""
+        return self
+
+    async def turn(self) -> None:
+        """Until it is a statement's turn. SQLAlchemy insists on something to await in each of them."""
+        if self._disk.dice.random() < OTHERS_FIRST:
+            await asyncio.sleep(0)
+        if self._dead:
+            raise sqlite3.OperationalError("the machine is off")
+
+    def cursor(self, factory: Any = Cursor) -> Any:
+        if self._dead:
+            raise sqlite3.OperationalError("the machine is off")
+        return super().cursor(factory)
+
+    def commit(self) -> None:
+        if self._dead or not self.in_transaction:
             return
-        self._run(future, call)
+        if self._disk.full:
+            # SQLite takes back by itself what it cannot commit.
+            super().rollback()
+            raise sqlite3.OperationalError("database or disk is full")
+        await_only(self._disk.commit(super().commit))
+        if self._dead:
+            raise sqlite3.OperationalError("the machine is off")
 
-    def _writes(self) -> bool:
-        connection = self.owner._connection
-        return connection is not None and connection.in_transaction
-
-    def _run(self, future: asyncio.Future[Any] | None, call: Callable[[], Any]) -> None:
-        if self.dead:
-            _set(future, None, sqlite3.OperationalError("the machine is off"))
-            return
-        try:
-            result = call()
-        except Exception as error:  # noqa: BLE001  # whatever it was, it goes to whoever waits for it
-            _set(future, None, error)
-        else:
-            _set(future, result, None)
+    def rollback(self) -> None:
+        if not self._dead:
+            super().rollback()
 
     def kill(self) -> None:
-        self.dead = True
-        connection = self.owner._connection
-        if connection is not None:
-            connection.close()  # rolls back what is open
-        self.owner._connection = None
+        self._dead = True
+        self.close()  # rolls back what is open
+
+    def terminate(self) -> None:
+        self.close()
 
 
-def _set(future: asyncio.Future[Any] | None, result: Any, error: BaseException | None) -> None:
-    if future is None or future.done():
-        if error is not None and future is None:
-            raise error
-        return
-    if error is None:
-        future.set_result(result)
-    else:
-        future.set_exception(error)
-
-
-class _NoThread:
-    daemon = True
-
-    def start(self) -> None:
-        """Nothing runs elsewhere."""
-
-
-def inline_connection(connector: Callable[[], sqlite3.Connection], iter_chunk_size: int = 64) -> Any:
-    """An aiosqlite connection without a thread."""
-    connection = aiosqlite.core.Connection.__new__(aiosqlite.core.Connection)
-    vars(connection).update(
-        _running=True, _connection=None, _connector=connector, _iter_chunk_size=iter_chunk_size, _thread=_NoThread()
-    )
-    connection._tx = InlineQueue(connection)  # type: ignore[assignment]
-    return connection
-
-
-def connect(database: Any, *, iter_chunk_size: int = 64, loop: Any = None, **options: Any) -> Any:
-    """In the place of `aiosqlite.connect`."""
-    return inline_connection(lambda: sqlite3.connect(str(database), **options), iter_chunk_size)
+def connect(_dbapi: Any, database: Any, **options: Any) -> Drive:
+    """In the place of SQLAlchemy's way to aiosqlite, a thread of its own and four waits a statement."""
+    return sqlite3.connect(str(database), factory=Drive, **options)
 
 
 class DiskOffload:

@@ -37,7 +37,7 @@ from server.kit.metrics import Metrics
 from server.kit.secrets import Signer
 from server.kit.templates import Templates
 from tests.simulation.devices import ScriptedDevice
-from tests.simulation.disk import Disk, DiskOffload, InlineQueue, image, tear
+from tests.simulation.disk import Disk, DiskOffload, Drive, image, tear
 from tests.simulation.model import RULES_YAML
 from tests.simulation.network import Network
 
@@ -248,7 +248,7 @@ class Centre:
         return self.ingest is not None
 
     async def start(self) -> None:
-        InlineQueue.disk = self.disk
+        Drive.disk = self.disk
         clock = machine_clock(lambda: 0.0)
         db, history = Database(self.config.url), Database(history_url(self.config))
         kit = Kit(

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
+from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_dbapi
+
 from server.db import migrate
 from server.history.tables import MIGRATIONS
 from server.ingest.inbox import MAX_MESSAGES
 from tests.simulation import checks
 from tests.simulation.devices import POINTS, Health, Script, ScriptedDevice, opener
-from tests.simulation.disk import InlineQueue, connect
+from tests.simulation.disk import Drive, connect
 from tests.simulation.machines import START, Centre, Edge
 from tests.simulation.network import Link, Network, Session
 from tests.simulation.plan import CENTRE, EDGES, Event, Fault, draw
@@ -140,14 +142,14 @@ class World:
     def stage(self) -> Iterator[None]:
         """The seams of the programs to the world: broker, disks, devices, random numbers."""
         Session.network = self.network
-        InlineQueue.disk = self.centre.disk
+        Drive.disk = self.centre.disk
         state, level = random.getstate(), logging.root.manager.disable
         random.seed(self.seed)
         if self._trace is None:
             logging.disable(logging.CRITICAL)
         with (
             mock.patch("aiomqtt.Client", Session),
-            mock.patch("aiosqlite.connect", connect),
+            mock.patch.object(AsyncAdapt_aiosqlite_dbapi, "connect", connect),
             mock.patch("agent.app.open_device", opener(self.devices)),
             mock.patch("agent.uplink.LOOK_S", LOOK_S),
             mock.patch("server.ingest.component.SEEN_EVERY_S", SEEN_EVERY_S),
