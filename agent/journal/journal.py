@@ -240,15 +240,15 @@ class Journal:
         self.last_position = await self._offload.run(self._store.last_position)
         await self._look()
 
-    async def _reopen(self) -> None:
-        report = await self._offload.run(open_or_recover, self._store, now_ms=now_ms(self._clock))
+    async def _reopen(self, found: str = "") -> None:
+        report = await self._offload.run(open_or_recover, self._store, now_ms=now_ms(self._clock), found=found)
         self._say_opened(report)
 
     async def _recover(self, cause: str) -> None:
         log.error("journal is corrupt; it is set aside and replayed", extra={"cause": cause})
         try:
             await self._offload.run(self._store.close)
-            await self._reopen()
+            await self._reopen(cause)
         except (StoreFull, StoreCorrupt) as exc:
             self._degrade(str(exc))
             self._bound_memory()

@@ -36,14 +36,19 @@ class OpenReport:
     newest: int | None = None
 
 
-def open_or_recover(store: Store, *, now_ms: int) -> OpenReport:
-    """Open the store, quarantining and replaying a corrupt file. StoreFull when the disk refuses altogether."""
+def open_or_recover(store: Store, *, now_ms: int, found: str = "") -> OpenReport:
+    """Open the store, quarantining and replaying a corrupt file. StoreFull when the disk refuses altogether.
+
+    found: what was found broken while the file was in use; opening alone would not see it again.
+    """
     fresh = _beside(store.path)
     if fresh.exists() and not store.path.exists():
         # Cut off between the two renames: what was replayed is whole, only its name is missing.
         _move(fresh, store.path)
     try:
         store.open()
+        if found:
+            raise StoreCorrupt(found)
     except StoreCorrupt as exc:
         store.close()
         return _replace(store, str(exc), now_ms)

@@ -225,7 +225,10 @@ _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 def judged(exc: sqlite3.Error) -> StoreFull | StoreCorrupt:
     """What an error of SQLite means for the journal."""
     code = getattr(exc, "sqlite_errorcode", None)
+    # What Python itself cannot read comes without a code; a text that is no UTF-8 is an OperationalError to it. Taken
+    # for a passing trouble, one such row would hold back every younger block of its kind for ever.
+    unread = type(exc) is sqlite3.DatabaseError or "decode to UTF-8" in str(exc)
     # The low byte is the primary code of an extended one.
-    if (code is not None and code & 0xFF in _CORRUPT) or (code is None and type(exc) is sqlite3.DatabaseError):
+    if (code is not None and code & 0xFF in _CORRUPT) or (code is None and unread):
         return StoreCorrupt(str(exc))
     return StoreFull(str(exc))

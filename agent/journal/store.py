@@ -74,6 +74,9 @@ class Store:
         except sqlite3.Error as exc:
             db.close()
             raise judged(exc) from exc
+        except (ValueError, TypeError) as exc:
+            db.close()
+            raise StoreCorrupt(f"holds what no journal writes: {exc}") from exc
         except StoreCorrupt:
             db.close()
             raise

@@ -3,12 +3,13 @@
 import json
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agent.journal import BlockState, InlineOffload, Journal, Store
+from agent.journal import BlockState, DropReason, InlineOffload, Journal, Store
 from agent.journal.sql import Mark
 from facility.clock import now_ms
 from facility.ids import new_id
@@ -169,3 +170,43 @@ async def test_thinning_keeps_a_sample_a_window_and_every_change_of_state(tmp_pa
     assert series["room.temperature"] == [0.0, 120.0, 240.0, 360.0, 480.0]
     assert series["door.state"] == ["closed", "closed", "closed", "open", "closed", "closed", "closed"]
     await journal.close()
+
+
+async def test_a_text_that_cannot_be_read_holds_nothing_back(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    for value in range(3):
+        journal.append(Kind.ALARMS, [{"n": value}], at=now_ms(clock))
+        await journal.commit()
+    digest = (await journal.unsent(Kind.ALARMS, limit=3))[1].block.digest.encode()
+    await journal.close()
+    raw = bytearray((tmp_path / "j.db").read_bytes())
+    raw[raw.find(digest)] ^= 0x80  # one bit; SQLite's own check finds nothing wrong with it
+    (tmp_path / "j.db").write_bytes(raw)
+
+    again = await opened(tmp_path / "j.db", clock)
+    told: list[str] = []
+    again.notice = lambda what, detail: told.append(what)
+    await again.unsent(Kind.ALARMS, limit=9)
+    again.append(Kind.ALARMS, [{"n": 3}], at=now_ms(clock))
+    await again.commit()
+    assert len(await again.unsent(Kind.ALARMS, limit=9)) == 3
+    assert told == ["quarantined"]
+    assert again.stats().drops == {DropReason.CORRUPT: 1}
+    await again.close()
+
+
+async def test_a_kind_that_is_none_is_corruption_and_stops_no_start(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    for value in range(2):
+        journal.append(Kind.ALARMS, [{"n": value}], at=now_ms(clock))
+        await journal.commit()
+    await journal.close()
+    with sqlite3.connect(tmp_path / "j.db") as db:
+        db.execute("UPDATE blocks SET kind = 'alasms' WHERE seq = 1")
+    db.close()
+    again = await opened(tmp_path / "j.db", clock)
+    assert await unsent_count(again, Kind.ALARMS) == 1
+    assert again.stats().drops == {DropReason.CORRUPT: 1}
+    await again.close()
