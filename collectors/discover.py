@@ -27,7 +27,7 @@ from collectors.identify import (
 )
 from collectors.library import Library
 from collectors.modbus.client import ModbusLink
-from collectors.modbus.target import ModbusTarget
+from collectors.modbus.target import LINE_UNITS, ModbusTarget
 from collectors.pacing import Pacer
 from collectors.plan import Block, plan
 from collectors.plate import modbus_plate, plate_needs
@@ -241,7 +241,7 @@ class _Seeker:
                     there.append(target.unit)
                 elif asked == 1 and not link.connected and why in (PollProblem.REFUSED, PollProblem.TIMEOUT):
                     return  # nothing listens; a server that closes at a unit it has not says UNREACHABLE
-            everywhere = len(there) == len(targets) > 2
+            everywhere = len(there) == len(targets) > 2 and await self._answers_to_a_stranger(link, targets)
             there = there[:1] if everywhere else there
             for unit in there:
                 found = await self._by_registers(link, ModbusTarget(host, search.modbus_port, unit, search.timeout_s))
@@ -252,6 +252,12 @@ class _Seeker:
             for unit in there[told:]:
                 self._found(Found(host, search.modbus_port, Spoken.MODBUS, unit=unit))
             await link.close()
+
+    async def _answers_to_a_stranger(self, link: ModbusLink, targets: Sequence[ModbusTarget]) -> bool:
+        """Whether a unit answers that nobody asked for: then it is one device; a full gateway has its units only."""
+        asked = {target.unit for target in targets}
+        stranger = next((unit for unit in reversed(LINE_UNITS) if unit not in asked), None)
+        return stranger is None or await self._answers(link, replace(targets[0], unit=stranger)) is None
 
     async def _answers(self, link: ModbusLink, target: ModbusTarget) -> PollProblem | None:
         """None where the unit answers. One that refuses a register is there; what its gateway says for it is not."""

@@ -192,6 +192,12 @@ async def test_a_device_that_answers_to_every_unit_is_one_device() -> None:
     assert {frame.function for frame in heard} == {3}
 
 
+async def test_a_gateway_all_of_whose_units_answer_is_as_many_devices() -> None:
+    async with gateway({unit: Unit() for unit in range(1, 5)}) as port:
+        found = await found_by(quick(["127.0.0.1"], logins={}, units=range(1, 5), modbus_port=port))
+    assert [(each.unit, each.all_units) for each in found] == [(unit, False) for unit in range(1, 5)]
+
+
 async def test_a_unit_is_recognised_by_what_a_profile_knows_of_its_registers() -> None:
     known = profile(
         "modbus",
