@@ -49,7 +49,7 @@ def configured(folder: Path, *, hold: str) -> Path:
     rule = {
         "id": "hot", "title": {"en": "Hot", "zh": "过热"}, "metric": METRIC,
         "levels": {"hi": {"limit": 50, "severity": "major"}}, "for": hold, "clear_for": "0s", "gap": "5m",
-        "source": "made for this test",
+        "flap": "off", "source": "made for this test",
     }  # fmt: skip
     (folder / "rules.yaml").write_text(yaml.safe_dump({"version": 1, "rules": [rule]}, allow_unicode=True))
     return write_config(
