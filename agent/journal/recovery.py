@@ -46,9 +46,9 @@ def open_or_recover(store: Store, *, now_ms: int, found: str = "") -> OpenReport
         # Cut off between the two renames: what was replayed is whole, only its name is missing.
         _move(fresh, store.path)
     try:
-        store.open()
         if found:
             raise StoreCorrupt(found)
+        store.open()
     except StoreCorrupt as exc:
         store.close()
         return _replace(store, str(exc), now_ms)

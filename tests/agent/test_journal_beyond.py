@@ -11,7 +11,7 @@ import pytest
 
 from agent.journal import BlockState, DropReason, InlineOffload, Journal, Store
 from agent.journal.sql import Mark
-from facility.clock import now_ms
+from facility.clock import ManualClock, now_ms
 from facility.ids import new_id
 from facility.reading import Reading
 from facility.wire import Kind, decode
@@ -172,14 +172,20 @@ async def test_thinning_keeps_a_sample_a_window_and_every_change_of_state(tmp_pa
     await journal.close()
 
 
-async def test_a_text_that_cannot_be_read_holds_nothing_back(tmp_path: Path) -> None:
-    clock = manual_clock()
-    journal = await opened(tmp_path / "j.db", clock)
-    for value in range(3):
+async def alarms_written(path: Path, clock: ManualClock, count: int) -> list[str]:
+    """The digests of so many alarm blocks in a journal that is closed again."""
+    journal = await opened(path, clock)
+    for value in range(count):
         journal.append(Kind.ALARMS, [{"n": value}], at=now_ms(clock))
         await journal.commit()
-    digest = (await journal.unsent(Kind.ALARMS, limit=3))[1].block.digest.encode()
+    digests = [each.block.digest for each in await journal.unsent(Kind.ALARMS, limit=count)]
     await journal.close()
+    return digests
+
+
+async def test_a_text_that_cannot_be_read_holds_nothing_back(tmp_path: Path) -> None:
+    clock = manual_clock()
+    digest = (await alarms_written(tmp_path / "j.db", clock, 3))[1].encode()
     raw = bytearray((tmp_path / "j.db").read_bytes())
     raw[raw.find(digest)] ^= 0x80  # one bit; SQLite's own check finds nothing wrong with it
     (tmp_path / "j.db").write_bytes(raw)
@@ -198,11 +204,7 @@ async def test_a_text_that_cannot_be_read_holds_nothing_back(tmp_path: Path) -> 
 
 async def test_a_kind_that_is_none_is_corruption_and_stops_no_start(tmp_path: Path) -> None:
     clock = manual_clock()
-    journal = await opened(tmp_path / "j.db", clock)
-    for value in range(2):
-        journal.append(Kind.ALARMS, [{"n": value}], at=now_ms(clock))
-        await journal.commit()
-    await journal.close()
+    await alarms_written(tmp_path / "j.db", clock, 2)
     with sqlite3.connect(tmp_path / "j.db") as db:
         db.execute("UPDATE blocks SET kind = 'alasms' WHERE seq = 1")
     db.close()
