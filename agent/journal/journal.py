@@ -79,6 +79,7 @@ class Journal:
         self._rules_at = 0.0
         self._waiting = Waiting(memory_bytes)
         self._answered: dict[Key, Mark] = {}
+        self._opened = False
         self._retry_at = 0.0
         self._tally = Tally()
         self._thinner = Thinner()
@@ -240,15 +241,14 @@ class Journal:
         self.last_position = await self._offload.run(self._store.last_position)
         await self._look()
 
-    async def _reopen(self, found: str = "") -> None:
-        report = await self._offload.run(open_or_recover, self._store, now_ms=now_ms(self._clock), found=found)
+    async def _reopen(self) -> None:
+        report = await self._offload.run(open_or_recover, self._store, now_ms=now_ms(self._clock))
         self._say_opened(report)
 
     async def _recover(self, cause: str) -> None:
         log.error("journal is corrupt; it is set aside and replayed", extra={"cause": cause})
         try:
-            await self._offload.run(self._store.close)
-            await self._reopen(cause)
+            await self._reopen()
         except (StoreFull, StoreCorrupt) as exc:
             self._degrade(str(exc))
             self._bound_memory()
@@ -264,6 +264,10 @@ class Journal:
         self._tally.refused(cause)
 
     def _say_opened(self, report: OpenReport) -> None:
+        if self._opened:
+            # What was opened again was left open by this program: it says nothing of how the last one ended.
+            report = replace(report, unclean=None)
+        self._opened = True
         self._tally.opened(report, now_ms=now_ms(self._clock), group_commit_s=self._group_commit_s)
 
     def count(self, reason: DropReason, count: int) -> None:

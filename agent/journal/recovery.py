@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from agent.journal.block import BlockState, Sealed
-from agent.journal.sql import COLUMNS, Mark, StoreCorrupt, StoreFull, stored
+from agent.journal.sql import COLUMNS, RULE_STATE, Mark, StoreCorrupt, StoreFull, stored
 from agent.journal.store import Store
 
 # Files beside the database that belong to it: replaying a stale WAL into a new file would corrupt that one too.
@@ -36,22 +36,21 @@ class OpenReport:
     newest: int | None = None
 
 
-def open_or_recover(store: Store, *, now_ms: int, found: str = "") -> OpenReport:
-    """Open the store, quarantining and replaying a corrupt file. StoreFull when the disk refuses altogether.
-
-    found: what was found broken while the file was in use; opening alone would not see it again.
-    """
+def open_or_recover(store: Store, *, now_ms: int) -> OpenReport:
+    """Open the store, quarantining and replaying a corrupt file. StoreFull when the disk refuses altogether."""
     fresh = _beside(store.path)
     if fresh.exists() and not store.path.exists():
         # Cut off between the two renames: what was replayed is whole, only its name is missing.
         _move(fresh, store.path)
     try:
-        if found:
-            raise StoreCorrupt(found)
         store.open()
+        return _opened(store)
     except StoreCorrupt as exc:
         store.close()
         return _replace(store, str(exc), now_ms)
+
+
+def _opened(store: Store) -> OpenReport:
     rule_state = store.rule_state()
     try:
         unclean = store.take_unclean()
@@ -80,6 +79,7 @@ def _replace(store: Store, cause: str, now_ms: int) -> OpenReport:
         _remove(fresh)
         raise
     _move(fresh, store.path)
+    store.broken = ""
     store.open()
     return OpenReport(rule_state, aside, cause, salvaged, lost, newest=store.newest_born_at())
 
@@ -121,7 +121,7 @@ def _replay(source: Path, store: Store, now_ms: int) -> tuple[int, int, bytes | 
     rule_state: bytes | None = None
     try:
         try:
-            found = db.execute("SELECT state FROM rule_state").fetchone()
+            found = db.execute(RULE_STATE).fetchone()
             rule_state = bytes(found[0]) if found else None
         except sqlite3.Error:
             rule_state = None

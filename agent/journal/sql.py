@@ -50,7 +50,9 @@ CREATE TABLE IF NOT EXISTS closed (
     at INTEGER NOT NULL
 );
 """
-COLUMNS = "position, stream, seq, kind, first_at, last_at, born_at, count, catalog, names, digest, body"
+# A body is read as bytes whatever one flipped bit makes of its type: its digest judges it.
+COLUMNS = "position, stream, seq, kind, first_at, last_at, born_at, count, catalog, names, digest, CAST(body AS BLOB)"
+RULE_STATE = "SELECT CAST(state AS BLOB) FROM rule_state WHERE state IS NOT NULL"
 # Each names every column the journal will ask for.
 PROBES = (
     f"SELECT {COLUMNS}, size, codec, state, reason FROM blocks LIMIT 0",

@@ -14,6 +14,7 @@ from agent.journal.eviction import AGED, ORDER, TARGET, DropReason
 from agent.journal.sql import (
     COLUMNS,
     PROBES,
+    RULE_STATE,
     SCHEMA,
     SCHEMA_VERSION,
     Counts,
@@ -52,6 +53,8 @@ class Store:
         self.max_bytes = max_bytes
         self.max_age_ms = max_age_ms
         self.unsent = Counts()
+        # What was found wrong with the file in use. Opening it again would not see it: the file is to be replaced.
+        self.broken = ""
         self._db: sqlite3.Connection | None = None
         self._aged_at = 0
 
@@ -60,6 +63,8 @@ class Store:
     def open(self) -> None:
         """Open or create the file. StoreCorrupt when it cannot be trusted, StoreFull when it cannot be written."""
         self.close()
+        if self.broken:
+            raise StoreCorrupt(self.broken)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self.path.exists() and self.path.stat().st_size == 0:
@@ -71,15 +76,9 @@ class Store:
         try:
             self._prepare(db)
             self.unsent = count_unsent(db)
-        except sqlite3.Error as exc:
+        except (StoreCorrupt, sqlite3.Error, ValueError, TypeError) as exc:
             db.close()
-            raise judged(exc) from exc
-        except (ValueError, TypeError) as exc:
-            db.close()
-            raise StoreCorrupt(f"holds what no journal writes: {exc}") from exc
-        except StoreCorrupt:
-            db.close()
-            raise
+            raise _meaning(exc) from exc
         self._db = db
 
     def _prepare(self, db: sqlite3.Connection) -> None:
@@ -133,11 +132,14 @@ class Store:
 
     def newest_born_at(self) -> int | None:
         """When the last block was born by a clock that was set, in ms UTC."""
-        rows = self._ask("SELECT born_at FROM blocks WHERE born_at >= ? ORDER BY position DESC LIMIT 1", (EARLIEST_MS,))
+        rows = self._ask(
+            "SELECT CAST(born_at AS INTEGER) FROM blocks WHERE born_at >= ? ORDER BY position DESC LIMIT 1",
+            (EARLIEST_MS,),
+        )
         return int(rows[0][0]) if rows else None
 
     def rule_state(self) -> bytes | None:
-        row = self._ask("SELECT state FROM rule_state")
+        row = self._ask(RULE_STATE)
         return bytes(row[0][0]) if row else None
 
     def drops(self) -> dict[str, int]:
@@ -175,7 +177,7 @@ class Store:
             db.execute("COMMIT")
         except sqlite3.Error as exc:
             roll_back(db)
-            raise judged(exc) from exc
+            raise self._judged(exc) from exc
         for kind in counts.blocks:
             self.unsent.add(kind, counts.blocks[kind], counts.size[kind])
         return evicted
@@ -192,7 +194,7 @@ class Store:
             db.execute("COMMIT")
         except sqlite3.Error as exc:
             roll_back(db)
-            raise judged(exc) from exc
+            raise self._judged(exc) from exc
 
     def merge(self, old: Sequence[Stored], new: Sealed | None) -> None:
         """Put one block in the place of several neighbours, or nothing: one transaction, the order is kept."""
@@ -212,7 +214,7 @@ class Store:
             db.execute("COMMIT")
         except sqlite3.Error as exc:
             roll_back(db)
-            raise judged(exc) from exc
+            raise self._judged(exc) from exc
         for kind in counts.blocks:
             self.unsent.add(kind, counts.blocks[kind], counts.size[kind])
 
@@ -238,24 +240,19 @@ class Store:
 
     def unsent_of(self, kind: Kind, *, above: int = 0, upto: int | None = None, limit: int) -> list[Stored]:
         """The oldest unsent blocks of a kind whose position is above `above` and at most `upto`."""
-        rows = self._ask(
-            f"SELECT {COLUMNS} FROM blocks WHERE kind = ? AND state = 0 AND position > ? AND position <= ? "
-            "ORDER BY position LIMIT ?",
+        return self._blocks(
+            "kind = ? AND state = 0 AND position > ? AND position <= ? ORDER BY position LIMIT ?",
             (kind, above, (1 << 62) if upto is None else upto, limit),
         )
-        return [stored(row) for row in rows]
 
     def get(self, key: Key) -> Stored | None:
-        rows = self._ask(f"SELECT {COLUMNS} FROM blocks WHERE stream = ? AND seq = ?", (key.stream, key.seq))
-        return stored(rows[0]) if rows else None
+        found = self._blocks("stream = ? AND seq = ?", (key.stream, key.seq))
+        return found[0] if found else None
 
     def catalog(self, names: str) -> Sealed | None:
         """The newest block that carries the catalog of this digest."""
-        rows = self._ask(
-            f"SELECT {COLUMNS} FROM blocks WHERE kind = ? AND names = ? ORDER BY position DESC LIMIT 1",
-            (Kind.CATALOG, names),
-        )
-        return stored(rows[0]).block if rows else None
+        found = self._blocks("kind = ? AND names = ? ORDER BY position DESC LIMIT 1", (Kind.CATALOG, names))
+        return found[0].block if found else None
 
     def last_position(self) -> int:
         return int(self._ask("SELECT coalesce(max(position), 0) FROM blocks")[0][0])
@@ -276,7 +273,7 @@ class Store:
         try:
             return used(db)
         except sqlite3.Error as exc:
-            raise judged(exc) from exc
+            raise self._judged(exc) from exc
 
     # --- plumbing --------------------------------------------------------------------------------------------------
 
@@ -289,4 +286,27 @@ class Store:
         try:
             return self._open_db().execute(sql, values).fetchall()
         except sqlite3.Error as exc:
-            raise judged(exc) from exc
+            raise self._judged(exc) from exc
+
+    def _blocks(self, condition: str, values: Sequence[object]) -> list[Stored]:
+        rows = self._ask(f"SELECT {COLUMNS} FROM blocks WHERE {condition}", values)
+        try:
+            return [stored(row) for row in rows]
+        except (ValueError, TypeError) as exc:
+            raise self._judged(exc) from exc
+
+    def _judged(self, exc: Exception) -> StoreFull | StoreCorrupt:
+        found = _meaning(exc)
+        if isinstance(found, StoreCorrupt):
+            self.broken = str(found)
+        return found
+
+
+def _meaning(exc: Exception) -> StoreFull | StoreCorrupt:
+    """What an exception of reading or writing the file says of it."""
+    match exc:
+        case StoreFull() | StoreCorrupt():
+            return exc
+        case sqlite3.Error():
+            return judged(exc)
+    return StoreCorrupt(f"holds what no journal writes: {exc}")

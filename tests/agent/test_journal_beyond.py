@@ -1,5 +1,6 @@
 """What the journal does beyond its list of invariants."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -9,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from agent.journal import BlockState, DropReason, InlineOffload, Journal, Store
-from agent.journal.sql import Mark
+from agent.journal import BlockState, DropReason, InlineOffload, Journal, Store, ThreadOffload
+from agent.journal.sql import Mark, StoreFull
 from facility.clock import ManualClock, now_ms
 from facility.ids import new_id
 from facility.reading import Reading
@@ -202,12 +203,84 @@ async def test_a_text_that_cannot_be_read_holds_nothing_back(tmp_path: Path) -> 
     await again.close()
 
 
+def spoilt(path: Path, statement: str) -> None:
+    """Change a closed or open journal's file from beside it."""
+    with sqlite3.connect(path) as db:
+        assert db.execute(statement).rowcount == 1
+    db.close()
+
+
+UNREADABLE = "UPDATE blocks SET digest = CAST(x'ff41' AS TEXT) WHERE position = 2"
+
+
+async def test_damage_that_two_meet_at_once_sets_one_file_aside(tmp_path: Path) -> None:
+    clock = manual_clock()
+    await alarms_written(tmp_path / "j.db", clock, 3)
+    store = Store(tmp_path / "j.db", max_bytes=64 * MIB, max_age_ms=86_400_000)
+    again = Journal(store, clock=clock, offload=ThreadOffload("journal"), new_id=new_id)
+    await again.open()
+    told: list[str] = []
+    again.notice = lambda what, detail: told.append(what)
+    spoilt(tmp_path / "j.db", UNREADABLE)
+    await asyncio.gather(*(again.unsent(Kind.ALARMS, limit=9) for _ in range(2)))
+    assert told == ["quarantined"]
+    assert len(await again.unsent(Kind.ALARMS, limit=9)) == 2
+    await again.close()
+
+
+async def test_a_broken_file_is_replaced_when_the_disk_has_room_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = manual_clock()
+    await alarms_written(tmp_path / "j.db", clock, 3)
+    again = await opened(tmp_path / "j.db", clock)
+    told: list[str] = []
+    again.notice = lambda what, detail: told.append(what)
+    spoilt(tmp_path / "j.db", UNREADABLE)
+    commit = Store.commit
+
+    def no_room(self: Store, *values: Any, **named: Any) -> Any:
+        if self.path.name.endswith(".replaying"):
+            raise StoreFull("database or disk is full")
+        return commit(self, *values, **named)
+
+    monkeypatch.setattr(Store, "commit", no_room)
+    for second in range(30):
+        await again.unsent(Kind.ALARMS, limit=9)
+        again.append(Kind.ALARMS, [{"n": second}], at=now_ms(clock))
+        await again.commit()
+        clock.advance(1)
+    assert told == ["degraded"], "and it is not opened as if nothing had been found"
+    monkeypatch.setattr(Store, "commit", commit)
+    clock.advance(10)
+    await again.commit()
+    assert told == ["degraded", "quarantined", "healed"]
+    assert len(await again.unsent(Kind.ALARMS, limit=99)) == 2 + 30
+    await again.close()
+
+
+async def test_bytes_that_became_a_text_cost_nothing(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    journal.rules = lambda: b'{"version":1}'
+    journal.append(Kind.ALARMS, [{"n": 1}], at=now_ms(clock))
+    await journal.commit()
+    await journal.close()
+    spoilt(tmp_path / "j.db", "UPDATE rule_state SET state = CAST(state AS TEXT)")
+    spoilt(tmp_path / "j.db", "UPDATE blocks SET body = CAST(body AS TEXT)")
+    store = Store(tmp_path / "j.db", max_bytes=64 * MIB, max_age_ms=86_400_000)
+    again = Journal(store, clock=clock, offload=InlineOffload(), new_id=new_id)
+    report = await again.open()
+    assert report.quarantined is None
+    assert report.rule_state == b'{"version":1}'
+    assert await unsent_count(again, Kind.ALARMS) == 1
+    await again.close()
+
+
 async def test_a_kind_that_is_none_is_corruption_and_stops_no_start(tmp_path: Path) -> None:
     clock = manual_clock()
     await alarms_written(tmp_path / "j.db", clock, 2)
-    with sqlite3.connect(tmp_path / "j.db") as db:
-        db.execute("UPDATE blocks SET kind = 'alasms' WHERE seq = 1")
-    db.close()
+    spoilt(tmp_path / "j.db", "UPDATE blocks SET kind = 'alasms' WHERE seq = 1")
     again = await opened(tmp_path / "j.db", clock)
     assert await unsent_count(again, Kind.ALARMS) == 1
     assert again.stats().drops == {DropReason.CORRUPT: 1}
