@@ -33,7 +33,8 @@ URGENT = (Kind.ALARMS, Kind.EVENTS, Kind.CATALOG, Kind.HEALTH)
 
 @dataclass(slots=True)
 class Flying:
-    """A block that was sent and has no final answer. tries counts sendings; next_at is when it is due again."""
+    """A block that was sent and has no final answer. tries counts sendings since
+    the centre last began to listen; next_at is when it is due again."""
 
     key: Key
     kind: Kind

@@ -101,9 +101,13 @@ class Ingest:
                     self._metrics.connected.set(1)
                     log.info("broker connected", extra={"host": self._config.host, "port": self._config.port})
                     wait, said = RECONNECT_FIRST_S, ""
-                    await self._say_here(client)
-                    async for message in client.messages:
-                        self._hold(str(message.topic), message.payload)
+                    # Beside the reading: the first who are told send a window each while the last are still told.
+                    telling = asyncio.create_task(self._say_here(client), name="ingest-here")
+                    try:
+                        async for message in client.messages:
+                            self._hold(str(message.topic), message.payload)
+                    finally:
+                        telling.cancel()
             except aiomqtt.MqttError as error:
                 # Once when it breaks, and again only when it breaks differently.
                 if str(error) != said:
@@ -147,13 +151,12 @@ class Ingest:
         try:
             async with self._db.read() as session:
                 agents = await self._directory.agent_codes(session)
-        except (sa.exc.SQLAlchemyError, OSError) as error:
+            here = dump(Answers(VERSION, ()))
+            for site, agent in agents:
+                await client.publish(str(Topic(site, agent, ANSWERS)), here, qos=1)
+        except (sa.exc.SQLAlchemyError, OSError, aiomqtt.MqttError) as error:
             # They send again by themselves, later.
-            log.warning("the agents were not told that the centre listens", extra={"error": str(error)})
-            return
-        here = dump(Answers(VERSION, ()))
-        for site, agent in agents:
-            await client.publish(str(Topic(site, agent, ANSWERS)), here, qos=1)
+            log.warning("not every agent was told that the centre listens", extra={"error": str(error)})
 
     def _hold(self, topic: str, payload: object) -> None:
         if not isinstance(payload, bytes):
