@@ -365,8 +365,9 @@ class Engine:
         """What is remembered of points and judges. They are gone after it: `_build` comes next, and both generations
         at once would be twice the memory of a large site."""
         points, records = self._roster.point_records(), self._roster.records()
-        for held in (self._roster.points, self._roster.judges, self._roster.absent, self._heap, self._changed):
-            held.clear()
+        self._roster.clear()
+        self._heap.clear()
+        self._changed.clear()
         return points, records
 
     def _schedule_all(self) -> None:

@@ -123,7 +123,7 @@ class Judge(ABC):
 
     def rest(self) -> None:
         """Its hours ended with no occurrence: what was about to be raised is not."""
-        self.due = NEVER
+        raise NotImplementedError("a judge without hours has no closing")
 
     def watch(self, at: int, value: float | str) -> None:  # noqa: B027  # most have nothing to look back on
         """A good sample outside its hours: remember what judging at the opening will look back on."""

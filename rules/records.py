@@ -39,7 +39,7 @@ class OccurrenceRecord(msgspec.Struct, array_like=True, kw_only=True):
 
 class JudgeRecord(msgspec.Struct, array_like=True, kw_only=True, omit_defaults=True):
     """The state of one rule on one point. latches: (name, on, since ms); ring: (ms, value) of a rate's window;
-    raises, flapping and eased as of `rules.judges.Judge`.
+    raises, flapping and eased as of `rules.judges.Judge`; stood as of `rules.states.StateJudge`.
     """
 
     rule: str
@@ -58,6 +58,7 @@ class JudgeRecord(msgspec.Struct, array_like=True, kw_only=True, omit_defaults=T
     raises: list[int] = []
     flapping: bool = False
     eased: bool = False
+    stood: int | None = None
 
 
 class PointRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
@@ -113,6 +114,7 @@ def rebase(record: JudgeRecord, *, down: int, now: int) -> None:
     record.latches = [(name, on, None if since is None else min(since, now)) for name, on, since in record.latches]
     record.ring = [(when, value) for when, value in record.ring if when <= now]
     record.raises = [min(when, now) for when in record.raises]
+    record.stood = None if record.stood is None else min(record.stood, now)
 
 
 def shift(records: list[JudgeRecord], points: list[PointRecord], step_ms: int) -> None:
@@ -125,6 +127,7 @@ def shift(records: list[JudgeRecord], points: list[PointRecord], step_ms: int) -
         record.latches = [(name, on, None if since is None else since + step_ms) for name, on, since in record.latches]
         record.ring = [(at + step_ms, value) for at, value in record.ring]
         record.raises = [at + step_ms for at in record.raises]
+        record.stood = None if record.stood is None else record.stood + step_ms
 
 
 def ended(record: JudgeRecord, held: OccurrenceRecord, *, origin: str, at: int, reason: EndReason) -> AlarmEvent:

@@ -106,6 +106,11 @@ class Roster:
         point.feeds = tuple(self.numbers.inputs(facts, self.rules_of[facts.id], metric, subject))
         return point
 
+    def clear(self) -> None:
+        """Let go of every point and judge; good for nothing after it."""
+        for held in (self.points, self.judges, self.absent, self.numbers.made):
+            held.clear()
+
     def point_records(self) -> list[PointRecord]:
         return [
             PointRecord(device=device, metric=metric, subject=subject, last=point.last, expected=point.expected)

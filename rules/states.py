@@ -114,17 +114,14 @@ class StateJudge(Judge):
         record = super().save()
         record.latches = [(STATE_LEVEL, self.latch.on, self.latch.since)]
         if self.flapping:
-            record.latches.append(("stood", True, self.stood))
+            record.stood = self.stood
         return record
 
     def load(self, record: JudgeRecord) -> None:
         super().load(record)
-        for name, on, since in record.latches:
-            if name == STATE_LEVEL:
-                self.latch.on, self.latch.since = on, since
-            else:
-                self.stood = since or 0
-        self._schedule()
+        self.stood = record.stood or 0
+        for _, self.latch.on, self.latch.since in record.latches:
+            self._schedule()
         if not record.held:
             self.due = NEVER
 
