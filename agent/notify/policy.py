@@ -142,7 +142,7 @@ def judge(
         return What.RAISED, ends, Fate.NOTED
     if event.reason != Reason.ESCALATED or any(not event.severity.worse_than(notice.severity) for notice in held):
         return None, (), Fate.NO_WORSE
-    return What.WORSENED, (), Fate.NOTED
+    return What.WORSENED, ends, Fate.NOTED
 
 
 def came_back(event: AlarmEvent, gone: Sequence[Notice]) -> Notice | None:
@@ -159,7 +159,9 @@ def came_back(event: AlarmEvent, gone: Sequence[Notice]) -> Notice | None:
 
 def held_back(notice: Notice, now: int) -> bool:
     """An end that waits whether it stays one."""
-    return notice.what is What.ENDED and notice.reason == EndReason.RECOVERED and now - notice.noted_at < END_HOLD_MS
+    recovered = notice.what is What.ENDED and notice.reason == EndReason.RECOVERED
+    # Below nothing the clock was set back: it has waited for nobody knows how long.
+    return recovered and 0 <= now - notice.noted_at < END_HOLD_MS
 
 
 def expired(notices: Iterable[Notice], *, channels: Collection[str], link: Link, now: int) -> list[tuple[Notice, Fate]]:

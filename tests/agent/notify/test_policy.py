@@ -1,8 +1,11 @@
 """Who is told what while the agent is cut off, and why: without any clock or channel."""
 
+from datetime import timedelta
+
 import pytest
 
 from agent.notify.policy import (
+    END_HOLD_MS,
     MARK_AGE_MS,
     MARK_SETTLED_MS,
     MOST_AGE_MS,
@@ -16,6 +19,7 @@ from agent.notify.policy import (
     Why,
     decide,
     expired,
+    held_back,
     judge,
     marks,
     retry_after,
@@ -24,6 +28,7 @@ from agent.notify.texts import Manner, Named, message, summary
 from facility.alarms import AlarmEventKind
 from facility.clock import from_ms
 from facility.severity import Severity
+from server.tickets.policy import TicketPolicy
 from tests.agent.notify.making import AT, event, notice
 
 TAKES = frozenset({Severity.CRITICAL, Severity.MAJOR})
@@ -52,6 +57,20 @@ def test_what_an_event_is_to_a_channel(
     kind: AlarmEventKind, severity: Severity, reason: str, held: list[Notice], what: What | None, fate: Fate
 ) -> None:
     assert judge(event(kind, severity=severity, reason=reason), severities=TAKES, held=held)[::2] == (what, fate)
+
+
+def test_what_got_worse_after_coming_back_is_not_over() -> None:
+    end = notice(1, what=What.ENDED, occurrence="earlier")
+    worse = event(UPDATED, severity=Severity.CRITICAL, reason="escalated")
+    assert judge(worse, severities=TAKES, held=[], gone=[end]) == (What.WORSENED, (end,), Fate.NOTED)
+
+
+def test_an_end_is_held_as_long_as_the_centre_holds_a_ticket_and_no_longer_after_a_step_back() -> None:
+    assert timedelta(milliseconds=END_HOLD_MS) == TicketPolicy().hold
+    end = notice(1, what=What.ENDED, reason="recovered")
+    assert held_back(end, end.noted_at + END_HOLD_MS - 1)
+    assert not held_back(end, end.noted_at + END_HOLD_MS)
+    assert not held_back(end, end.noted_at - 3_600_000), "the clock was set back"
 
 
 def test_an_end_makes_what_waits_void_and_is_told_to_who_heard_of_the_beginning() -> None:
