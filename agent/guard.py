@@ -50,10 +50,11 @@ class Judged:
 
 
 class OrderedIds:
-    """Ids in the order they were made, whatever happens to the clock: the centre takes the greater for younger.
+    """Ids in the order they were made, whatever happens to the clock meanwhile: the centre takes the greater for
+    younger. When the clock is set back they go on from where they were, until the program ends.
 
     floor: a time in ms UTC that is certainly past, such as that of the journal's newest block; a clock that starts in
-    1970 counts from it, and one that was set back goes on from where it was.
+    1970 counts from it.
     """
 
     def __init__(self, new_id: NewId) -> None:

@@ -89,7 +89,7 @@ def _device(found: Found, taken: set[str]) -> dict[str, Any]:
 def _doubt(found: Found) -> str:
     doubts = []
     if found.all_units:
-        doubts.append("it answers to every unit that was asked")
+        doubts.append("it answers also to units that nobody asked for")
     if found.spoken is Spoken.MODBUS:
         doubts.append("recognised by its registers alone")
     if found.fallback:
@@ -104,7 +104,7 @@ def _doubt(found: Found) -> str:
 
 def _unknown(found: Found) -> Sequence[str]:
     if found.spoken is Spoken.MODBUS:
-        every = " (it answers to every unit that was asked)" if found.all_units else ""
+        every = " (it answers also to units that nobody asked for)" if found.all_units else ""
         slug = re.sub(r"[^0-9a-f]+", "-", found.host).strip("-")
         place = f"address: {found.host}, port: {found.port}, unit: {found.unit}"
         return [

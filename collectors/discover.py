@@ -109,9 +109,9 @@ class Spoken(StrEnum):
 class Found:
     """A device that answered. profile None: nothing recognises it; fallback: only a generic standard does.
 
-    login: the name of the credentials it accepted; unit: of a Modbus device; all_units: it answers to every unit that
-    was asked, as a device with one unit of its own often does. sys_descr and sys_object_id: what it calls itself.
-    problem and detail: it is there, and asking more failed.
+    login: the name of the credentials it accepted; unit: of a Modbus device; all_units: it answers also to units
+    that nobody asked for, as a device with one unit of its own often does. sys_descr and sys_object_id: what it calls
+    itself. problem and detail: it is there, and asking more failed.
     """
 
     host: str
@@ -257,7 +257,11 @@ class _Seeker:
         """Whether a unit answers that nobody asked for: then it is one device; a full gateway has its units only."""
         asked = {target.unit for target in targets}
         stranger = next((unit for unit in reversed(LINE_UNITS) if unit not in asked), None)
-        return stranger is None or await self._answers(link, replace(targets[0], unit=stranger)) is None
+        if stranger is None:
+            return True
+        other = replace(targets[0], unit=stranger)
+        # Asked twice: one lost answer would make as many devices of one as units were asked.
+        return await self._answers(link, other) is None or await self._answers(link, other) is None
 
     async def _answers(self, link: ModbusLink, target: ModbusTarget) -> PollProblem | None:
         """None where the unit answers. One that refuses a register is there; what its gateway says for it is not."""

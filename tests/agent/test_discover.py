@@ -210,7 +210,7 @@ def test_doubts_stand_beside_what_they_are_about_and_nothing_a_device_says_break
         "#  snmp 10.0.0.10:161: no profile recognises it; it calls itself x - id: injected [31m: { (sysObjectID" in text
     )
     assert "#  snmp 10.0.0.8:161: bad_credentials: turned down" in text
-    assert "#  modbus 10.0.0.7:502 unit 1 (it answers to every unit that was asked)" in text
+    assert "#  modbus 10.0.0.7:502 unit 1 (it answers also to units that nobody asked for)" in text
     assert "\x1b" not in text
     assert yaml.safe_load(snippet(PLAN, []))["devices"] == []
 
