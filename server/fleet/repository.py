@@ -288,32 +288,35 @@ async def forget_events(session: WriteSession, before: datetime, *, limit: int) 
     return len(done.all())
 
 
-async def set_seen(session: WriteSession, seen: Mapping[str, datetime]) -> None:
-    """Move agents' last_seen_at forward, never back."""
-    for agent_id, at in sorted(seen.items()):
-        later = sa.or_(Agent.last_seen_at.is_(None), Agent.last_seen_at < at)
-        await session.execute(
-            sa.update(Agent).where(Agent.id == agent_id, later).values(last_seen_at=at),
-            execution_options={"synchronize_session": False},
-        )
+async def set_seen(session: WriteSession, model: type[Agent] | type[Device], seen: Mapping[str, datetime]) -> None:
+    """Move last_seen_at of agents or devices forward, by row id; never back."""
+    rows = _table(model)
+    later = sa.or_(rows.c.last_seen_at.is_(None), rows.c.last_seen_at < sa.bindparam("seen_at"))
+    query = sa.update(rows).where(rows.c.id == sa.bindparam("row"), later).values(last_seen_at=sa.bindparam("seen_at"))
+    await _each(session, query, [{"row": row_id, "seen_at": at} for row_id, at in sorted(seen.items())])
 
 
-async def set_device_seen(
-    session: WriteSession, device_id: str, at: datetime | None, communication: str | None, word_at: datetime
-) -> None:
-    """Note when a device's newest good value was taken, and its communication word spoken at `word_at`; never back."""
-    quietly = {"synchronize_session": False}
-    if at is not None:
-        later = sa.or_(Device.last_seen_at.is_(None), Device.last_seen_at < at)
-        query = sa.update(Device).where(Device.id == device_id, later).values(last_seen_at=at)
-        await session.execute(query, execution_options=quietly)
-    if communication is not None:
-        # After an outage live words come first: the backlog's must not undo them.
-        newer = sa.or_(Device.communication_at.is_(None), Device.communication_at < word_at)
-        said = {"communication": communication, "communication_at": word_at}
-        await session.execute(
-            sa.update(Device).where(Device.id == device_id, newer).values(said), execution_options=quietly
-        )
+async def set_communication(session: WriteSession, words: Mapping[str, tuple[str, datetime]]) -> None:
+    """Each device's communication word with when it was spoken; an older word undoes no newer one."""
+    devices = _table(Device)
+    # After an outage live words come first: the backlog's must not undo them.
+    newer = sa.or_(devices.c.communication_at.is_(None), devices.c.communication_at < sa.bindparam("said_at"))
+    query = sa.update(devices).where(devices.c.id == sa.bindparam("row"), newer)
+    await _each(
+        session,
+        query.values(communication=sa.bindparam("word"), communication_at=sa.bindparam("said_at")),
+        [{"row": device_id, "word": word, "said_at": at} for device_id, (word, at) in sorted(words.items())],
+    )
+
+
+def _table(model: type[Agent] | type[Device]) -> sa.Table:
+    """The bare table: one statement for many rows, each under its own condition, is no matter of the ORM's."""
+    return cast(sa.Table, model.__table__)
+
+
+async def _each(session: WriteSession, query: sa.Update, rows: list[dict[str, object]]) -> None:
+    if rows:
+        await (await session.connection()).execute(query, rows)
 
 
 async def forget_communication(session: WriteSession, agent_id: str) -> None:

@@ -198,7 +198,7 @@ async def note_seen(
     now: datetime,
 ) -> None:
     """Blocks came from these agents (row ids) and readings of these devices (row ids): they live."""
-    await repository.set_seen(session, agents)
+    await repository.set_seen(session, Agent, agents)
     for agent_id in sorted(agents):
         row = await session.get(Agent, agent_id, populate_existing=True)
         if row is None or row.status is AgentStatus.ONLINE:
@@ -209,5 +209,10 @@ async def note_seen(
             full = await repository.get_agent(session, Scope.system(), agent_id)
             for watcher in watchers:
                 await watcher.agent_returned(session, agent=repository.agent_ref(full), now=now)
-    for device_id, seen in sorted(devices.items()):
-        await repository.set_device_seen(session, device_id, seen.at, seen.communication, from_ms(seen.word_at))
+    await repository.set_seen(session, Device, {key: seen.at for key, seen in devices.items() if seen.at is not None})
+    words = {
+        key: (seen.communication, from_ms(seen.word_at))
+        for key, seen in devices.items()
+        if seen.communication is not None
+    }
+    await repository.set_communication(session, words)

@@ -16,8 +16,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import sqlalchemy as sa
-
 from facility.clock import Clock, to_ms
 from facility.wire import Answer, Kind, RejectedItem, RejectReason, RetryReason, Verdict
 from server.db.session import Database, WriteSession
@@ -35,6 +33,7 @@ from server.ingest.metrics import IngestMetrics
 from server.ingest.models import LedgerBlock
 from server.ingest.protocols import AlarmSink
 from server.ingest.readings import Resolved, lag_seconds, merge_seen, resolve
+from server.ingest.weather import Weather, is_weather
 
 log = logging.getLogger(__name__)
 
@@ -44,17 +43,7 @@ CATALOG_RETRY_S = 1.0
 # A block that fails by itself is tried again this often: the first failures may be a race or a bug of the moment.
 POISON_TRIES = 5
 POISON_REMEMBERED = 1000
-# Of what a database says, these blame the content; everything else is its own trouble and passes.
-BLAMES_CONTENT = (sa.exc.DataError, sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.NotSupportedError)
-
 _PRECEDENCE = {kind: position for position, kind in enumerate((Kind.CATALOG, Kind.ALARMS, Kind.EVENTS, Kind.HEALTH))}
-
-
-def is_weather(error: Exception) -> bool:
-    """Whether a failure is the database's own and no block is to blame."""
-    if isinstance(error, sa.exc.DBAPIError):
-        return not isinstance(error, BLAMES_CONTENT)
-    return isinstance(error, sa.exc.TimeoutError | OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +90,7 @@ class Processor:
         self._auto_enrol_zone = auto_enrol_zone
         self._directory = Directory()
         self._failures: OrderedDict[tuple[str, str, int], int] = OrderedDict()
+        self._main_weather, self._history_weather = Weather(), Weather()
         self.seen_agents: dict[str, AgentRef] = {}
         self.seen_devices: dict[str, DeviceSeen] = {}
 
@@ -123,9 +113,7 @@ class Processor:
             # The top of the ingest task: nothing of this batch is answered as taken, and the next one gets its turn.
             log.exception("batch failed, its blocks are asked for again", extra={"error": str(error)})
             self._directory = Directory()
-            replies = [
-                self._retry(entry, RetryReason.STORAGE, "the database refuses", STORAGE_RETRY_S) for entry in entries
-            ]
+            replies = [self._not_now(entry) for entry in entries]
         self._metrics.batch_seconds.observe(self._clock.monotonic() - started)
         return replies
 
@@ -145,12 +133,7 @@ class Processor:
         topics = [entry.topic for entry in entries] + [refusal.topic for refusal in refusals]
         senders = {(topic.site, topic.agent) for topic in topics}
         strangers = {sender for sender in senders if self._directory.known_agent(*sender) is None}
-        if strangers:
-            async with self._db.write() as session:
-                met = [await self._meet(session, *sender) for sender in sorted(strangers)]
-            for agent in met:
-                if agent is not None:
-                    self._directory.remember(agent)
+        asked = not strangers or await self._meet(sorted(strangers))
         known = [one for one in refusals if self._directory.known_agent(one.topic.site, one.topic.agent) is not None]
         if known:
             async with self._db.write() as session:
@@ -163,6 +146,9 @@ class Processor:
             if agent is not None:
                 jobs.append(_Job(entry, agent))
                 continue
+            if not asked:
+                replies.append(self._not_now(entry))
+                continue
             detail = f"site {entry.topic.site!r} with agent {entry.topic.agent!r} is not known here: create it first"
             replies.append(self._retry(entry, RetryReason.BUSY, detail, STRANGER_RETRY_S))
         for refusal in refusals:
@@ -171,7 +157,24 @@ class Processor:
                 replies.append(reply)
         return jobs, replies
 
-    async def _meet(self, session: WriteSession, site: str, code: str) -> AgentRef | None:
+    async def _meet(self, senders: Sequence[tuple[str, str]]) -> bool:
+        """Have those at hand who are known or may enrol; False when the database cannot be asked now."""
+        if self._main_weather.wait_s(self._clock.monotonic()):
+            return False
+        try:
+            async with self._db.write() as session:
+                met = [await self._find_or_enrol(session, *sender) for sender in senders]
+        except Exception as error:
+            if not is_weather(error):
+                raise
+            self._suffers(self._main_weather, "the main database", error)
+            return False
+        for agent in met:
+            if agent is not None:
+                self._directory.remember(agent)
+        return True
+
+    async def _find_or_enrol(self, session: WriteSession, site: str, code: str) -> AgentRef | None:
         now = self._clock.now()
         agent = await self._directory.find_agent(session, site, code)
         if agent is None and self._auto_enrol_zone is not None:
@@ -200,9 +203,27 @@ class Processor:
     async def _take_main(self, jobs: Sequence[_Job]) -> None:
         if not jobs:
             return
-        async with self._db.write() as session:
-            for job in sorted(jobs, key=lambda job: (_PRECEDENCE[job.entry.kind], job.agent.id, job.entry.header.seq)):
-                await self._take_one(session, job)
+        if self._main_weather.wait_s(self._clock.monotonic()):
+            _put_off(jobs, "the database refuses")
+            return
+        try:
+            async with self._db.write() as session:
+                for job in sorted(
+                    jobs, key=lambda job: (_PRECEDENCE[job.entry.kind], job.agent.id, job.entry.header.seq)
+                ):
+                    await self._take_one(session, job)
+        except Exception as error:
+            if not is_weather(error):
+                raise
+            # Nothing of it is committed, whatever was answered on the way.
+            self._suffers(self._main_weather, "the main database", error)
+            _put_off(jobs, "the database refuses")
+        else:
+            self._main_weather.took()
+
+    def _suffers(self, weather: Weather, database: str, error: Exception) -> None:
+        level = logging.ERROR if weather.refused(self._clock.monotonic()) else logging.DEBUG
+        log.log(level, "a database refuses, blocks are asked for again", extra={"db": database, "error": str(error)})
 
     async def _take_one(self, session: WriteSession, job: _Job) -> None:
         try:
@@ -257,13 +278,21 @@ class Processor:
         ready = [job for job in jobs if await self._prepared(job)]
         if not ready:
             return
+        if self._history_weather.wait_s(self._clock.monotonic()):
+            _put_off(ready, "the history refuses")
+            return
         blocks = [_block(job) for job in ready]
         try:
             outcomes = await self._history.write(blocks, now_ms=to_ms(self._clock.now()))
         except Exception as error:
+            if is_weather(error):
+                self._suffers(self._history_weather, "the history", error)
+                _put_off(ready, "the history refuses")
+                return
             log.warning("batch of readings failed, taken one by one", exc_info=error)
             await self._one_by_one(ready, blocks)
         else:
+            self._history_weather.took()
             for job, outcome in zip(ready, outcomes, strict=True):
                 self._stored(job, outcome)
         await self._keep_refused(ready)
@@ -289,8 +318,8 @@ class Processor:
 
     async def _readings_failed(self, job: _Job, error: Exception) -> None:
         if is_weather(error):
-            log.error("history refuses, the block is asked for again", extra={"error": str(error)})
-            job.answer = _answer(job.entry, Verdict.RETRY, RetryReason.STORAGE, "the history refuses", STORAGE_RETRY_S)
+            log.debug("a block cannot be taken now", extra={"block": _name(job.entry), "error": str(error)})
+            _put_off([job], "a database refuses")
             return
         log.error("readings failed", extra={"block": _name(job.entry)}, exc_info=error)
         async with self._db.write() as session:
@@ -374,6 +403,9 @@ class Processor:
         for item in refused:
             self._metrics.refused.labels(entry.kind.value, item.reason.value).inc()
 
+    def _not_now(self, entry: Entry) -> Reply:
+        return self._reply(entry, _refused_now(entry, "the database refuses"))
+
     def _retry(self, entry: Entry, reason: RetryReason, detail: str, after_s: float) -> Reply:
         return self._reply(entry, _answer(entry, Verdict.RETRY, reason, detail, after_s))
 
@@ -396,6 +428,15 @@ def _answer(
 ) -> Answer:
     header = entry.header
     return Answer(header.stream, header.seq, verdict, str(reason), detail, after_s, rejected[:ANSWERED_ITEMS])
+
+
+def _refused_now(entry: Entry, detail: str) -> Answer:
+    return _answer(entry, Verdict.RETRY, RetryReason.STORAGE, detail, STORAGE_RETRY_S)
+
+
+def _put_off(jobs: Sequence[_Job], detail: str) -> None:
+    for job in jobs:
+        job.answer = _refused_now(job.entry, detail)
 
 
 def _name(entry: Entry) -> str:

@@ -11,10 +11,12 @@ import sqlalchemy as sa
 from facility.clock import to_ms
 from facility.ids import new_id
 from facility.wire import MAX_BODY, Answer, RejectReason, RetryReason, Verdict
+from server.fleet import repository as fleet_repository
 from server.fleet.models import AgentEvent
 from server.ingest import repository
 from server.ingest.inbox import Message
 from server.ingest.processor import POISON_TRIES
+from server.ingest.weather import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from server.kit.principal import Role
 from tests.server.conftest import START, ClientAs
 from tests.server.ingest.conftest import Station
@@ -319,9 +321,64 @@ async def test_database_in_trouble_is_a_retry_and_never_an_acknowledgement(stati
     assert [(answer.verdict, answer.reason) for answer in broken] == [(Verdict.RETRY, RetryReason.STORAGE)] * 2
     assert await station.values("th1") == []
     assert station.sink.taken == []
+    station.world.clock.advance(FIRST_PAUSE_S)
     mended = await station.take(sent, alarm)
     assert [answer.verdict for answer in mended] == [Verdict.COMMITTED] * 2
     assert await station.values("th1") == [(AT, 21.5)]
+
+
+async def test_refusing_database_is_left_alone_for_a_growing_pause_and_the_other_is_not(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender, known = await station.catalogued()
+    asked, full, enter = 0, True, repository.enter
+
+    async def counted(*args: Any) -> str | None:
+        nonlocal asked
+        asked += 1
+        if full:
+            raise sa.exc.OperationalError("INSERT", {}, OSError("disk is full"))
+        return await enter(*args)
+
+    monkeypatch.setattr(repository, "enter", counted)
+    asked_at = []
+    for second in range(60):
+        before = asked
+        answers = await station.take(
+            sender.next("alarms", [event()]), sender.next("readings", [reading(20.0, AT + second)], catalog=known)
+        )
+        assert [(answer.verdict, answer.reason) for answer in answers] == [
+            (Verdict.RETRY, RetryReason.STORAGE), (Verdict.COMMITTED, ""),
+        ]  # fmt: skip
+        if asked > before:
+            asked_at.append(second)
+        station.world.clock.advance(1.0)
+    # After 1, 2, 4 and 8 seconds, then every 10.
+    assert asked_at == [0, 1, 3, 7, 15, 25, 35, 45, 55]
+    assert len(await station.values("th1")) == 60
+    full = False
+    station.world.clock.advance(LONGEST_PAUSE_S)
+    answers = await station.take(sender.next("alarms", [event()]), sender.next("alarms", [event()]))
+    assert [answer.verdict for answer in answers] == [Verdict.COMMITTED] * 2
+
+
+async def test_stranger_is_not_called_unknown_because_the_database_refuses(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender, _ = await station.catalogued()
+    station.processor = station.another()
+
+    async def full(*_: object) -> None:
+        raise sa.exc.OperationalError("SELECT", {}, OSError("disk is full"))
+
+    with monkeypatch.context() as during:
+        during.setattr(fleet_repository, "find_agent", full)
+        for _ in range(2):
+            (answer,) = await station.take(sender.next("alarms", [event()]))
+            assert (answer.verdict, answer.reason) == (Verdict.RETRY, RetryReason.STORAGE)
+    station.world.clock.advance(FIRST_PAUSE_S)
+    (answer,) = await station.take(sender.next("alarms", [event()]))
+    assert answer.verdict is Verdict.COMMITTED
 
 
 async def test_two_workers_given_the_same_blocks_store_each_once(station: Station) -> None:

@@ -1,0 +1,43 @@
+"""The weather of a database: one that refuses is left alone for a moment, who asks meanwhile is told to wait."""
+
+import sqlalchemy as sa
+
+# Of what a database says, these blame the content; everything else is its own trouble and passes.
+BLAMES_CONTENT = (sa.exc.DataError, sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.NotSupportedError)
+# A lock or a failover passes within a second; a full disk stays for hours and is asked no more often than an agent
+# sends again, so that the pause adds at most one more round to what an alarm waits.
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 10.0
+
+
+def is_weather(error: Exception) -> bool:
+    """Whether a failure is the database's own and no block is to blame."""
+    if isinstance(error, sa.exc.DBAPIError):
+        return not isinstance(error, BLAMES_CONTENT)
+    return isinstance(error, sa.exc.TimeoutError | OSError)
+
+
+class Weather:
+    """Of one database: without it every message of every agent costs a failing transaction, just while it suffers.
+
+    Times are monotonic seconds handed in by the caller.
+    """
+
+    def __init__(self) -> None:
+        self._pause = 0.0
+        self._until = 0.0
+
+    def wait_s(self, now: float) -> float:
+        """How long the database is still to be left alone; 0 when it may be asked."""
+        return max(0.0, self._until - now) if self._pause else 0.0
+
+    def refused(self, now: float) -> bool:
+        """It was asked and refused: each time in a row it is left alone for twice as long. True for the first time."""
+        first = not self._pause
+        self._pause = min(max(self._pause * 2, FIRST_PAUSE_S), LONGEST_PAUSE_S)
+        self._until = now + self._pause
+        return first
+
+    def took(self) -> None:
+        """It took what it was given."""
+        self._pause = 0.0
