@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import random
 import shutil
@@ -15,6 +16,7 @@ from unittest import mock
 
 from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_dbapi
 
+from collectors.schedule import offset_ms
 from server.db import migrate
 from server.history.tables import MIGRATIONS
 from server.ingest.inbox import MAX_MESSAGES
@@ -27,6 +29,7 @@ from tests.simulation.plan import CENTRE, EDGES, Event, Fault, draw
 from tests.support.virtual_loop import run_virtual
 
 DEVICES_EACH = 2
+INTERVAL_S = 30
 # With nothing to send the uplink looks this often; the true second costs most of a run's time and finds no more.
 LOOK_S = 15.0
 # The same for signs of life, which take a transaction each time.
@@ -117,15 +120,15 @@ class World:
         )
         self.network = Network(net, {name: Link() for name in (*EDGES, CENTRE)})
         self.devices = {
-            f"{edge}-d{number}": ScriptedDevice(
-                f"{edge}-d{number}",
+            name: ScriptedDevice(
+                name,
                 None,  # type: ignore[arg-type]  # the machine gives it its clock when it starts
                 self.now,
                 device,
                 {point: Script.draw(self._script, seconds) for point in POINTS},
             )
             for edge in EDGES
-            for number in range(DEVICES_EACH)
+            for name in _in_step(edge)
         }
         self.edges = {
             name: Edge(
@@ -320,6 +323,13 @@ class World:
                 self.bad(f"9: not drained {DRAIN_S:.0f} s after the faults stopped: {left}")
                 break
         self.result.drained_s = self.now() - began
+
+
+def _in_step(edge: str) -> list[str]:
+    """Names of an agent's devices, all asked in the first second of an interval: agents' blocks meet at the centre."""
+    names = (f"{edge}-d{number}" for number in itertools.count())
+    first = (name for name in names if offset_ms(name, INTERVAL_S * 1000) == 0)
+    return list(itertools.islice(first, DEVICES_EACH))
 
 
 def _empty(edge: Edge) -> bool:
