@@ -79,6 +79,13 @@ def extra_folders(path: Path, *, shown: str | None = None) -> list[Path]:
     return [path.resolve().parent / text for text in texts]
 
 
+def named_profiles(path: Path, *, shown: str | None = None) -> set[str]:
+    """The profiles that the devices of a configuration name, read as leniently."""
+    devices = _list(_mapping(read_yaml(path, shown=shown).data).get("devices"))
+    names = (_mapping(device).get("profile") for device in devices)
+    return {name for name in names if isinstance(name, str)}
+
+
 def _secret_paths(document: Document) -> Iterator[tuple[Path_, Any]]:
     data = document.data if isinstance(document.data, dict) else {}
     for name, entry in _mapping(data.get("credentials")).items():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.config import Credentials, Device
-from agent.loading import Loaded, extra_folders, load_config
+from agent.loading import Loaded, extra_folders, load_config, named_profiles
 from agent.notify.send import understood
 from collectors.device import ModbusTarget, PolledDevice, SnmpTarget
 from collectors.library import Library
@@ -84,13 +84,12 @@ def read_site(path: Path, *, environ: Mapping[str, str] | None = None, shown: st
     problems: list[ConfigProblem] = []
     profiles: Library | None = None
     try:
-        profiles = Library.load(extra_folders(path, shown=shown))
+        profiles = Library.load(extra_folders(path, shown=shown), only=named_profiles(path, shown=shown))
     except ConfigErrors as exc:
         problems += exc.problems
     loaded: Loaded | None = None
     try:
-        known = None if profiles is None else [profile.id for profile in profiles.all()]
-        loaded = load_config(path, profiles=known, environ=environ, shown=shown)
+        loaded = load_config(path, profiles=None if profiles is None else profiles.ids, environ=environ, shown=shown)
     except ConfigErrors as exc:
         problems += [problem for problem in exc.problems if problem not in problems]
     if loaded is None or profiles is None:

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Self
@@ -32,40 +32,63 @@ class UnknownProfileError(LookupError):
 class Library:
     """Profiles by id. A site's profile of the same id replaces the shipped one."""
 
-    def __init__(self, profiles: Iterable[Profile]) -> None:
+    def __init__(self, profiles: Iterable[Profile], unread: Iterable[str] = ()) -> None:
+        """unread: ids of profiles that are there and were not asked for."""
         self._profiles = {profile.id: profile for profile in profiles}
+        self.ids = sorted({*self._profiles, *unread})
 
     @classmethod
-    def load(cls, extra_folders: Iterable[Path] = ()) -> Self:
-        """The shipped profiles and those below the folders. ProfileErrors with every problem of every file."""
+    def load(cls, extra_folders: Iterable[Path] = (), *, only: Collection[str] | None = None) -> Self:
+        """The shipped profiles and those below the folders. ProfileErrors with every problem of every file.
+
+        only: of the shipped ones just these, and what they and the folders' extend: all of them take a second to read
+        and as much memory as the rest of an agent's configuration.
+        """
         with as_file(files("collectors") / "profiles") as shipped:
-            return cls(read_folders([shipped, *extra_folders]))
+            return cls(
+                read_folders([shipped, *extra_folders], only=only), (_id_of(path, shipped) for path in _files(shipped))
+            )
 
     def get(self, profile_id: str) -> Profile:
         """The profile of an id; UnknownProfileError names the nearest."""
         found = self._profiles.get(profile_id)
         if found is None:
-            raise UnknownProfileError(profile_id, self._profiles)
+            raise UnknownProfileError(profile_id, self.ids)
         return found
 
     def all(self) -> tuple[Profile, ...]:
-        """Every profile, by id."""
+        """Every profile that was read, by id."""
         return tuple(self._profiles[key] for key in sorted(self._profiles))
 
 
-def read_folders(folders: Iterable[Path]) -> tuple[Profile, ...]:
-    """All profiles below the folders, inheritance resolved. ProfileErrors with every problem of every file."""
+def read_folders(folders: Sequence[Path], *, only: Collection[str] | None = None) -> tuple[Profile, ...]:
+    """All profiles below the folders, inheritance resolved. ProfileErrors with every problem of every file.
+
+    only: of the first folder just these, and what is extended.
+    """
     problems: list[ConfigProblem] = []
     read: dict[str, tuple[Profile, Document]] = {}
+    left: dict[str, Path] = {}
+
+    def take(profile_id: str, path: Path, folder: Path) -> None:
+        try:
+            read[profile_id] = _read(path, folder)
+        except ConfigErrors as errors:
+            problems.extend(errors.problems)
+
     for folder in folders:
         if not folder.is_dir():
             problems.append(ConfigProblem(str(folder), 0, "", "is no folder of profiles"))
             continue
         for path in _files(folder):
-            try:
-                read[_id_of(path, folder)] = _read(path, folder)
-            except ConfigErrors as errors:
-                problems.extend(errors.problems)
+            profile_id = _id_of(path, folder)
+            if only is not None and folder is folders[0] and profile_id not in only:
+                left[profile_id] = path
+            else:
+                take(profile_id, path, folder)
+    while parents := {profile.extends for profile, _ in read.values() if profile.extends in left.keys() - read.keys()}:
+        for parent in sorted(parents):
+            take(parent, left.pop(parent), folders[0])
     profiles: list[Profile] = []
     for profile, document in read.values():
         try:

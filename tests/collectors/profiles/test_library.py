@@ -134,3 +134,16 @@ def test_recorded_means_that_a_walk_stands_behind_it() -> None:
     taken_over = {LIBRARY.get(profile).extends for profile in walked}
     recorded = {profile.id for profile in LIBRARY.all() if profile.maturity is Maturity.RECORDED}
     assert recorded <= walked | taken_over
+
+
+def test_only_what_is_named_is_read_and_what_that_extends(tmp_path: Path) -> None:
+    child = next(profile for profile in LIBRARY.all() if profile.extends is not None)
+    assert child.extends is not None
+    _site(tmp_path, "acme/m1", GOOD)
+    library = Library.load([tmp_path], only={child.id})
+    read = {profile.id for profile in library.all()}
+    assert read == {"acme/m1", child.id, child.extends}
+    assert library.get(child.id) == child
+    assert library.ids == sorted({"acme/m1", *LIBRARY.ids})
+    with pytest.raises(UnknownProfileError, match="did you mean ietf/ups-mib"):
+        library.get("ietf/ups-mip")
