@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.figures import Figures
 from agent.journal import Journal
@@ -18,8 +18,7 @@ from collectors.traps.addresses import is_address, plain_address
 from collectors.traps.confirming import Confirmations
 from collectors.traps.events import flood_detail, trap_detail
 from collectors.traps.limits import Gate, Repeats
-from collectors.traps.notification import Notification, TrapResult
-from collectors.traps.receiver import Answer, TrapReceiver
+from collectors.traps.notification import Answer, Notification, TrapResult
 from collectors.traps.senders import Sender, Senders
 from collectors.traps.table import TrapTable
 from facility.clock import Clock, now_ms
@@ -27,6 +26,9 @@ from facility.ids import NewId
 from facility.items import EARLIEST_MS, EventItem, EventKind
 from facility.traps import Confirm
 from facility.wire import Kind
+
+if TYPE_CHECKING:
+    from collectors.traps.receiver import TrapReceiver
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +116,9 @@ class Traps:
         config, access = self._site.loaded.config, self._site.traps
         assert config.traps is not None
         assert access is not None
+        # Brings pysnmp along, 11 MB that an agent without traps need not hold.
+        from collectors.traps.receiver import TrapReceiver  # noqa: PLC0415
+
         receiver = TrapReceiver(
             access,
             engine_id=engine_id(config.site, config.agent),

@@ -19,8 +19,8 @@ from collectors.plan import Block
 from collectors.traps.access import TrapAccess, TrapUser
 from collectors.traps.events import trap_detail
 from collectors.traps.limits import Repeats
-from collectors.traps.notification import Notification, TrapResult
-from collectors.traps.receiver import Answer, TrapReceiver
+from collectors.traps.notification import Answer, Notification, TrapResult
+from collectors.traps.receiver import TrapReceiver
 from collectors.traps.table import TrapTable
 from tests.collectors.speaking.awkward_agent import Request, awkward_agent, v2c
 from tests.collectors.speaking.gateway import Frame, Say, odd_gateway

@@ -1,5 +1,6 @@
 """A trap or inform as plain values, and what became of each datagram."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -61,3 +62,7 @@ class Notification:
     enterprise: str = ""
     agent_address: str = ""
     varbinds: tuple[VarBind, ...] = ()
+
+
+# Confirms an inform to its sender, once what it said is kept.
+Answer = Callable[[], None]

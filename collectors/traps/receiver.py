@@ -31,6 +31,7 @@ from collectors.traps.notification import (
     TRAP_ADDRESS,
     TRAP_COMMUNITY,
     TRAP_ENTERPRISE,
+    Answer,
     Notification,
     SnmpWord,
     TrapResult,
@@ -79,7 +80,6 @@ _PRIV = {
     (PrivProtocol.AES256, KeyExpansion.REEDER): config.USM_PRIV_CFB256_AES,
 }
 
-Answer = Callable[[], None]
 Admit = Callable[[str], bool]
 Take = Callable[[Notification, Answer | None], None]
 # What became of a datagram that is no notification: result, source address, and why in words.
