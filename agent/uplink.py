@@ -298,7 +298,7 @@ class Uplink:
         self._pack_at = now if more else now + budget.every_s
 
     async def _publish(self, client: aiomqtt.Client, block: Sealed) -> None:
-        payload = block.payload()
+        payload = block.payload(sent_by=self._journal.stream)
         await client.publish(str(block_topic(self._site, self._agent, block.kind)), payload, 1, timeout=PUBLISH_S)
         if self._budget is not None:
             self._budget.spend(len(payload))

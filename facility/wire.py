@@ -77,7 +77,9 @@ class WireError(Exception):
 class Header:
     """v: wire version. stream: UUID born each time a journal is opened. seq: 1, 2, ... within it.
 
-    digest: of kind, catalog and body, 32 hex digits. catalog: digest of the catalog the items speak of, "" for none.
+    digest: of kind, catalog and body, 32 hex digits. catalog: digest of the catalog the items speak of, "" for none; of
+    a catalog or health block the one that holds when it is made. sent_by: the stream of the journal as it is open at
+    the sender now, which may send what an earlier opening left; "" is the block's own.
     """
 
     v: int
@@ -87,6 +89,7 @@ class Header:
     codec: Codec
     digest: str
     catalog: str = ""
+    sent_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +121,20 @@ def pack(items: list[Any]) -> bytes:
     return zlib.compress(_encoder.encode(items), 6)
 
 
-def encode(*, stream: str, seq: int, kind: Kind, body: bytes, catalog: str = "", codec: Codec = Codec.ZLIB) -> bytes:
+def encode(
+    *,
+    stream: str,
+    seq: int,
+    kind: Kind,
+    body: bytes,
+    catalog: str = "",
+    codec: Codec = Codec.ZLIB,
+    sent_by: str = "",
+) -> bytes:
     """The bytes of a block. Raises ValueError when the body is over the cap: the maker of blocks splits before."""
     if len(body) > MAX_BODY:
         raise ValueError(f"block body of {len(body)} bytes is over {MAX_BODY}: split it")
-    header = Header(VERSION, stream, seq, kind, codec, digest(kind, catalog, body), catalog)
+    header = Header(VERSION, stream, seq, kind, codec, digest(kind, catalog, body), catalog, sent_by)
     return _encoder.encode(header) + b"\n" + body
 
 
@@ -145,6 +157,8 @@ def read_header(payload: bytes) -> tuple[Header, int]:
         raise WireError(reason, str(exc)) from exc
     if not _STREAM.fullmatch(header.stream) or not _DIGEST.fullmatch(header.digest) or header.seq < 1:
         raise WireError(RejectReason.BAD_HEADER, "stream must be a UUID, digest 32 hex digits, seq 1 or more")
+    if header.sent_by and not _STREAM.fullmatch(header.sent_by):
+        raise WireError(RejectReason.BAD_HEADER, "sent_by must be a UUID or empty")
     if header.catalog and not _DIGEST.fullmatch(header.catalog):
         raise WireError(RejectReason.BAD_HEADER, "catalog must be 32 hex digits or empty")
     return header, end + 1

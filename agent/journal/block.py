@@ -66,8 +66,8 @@ class Sealed:
         """The body still fits its digest."""
         return digest(self.kind, self.catalog, self.body) == self.digest
 
-    def payload(self) -> bytes:
-        """The block as it goes over the wire."""
+    def payload(self, *, sent_by: str = "") -> bytes:
+        """The block as it goes over the wire. sent_by: the stream of the journal as it is open now."""
         return encode(
             stream=self.key.stream,
             seq=self.key.seq,
@@ -75,6 +75,7 @@ class Sealed:
             body=self.body,
             catalog=self.catalog,
             codec=Codec.ZLIB,
+            sent_by=sent_by,
         )
 
 

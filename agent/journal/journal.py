@@ -141,7 +141,8 @@ class Journal:
         """Items of a kind other than readings, at `at` ms UTC; committed at once, alarms with the rule state."""
         if not items:
             return
-        spoken = self.catalog if kind is Kind.ALARMS else ""
+        # Each health block says anew which catalog holds: a centre put back from a backup may have forgotten it.
+        spoken = self.catalog if kind in (Kind.ALARMS, Kind.HEALTH) else ""
         last = self._drafts[-1] if self._drafts else None
         if last is not None and last.kind is kind and last.catalog == spoken and kind is not Kind.CATALOG:
             self._drafts[-1] = replace(last, items=[*last.items, *items], last_at=max(last.last_at, at))
@@ -154,7 +155,7 @@ class Journal:
         """A catalog whose digest is `names`; what is taken from now on speaks of it."""
         # What was taken before speaks of the catalog before: it is drafted under that one.
         self._draft_readings()
-        self._drafts.append(Draft(Kind.CATALOG, [catalog], at, at, "", names))
+        self._drafts.append(Draft(Kind.CATALOG, [catalog], at, at, names, names))
         self.catalog = names
         self._wake.set()
 
@@ -323,6 +324,8 @@ class Journal:
                 return None
             self._seq += 1
             spoken = held.block.catalog if catalog is None else catalog
+            if held.block.kind in (Kind.CATALOG, Kind.HEALTH):
+                spoken = self.catalog  # under the newest number it says which one holds
             block = replace(
                 held.block,
                 key=Key(self.stream, self._seq),
@@ -383,7 +386,18 @@ class Journal:
             return False
         async with self._lock:
             self._seq += 1
-            self._waiting.add([replace(block, key=Key(self.stream, self._seq), born_at=at)])
+            # Under the newest number it would hold from now on: it says which one does.
+            self._waiting.add(
+                [
+                    replace(
+                        block,
+                        key=Key(self.stream, self._seq),
+                        born_at=at,
+                        catalog=self.catalog,
+                        digest=digest(block.kind, self.catalog, block.body),
+                    )
+                ]
+            )
         self._wake.set()
         return True
 

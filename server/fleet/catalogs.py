@@ -17,17 +17,33 @@ from server.customers import service as customers_service
 from server.customers.schemas import RoomIn
 from server.db.session import WriteSession
 from server.fleet import repository
-from server.fleet.models import Agent, AgentCatalog, Device, Point, Rule
+from server.fleet.models import Agent, AgentCatalog, AgentOpening, Device, Point, Rule
 from server.fleet.ordering import newer
 from server.fleet.refs import AgentRef
 from server.fleet.texts import clip
 from server.kit.scope import Scope
 
+# Openings of an agent's journal that are remembered. A block of one that is forgotten would be taken for a new one's:
+# by then the agent was started a hundred times since, and no broker holds a message that long.
+MOST_OPENINGS = 100
+
 
 async def receive(
-    session: WriteSession, agent: AgentRef, catalog: Catalog, *, stream: str, seq: int, now: datetime
+    session: WriteSession,
+    agent: AgentRef,
+    catalog: Catalog,
+    *,
+    stream: str,
+    seq: int,
+    sent_by: str = "",
+    holds: str = "",
+    now: datetime,
 ) -> list[RejectedItem]:
-    """Keep a catalog; when it is the agent's newest, make it the active one. Returns what of it was refused."""
+    """Keep a catalog; returns what of it was refused.
+
+    holds: the catalog that holds by the word of the block, "" for this one. It becomes the active one, if nothing newer
+    named another.
+    """
     digest = catalog.digest()
     if await repository.catalog(session, agent.id, digest) is None:
         # A NUL inside a text is legal JSON and refused by PostgreSQL's jsonb.
@@ -35,17 +51,27 @@ async def receive(
         session.add(AgentCatalog(agent_id=agent.id, digest=digest, received_at=now, body=body))
         await session.flush()
     refused = faults(catalog)
-    await activate(session, agent, digest, stream=stream, seq=seq, now=now)
+    await activate(session, agent, holds or digest, stream=stream, seq=seq, sent_by=sent_by, now=now)
     return refused
 
 
 async def activate(
-    session: WriteSession, agent: AgentRef, digest: str, *, stream: str, seq: int, now: datetime
+    session: WriteSession, agent: AgentRef, digest: str, *, stream: str, seq: int, sent_by: str, now: datetime
 ) -> bool:
     """Make a kept catalog the active one, unless a newer block named another. True when devices may have changed."""
     row = await session.get(Agent, agent.id, with_for_update=True, populate_existing=True)
-    if row is None or not newer(stream, seq, row.catalog_stream, row.catalog_seq):
+    if row is None:
         return False
+    openings = await repository.openings(session, agent.id)
+    streams = [opening.stream for opening in openings]
+    active = (row.catalog_stream, row.catalog_seq)
+    if not newer(stream, seq, sent_by=sent_by, openings=streams, active=active):
+        return False
+    if stream not in streams:
+        number = openings[-1].number + 1 if openings else 1
+        session.add(AgentOpening(agent_id=agent.id, stream=stream, number=number))
+        for forgotten in openings[: max(0, len(openings) + 1 - MOST_OPENINGS)]:
+            await session.delete(forgotten)
     row.catalog_stream, row.catalog_seq = stream, seq
     if row.catalog_digest == digest:
         return False
@@ -60,6 +86,29 @@ async def activate(
     await _apply_rules(session, agent, catalog, now)
     await session.flush()
     return True
+
+
+async def acquaint(session: WriteSession, agent: AgentRef, digest: str, *, now: datetime) -> None:
+    """Make devices known that only a kept catalog names, as retired: readings of its time are still to come."""
+    kept = await repository.catalog(session, agent.id, digest)
+    if kept is None:
+        return
+    catalog = msgspec.convert(kept.body, Catalog)
+    known = await repository.devices_of_site(session, Scope.system(), agent.site.id)
+    found = {
+        device.id: device for device in catalog.devices if device.id not in known and _device_fault(device) is None
+    }
+    rooms = await _rooms(session, agent, found, now)
+    made = []
+    for device in found.values():
+        row = _new_device(agent, device.id, now)
+        _describe(row, agent, device, rooms.get(device.room), now)
+        row.active = False
+        session.add(row)
+        made.append((row.id, device))
+    await session.flush()
+    await _apply_points(session, agent, made, now)
+    await session.flush()
 
 
 def _device_fault(device: CatalogDevice) -> str | None:
@@ -100,15 +149,7 @@ async def _apply_devices(session: WriteSession, agent: AgentRef, catalog: Catalo
     for device in wanted.values():
         row = known.get(device.id)
         if row is None:
-            row = known[device.id] = Device(
-                id=new_id(to_ms(now)),
-                customer_id=agent.site.customer_id,
-                site_id=agent.site.id,
-                device=device.id,
-                communication=UNKNOWN,
-                last_seen_at=None,
-                created_at=now,
-            )
+            row = known[device.id] = _new_device(agent, device.id, now)
             session.add(row)
         _describe(row, agent, device, rooms.get(device.room), now)
     for row in known.values():
@@ -116,6 +157,18 @@ async def _apply_devices(session: WriteSession, agent: AgentRef, catalog: Catalo
             row.active, row.updated_at = False, now
     await session.flush()
     await _apply_points(session, agent, [(known[slug].id, device) for slug, device in wanted.items()], now)
+
+
+def _new_device(agent: AgentRef, device: str, now: datetime) -> Device:
+    return Device(
+        id=new_id(to_ms(now)),
+        customer_id=agent.site.customer_id,
+        site_id=agent.site.id,
+        device=device,
+        communication=UNKNOWN,
+        last_seen_at=None,
+        created_at=now,
+    )
 
 
 async def _rooms(

@@ -63,6 +63,16 @@ class AgentCatalog(Base):
     body: Mapped[Json]
 
 
+class AgentOpening(Base):
+    """An opening of an agent's journal, named by its stream; the greatest number was heard of last."""
+
+    __tablename__ = "agent_openings"
+
+    agent_id: Mapped[str] = mapped_column(sa.String(36), sa.ForeignKey("agents.id"), primary_key=True)
+    stream: Mapped[str] = mapped_column(sa.String(36), primary_key=True)
+    number: Mapped[int] = mapped_column(sa.BigInteger)
+
+
 class Device(SiteScoped, Base):
     """Something polled. `device` is its id within the site, given once; everything else is an attribute.
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import contains_eager, joinedload
 from facility.states import UNKNOWN
 from server.customers.models import Site
 from server.db.session import ReadSession, WriteSession
-from server.fleet.models import Agent, AgentCatalog, AgentEvent, AgentStatus, Device, Point, Rule
+from server.fleet.models import Agent, AgentCatalog, AgentEvent, AgentOpening, AgentStatus, Device, Point, Rule
 from server.fleet.refs import AgentRef, SiteRef
 from server.kit.paging import Order, PageRequest, fetch_page
 from server.kit.problems import NotFound
@@ -99,6 +99,12 @@ async def known_catalogs(session: ReadSession, agent_id: str, digests: Sequence[
         AgentCatalog.agent_id == agent_id, AgentCatalog.digest.in_(sorted(set(digests)))
     )
     return set((await session.scalars(query)).all())
+
+
+async def openings(session: ReadSession, agent_id: str) -> Sequence[AgentOpening]:
+    """Of an agent's journal, the first heard of first. Not scoped: an agent's row was found in scope before."""
+    query = sa.select(AgentOpening).where(AgentOpening.agent_id == agent_id).order_by(AgentOpening.number)
+    return (await session.scalars(query)).all()
 
 
 async def catalog(session: ReadSession, agent_id: str, digest: str) -> AgentCatalog | None:

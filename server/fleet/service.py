@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
 from facility.clock import from_ms, to_ms
 from facility.ids import is_slug, new_id
-from facility.items import EventItem, HealthItem
+from facility.items import AHEAD_MS, EventItem, HealthItem
 from facility.wire import AgentState, Status
 from server.customers import repository as customers
 from server.customers import service as customers_service
@@ -134,10 +134,11 @@ async def enrol(session: WriteSession, *, site_code: str, code: str, zone: str, 
 
 
 async def note_health(session: WriteSession, agent: AgentRef, item: HealthItem, *, now: datetime) -> None:
-    """The agent's figures; an older item than the one held changes nothing."""
+    """The agent's figures; an older item than the one held changes nothing, unless that one came from the future."""
     row = await session.get(Agent, agent.id, with_for_update=True, populate_existing=True)
     at = from_ms(item.at)
-    if row is None or (row.health_at is not None and row.health_at > at):
+    ahead = now + timedelta(milliseconds=AHEAD_MS)
+    if row is None or (row.health_at is not None and at < row.health_at <= ahead):
         return
     row.version = clip(item.version, 64)
     row.config_digest = clip(item.config_digest, 64)

@@ -55,6 +55,17 @@ async def apply(
     if fresh:
         for item in health:
             await fleet.note_health(session, agent, item, now=now)
+        header = entry.header
+        if header.catalog:
+            await catalogs.activate(
+                session,
+                agent,
+                header.catalog,
+                stream=header.stream,
+                seq=header.seq,
+                sent_by=header.sent_by,
+                now=now,
+            )
     return refused
 
 
@@ -68,7 +79,16 @@ async def _catalog(
     header = entry.header
     for catalog in found:
         if fresh:
-            refused += await catalogs.receive(session, agent, catalog, stream=header.stream, seq=header.seq, now=now)
+            refused += await catalogs.receive(
+                session,
+                agent,
+                catalog,
+                stream=header.stream,
+                seq=header.seq,
+                sent_by=header.sent_by,
+                holds=header.catalog,
+                now=now,
+            )
         else:
             refused += catalogs.faults(catalog)
     return refused

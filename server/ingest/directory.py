@@ -28,7 +28,7 @@ class Directory:
     def __init__(self) -> None:
         self._agents: dict[tuple[str, str], AgentRef] = {}
         self._catalogs: set[tuple[str, str]] = set()
-        self._active: dict[str, str] = {}
+        self._acquainted: set[tuple[str, str]] = set()
         self._points: dict[str, dict[PointName, PointEntry]] = {}
         self._devices: dict[str, dict[str, str]] = {}
 
@@ -57,13 +57,12 @@ class Directory:
         self._catalogs.add((agent.id, digest))
         return True
 
-    def active(self, agent: AgentRef) -> str | None:
-        """The catalog last seen active for an agent in this process."""
-        return self._active.get(agent.id)
+    def may_acquaint(self, agent: AgentRef, digest: str) -> bool:
+        """Whether the devices of a catalog may not all be known yet."""
+        return (agent.id, digest) not in self._acquainted
 
-    def note_active(self, agent: AgentRef, digest: str) -> None:
-        """Blocks of this catalog are at hand in this process, so it need not be activated for each of them."""
-        self._active[agent.id] = digest
+    def note_acquainted(self, agent: AgentRef, digest: str) -> None:
+        self._acquainted.add((agent.id, digest))
 
     def forget_site(self, site_id: str) -> None:
         self._points.pop(site_id, None)

@@ -337,38 +337,42 @@ class Processor:
                 return False
             names = {(one.device, one.metric, one.subject) for _, one in series}
             await self._directory.load(session, agent.site.id, names)
-        missing = {
-            name
-            for name in names
-            if self._directory.point(agent.site.id, name) is None and self._directory.device_id(agent.site.id, name[0])
-        }
-        if missing or (digest and self._directory.active(agent) != digest):
-            await self._learn(job, sorted(missing))
+        missing = sorted(name for name in names if self._directory.point(agent.site.id, name) is None)
+        if missing:
+            await self._learn(job, missing)
         job.resolved = resolve(self._directory, agent.site.id, series, oldest_ms=oldest_taken(now, self._keep))
         job.refused = (*refused, *job.resolved.refused)
         return True
 
     async def _learn(self, job: _Job, missing: Sequence[tuple[str, str, str]]) -> None:
-        """Points no catalog announced, and which catalog the agent's newest readings speak of."""
-        agent, header, now = job.agent, job.entry.header, self._clock.now()
+        """Devices that only the catalog of the block names, and points that none does."""
+        agent, digest, now = job.agent, job.entry.header.catalog, self._clock.now()
         site = agent.site.id
-        async with self._db.write() as session:
-            for device, metric, subject in missing:
-                device_id = self._directory.device_id(site, device)
-                if device_id is not None:
-                    row = await catalogs.add_point(
-                        session, agent, device_id=device_id, metric_name=metric, subject=subject, now=now
-                    )
-                    self._directory.add(site, device, row)
-            changed = bool(header.catalog) and await catalogs.activate(
-                session, agent, header.catalog, stream=header.stream, seq=header.seq, now=now
-            )
-        if header.catalog:
-            self._directory.note_active(agent, header.catalog)
-        if changed:
-            self._directory.forget_site(site)
+        strange = any(self._directory.device_id(site, device) is None for device, _, _ in missing)
+        if strange and digest and self._directory.may_acquaint(agent, digest):
+            async with self._db.write() as session:
+                await catalogs.acquaint(session, agent, digest, now=now)
+            self._directory.note_acquainted(agent, digest)
             async with self._db.read() as reader:
-                await self._directory.load(reader, site, ())
+                await self._directory.load(reader, site, missing)
+        unannounced = [
+            name
+            for name in missing
+            if self._directory.point(site, name) is None and self._directory.device_id(site, name[0]) is not None
+        ]
+        if not unannounced:
+            return
+        made = []
+        async with self._db.write() as session:
+            for device, metric, subject in unannounced:
+                device_id = self._directory.device_id(site, device)
+                assert device_id is not None, "only points of known devices are made"
+                row = await catalogs.add_point(
+                    session, agent, device_id=device_id, metric_name=metric, subject=subject, now=now
+                )
+                made.append((device, row))
+        for device, row in made:
+            self._directory.add(site, device, row)
 
     def _stored(self, job: _Job, outcome: Stored) -> None:
         entry, resolved = job.entry, job.resolved

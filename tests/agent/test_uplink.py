@@ -215,6 +215,41 @@ async def test_a_centre_without_the_catalog_gets_it_first(tmp_path: Path, mosqui
         assert catalogs[0] == catalogs[1]
 
 
+async def test_a_catalog_asked_for_again_says_which_one_holds(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    old, new = Catalog(agent_version="test"), Catalog(agent_version="test", config_digest="0" * 32)
+    known: set[str] = set()
+    headers: list[dict[str, Any]] = []
+
+    def judge(header: dict[str, Any], items: list[Any]) -> dict[str, Any]:
+        if header["kind"] == "catalog":
+            headers.append(header)
+            known.update([old.digest()] if len(headers) > 2 else [])
+        elif header["catalog"] not in known:
+            return {"verdict": "retry", "reason": "need_catalog", "after_s": 0.1}
+        return {"verdict": "committed"}
+
+    async with Ledger(mosquitto.host, mosquitto.port, judge=judge), bench(tmp_path, mosquitto) as it:
+        it.journal.append_catalog(old, old.digest(), at=now_ms(it.clock))
+        await it.keep(1.0)
+        it.journal.append_catalog(new, new.digest(), at=now_ms(it.clock))
+        await it.idle()
+        assert [header["catalog"] for header in headers] == [old.digest(), new.digest(), new.digest()]
+        assert {header["sent_by"] for header in headers} == {it.journal.stream}
+
+
+async def test_what_an_earlier_opening_left_is_sent_by_the_present_one(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    async with bench(tmp_path, mosquitto) as it:
+        await it.keep(1.0)
+        left = it.journal.stream
+    async with Ledger(mosquitto.host, mosquitto.port) as ledger, bench(tmp_path, mosquitto) as it:
+        await it.keep(2.0)
+        await it.idle()
+        assert {(stream, header["sent_by"]) for (stream, _), (header, _) in ledger.blocks.items()} == {
+            (left, it.journal.stream),
+            (it.journal.stream, it.journal.stream),
+        }
+
+
 async def test_a_catalog_that_is_nowhere_any_more_is_replaced_by_the_present_one(
     tmp_path: Path, mosquitto: Mosquitto
 ) -> None:

@@ -18,6 +18,7 @@ from facility.wire import Kind, RejectReason, Verdict, WireError
 GOLDEN = Path(__file__).parents[1] / "data" / "wire" / "v1"
 STREAM = "0199a3c0-5d1e-7f00-8000-000000000001"
 NOW = 1_790_000_000_000
+OPENING = "0199a3c0-5d1e-7f00-8000-000000000002"
 
 READINGS = [
     Reading("th-01", "room.temperature", "", 23.4, NOW),
@@ -48,7 +49,8 @@ BODIES: dict[Kind, list[object]] = {
 
 
 def block(kind: Kind, *, seq: int = 7, catalog: str = "") -> bytes:
-    return wire.encode(stream=STREAM, seq=seq, kind=kind, body=wire.pack(BODIES[kind]), catalog=catalog)
+    body = wire.pack(BODIES[kind])
+    return wire.encode(stream=STREAM, seq=seq, kind=kind, body=body, catalog=catalog, sent_by=OPENING)
 
 
 @pytest.mark.parametrize("kind", list(Kind))
@@ -69,6 +71,16 @@ def test_golden_messages(name: str) -> None:
     text = (GOLDEN / f"{name}.json").read_bytes()
     message = wire.load(text, kinds[name.partition(".")[0]])
     assert json.loads(wire.dump(message)) == json.loads(text)
+
+
+def test_a_header_that_does_not_say_who_sends_it_is_read() -> None:
+    line, _, body = block(Kind.READINGS).partition(b"\n")
+    header = json.loads(line)
+    del header["sent_by"]
+    assert wire.decode(json.dumps(header).encode() + b"\n" + body).header.sent_by == ""
+    header["sent_by"] = "me"
+    with pytest.raises(wire.WireError, match="sent_by must be a UUID"):
+        wire.decode(json.dumps(header).encode() + b"\n" + body)
 
 
 def test_readings_survive_the_journey() -> None:

@@ -22,9 +22,6 @@ from tests.server.conftest import ClientAs
 from tests.server.factories import World
 from tests.server.fleet.making import STREAM, a_catalog, announce, make_agent, make_device
 
-V7_OLD, V7_NEW = "0190f3c0-0000-7000-8000-00000000000a", "0190f3c1-0000-7000-8000-00000000000a"
-V4 = "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d"
-
 
 @dataclass
 class Watcher:
@@ -208,22 +205,39 @@ async def test_agent_is_made_by_who_may_and_only_once(world: World, client_as: C
     assert (await manager.post("/api/v1/agents", json=body)).status_code == 409
 
 
-def test_newer_block_is_of_the_later_number_or_the_younger_stream() -> None:
-    assert newer(V7_OLD, 1, "", 0)
-    assert newer(V7_OLD, 3, V7_OLD, 2)
-    assert not newer(V7_OLD, 2, V7_OLD, 2)
-    assert newer(V7_NEW, 1, V7_OLD, 900)
-    assert not newer(V7_OLD, 900, V7_NEW, 1)
-    assert newer(V4, 1, V7_NEW, 5)
+@pytest.mark.parametrize(
+    ("stream", "seq", "sent_by", "expected"),
+    [
+        ("c", 1, "", True),
+        ("c", 1, "c", True),
+        ("b", 8, "b", True),
+        ("b", 7, "b", False),
+        ("b", 6, "", False),
+        ("a", 900, "a", False),
+        ("a", 900, "b", False),
+        ("z", 900, "b", False),
+    ],
+)
+def test_newer_is_the_later_number_of_the_opening_heard_of_last(
+    stream: str, seq: int, sent_by: str, expected: bool
+) -> None:
+    assert newer(stream, seq, sent_by=sent_by, openings=["a", "b"], active=("b", 7)) is expected
+
+
+def test_of_an_agent_nobody_heard_of_the_first_block_is_newer() -> None:
+    assert newer("a", 1, sent_by="a", openings=[], active=("", 0))
+    assert newer("b", 1, sent_by="b", openings=["a", "b"], active=("a", 90)), "its catalog was not here yet"
 
 
 async def test_traps_are_events_of_their_device_once_and_of_their_site_only(world: World, client_as: ClientAs) -> None:
     agent = await make_agent(world, world.home)
     now = world.clock.now()
     trap = EventItem(
-        V7_OLD, to_ms(now), EventKind.TRAP, "ups-1", {"trap": "1.3.6.1.2.1.33.2.1", "meaning": "on_battery"}
+        STREAM, to_ms(now), EventKind.TRAP, "ups-1", {"trap": "1.3.6.1.2.1.33.2.1", "meaning": "on_battery"}
     )
-    flood = EventItem(V7_NEW, to_ms(now) + 1, EventKind.TRAP_FLOOD, "", {"dropped": "312"})
+    flood = EventItem(
+        "0190f3c1-0000-7000-8000-00000000000a", to_ms(now) + 1, EventKind.TRAP_FLOOD, "", {"dropped": "312"}
+    )
     for _ in range(2):
         async with world.server.db.write() as session:
             await service.note_events(session, agent, [trap, flood], now=now)

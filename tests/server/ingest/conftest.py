@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from facility.items import AlarmItem
 from facility.wire import Answer, RejectedItem, RejectReason, Verdict
@@ -14,7 +15,7 @@ from server.config import RetentionConfig
 from server.db.session import WriteSession
 from server.fleet import repository as fleet_repository
 from server.fleet import service as fleet
-from server.fleet.models import Agent, Point
+from server.fleet.models import Agent, AgentCatalog, Point
 from server.fleet.refs import AgentRef, SiteRef
 from server.fleet.schemas import AgentIn
 from server.history.domain import open_database
@@ -107,6 +108,13 @@ class Station:
             found = await fleet_repository.find_agent(session, Scope.system(), "home", code)
         assert found is not None
         return found
+
+    async def digests(self, code: str = "edge1") -> set[str]:
+        """Of every catalog of an agent that is here."""
+        agent = await self.agent(code)
+        async with self.server.db.read() as session:
+            query = sa.select(AgentCatalog.digest).where(AgentCatalog.agent_id == agent.id)
+            return set(await session.scalars(query))
 
     async def quarantined(self) -> list[Quarantined]:
         async with self.server.db.read() as session:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -277,6 +278,14 @@ async def test_health_keeps_the_newest_figures_and_the_clock_offset(station: Sta
     assert agent.clock_offset_ms == -2000
 
 
+async def test_health_of_a_clock_far_ahead_does_not_hide_what_follows(station: Station) -> None:
+    sender, _ = await station.catalogued()
+    await station.take(sender.next("health", [health(to_ms(datetime(2036, 2, 7, tzinfo=UTC)))]))
+    await station.take(sender.next("health", [health(AT, version="1.2.4")]))
+    agent = await station.agent()
+    assert (agent.version, agent.health_at) == ("1.2.4", START)
+
+
 async def test_unknown_agent_waits_until_it_is_known_here(station: Station, client_as: ClientAs) -> None:
     stranger = Sender("home", "edge9")
     sent = stranger.next("health", [health(AT)])
@@ -419,12 +428,83 @@ async def test_older_catalog_arriving_late_does_not_take_over(station: Station) 
     assert (answer.verdict, answer.rejected) == (Verdict.COMMITTED, ())
 
 
-async def test_readings_of_a_known_older_catalog_bring_it_back(station: Station) -> None:
-    """An agent rolled back to its last configuration says so by the catalog its blocks name."""
+@pytest.mark.parametrize("wrong", ["1970-01-01T00:00:07Z", "2036-02-07T06:28:16Z"])
+async def test_the_newest_catalog_holds_whatever_clock_its_journal_was_opened_under(
+    station: Station, wrong: str
+) -> None:
+    """A machine without a clock of its own boots in 1970, or where a dead one stood."""
+    sender = await station.sender()
+    odd, even = to_ms(datetime.fromisoformat(wrong)), AT
+    for number, born in enumerate((even, odd, even + 1, odd + 1, even + 2)):
+        sender = Sender("home", "edge1", stream=new_id(born))
+        device = f"th{number}"
+        (answer,) = await station.take(sender.next("catalog", [catalog({device: [(TEMPERATURE, "")]})]))
+        assert (answer.verdict, answer.rejected) == (Verdict.COMMITTED, ())
+        known = (await station.agent()).catalog_digest
+        (answer,) = await station.take(sender.next("readings", [reading(20.0, device=device)], catalog=known))
+        assert (answer.verdict, answer.rejected) == (Verdict.COMMITTED, ())
+        assert (await station.point(device)).device.active
+        assert await station.values(device) == [(AT, 20.0)]
+
+
+@pytest.mark.parametrize("worker", ["the same worker", "another worker"])
+async def test_what_an_earlier_opening_left_unsent_brings_no_catalog_back_and_loses_no_reading(
+    station: Station, worker: str
+) -> None:
+    """Cut off for days and restarted meanwhile, an agent sends first what is new, then what older journals hold."""
+    await station.sender()
+    backlog = Sender("home", "edge1", stream=new_id(AT))
+    live = Sender("home", "edge1", stream=new_id(AT - 1))
+    old = catalog({"th1": [(TEMPERATURE, "")], "gone": [(TEMPERATURE, "")]})
+    await station.take(live.next("catalog", [catalog({"th1": [(TEMPERATURE, "")]})], sent_by=live.stream))
+    active = (await station.agent()).catalog_digest
+    await station.take(backlog.next("catalog", [old], sent_by=live.stream))
+    (spoken,) = (await station.digests()) - {active}
+    if worker == "another worker":
+        station.processor = station.another()
+    late = backlog.next("readings", [reading(19.0, device="gone"), reading(20.0)], catalog=spoken, sent_by=live.stream)
+    (answer,) = await station.take(late)
+    assert (answer.verdict, answer.rejected) == (Verdict.COMMITTED, ())
+    assert await station.values("gone") == [(AT, 19.0)]
+    assert (await station.agent()).catalog_digest == active
+    assert not (await station.point("gone")).device.active
+    assert (await station.point("th1")).device.active
+
+
+async def test_a_block_that_an_earlier_opening_sent_and_that_comes_late_brings_no_catalog_back(
+    station: Station,
+) -> None:
+    await station.sender()
+    first, second = (Sender("home", "edge1", stream=new_id(AT - number)) for number in range(2))
+    before = first.next("catalog", [catalog({"th1": [(TEMPERATURE, "")]})], sent_by=first.stream)
+    await station.take(before)
+    later = first.next("catalog", [catalog({"th3": [(TEMPERATURE, "")]})], sent_by=first.stream)
+    await station.take(second.next("catalog", [catalog({"th2": [(TEMPERATURE, "")]})], sent_by=second.stream))
+    active = (await station.agent()).catalog_digest
+    await station.take(later)
+    await station.take(before)
+    assert (await station.agent()).catalog_digest == active
+
+
+async def test_a_catalog_sent_again_for_old_blocks_does_not_hold_from_then_on(station: Station) -> None:
+    """It goes under a new number, and says which catalog holds."""
+    sender = await station.sender()
+    old, new = ([catalog({device: [(TEMPERATURE, "")]})] for device in ("th1", "th2"))
+    await station.take(sender.next("catalog", old))
+    first = (await station.agent()).catalog_digest
+    await station.take(sender.next("catalog", new))
+    second = (await station.agent()).catalog_digest
+    assert first != second
+    await station.take(sender.next("catalog", old, catalog=second))
+    assert (await station.agent()).catalog_digest == second
+
+
+async def test_health_that_names_a_known_older_catalog_brings_it_back(station: Station) -> None:
+    """A centre put back from a backup may hold an older catalog for the present one; health says which is."""
     sender, first = await station.catalogued()
     await station.take(sender.next("catalog", [catalog({"th2": [(TEMPERATURE, "")]})]))
     assert not (await station.point("th1")).device.active
-    await station.take(sender.next("readings", [reading(1.0)], catalog=first))
+    await station.take(sender.next("health", [health(60_000)], catalog=first))
     assert (await station.agent()).catalog_digest == first
     assert (await station.point("th1")).device.active
 

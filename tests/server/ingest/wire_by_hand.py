@@ -16,7 +16,15 @@ def digest(kind: str, catalog: str, body: bytes) -> str:
 
 
 def block(
-    kind: str, items: list[Any], *, stream: str, seq: int, catalog: str = "", version: int = 1, codec: str = "zlib"
+    kind: str,
+    items: list[Any],
+    *,
+    stream: str,
+    seq: int,
+    catalog: str = "",
+    version: int = 1,
+    codec: str = "zlib",
+    sent_by: str = "",
 ) -> bytes:
     text = json.dumps(items, separators=(",", ":")).encode()
     body = zlib.compress(text) if codec == "zlib" else text
@@ -28,6 +36,7 @@ def block(
         "codec": codec,
         "digest": digest(kind, catalog, body),
         "catalog": catalog,
+        **({"sent_by": sent_by} if sent_by else {}),
     }
     return json.dumps(header, separators=(",", ":")).encode() + b"\n" + body
 
@@ -86,7 +95,7 @@ def catalog(devices: dict[str, list[tuple[str, str]]], *, interval_s: float = 10
 
 @dataclass
 class Sender:
-    """One agent's journal: a stream, and blocks numbered within it."""
+    """One opening of an agent's journal: a stream, and blocks numbered within it."""
 
     site: str
     agent: str
