@@ -312,7 +312,7 @@ class Agent:
         points = points_of(self._pollers)
         now = now_ms(self._clock)
         self._pipeline.journal_alarms(self.engine.reload(self.site.rules, self.site.facts(points), now_ms=now))
-        self._watcher.knows(points)
+        self._watcher.knows(self._pollers)
         if state is None:
             return
         try:
@@ -344,16 +344,14 @@ class Agent:
 
     async def _watch_points(self) -> None:
         """Publish what became known, once nothing new came for a moment."""
-        seen = 0
         while True:
             await self._clock.sleep(SETTLE_S)
-            if self._watcher.new and self._watcher.new == seen:
+            if self._watcher.settled(self._pollers):
                 self._learn_points()
-            seen = self._watcher.new
 
     def _learn_points(self) -> None:
         points = points_of(self._pollers)
-        self._watcher.knows(points)
+        self._watcher.knows(self._pollers)
         now = now_ms(self._clock)
         self._pipeline.journal_alarms(self.engine.reload(self.site.rules, self.site.facts(points), now_ms=now))
         self._publish_catalog()

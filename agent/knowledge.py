@@ -7,6 +7,8 @@ catalog for each of its devices, a change is published once nothing new came for
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from msgspec import UNSET
+
 from agent import VERSION
 from agent.site import Site, SiteDevice
 from collectors.convert import PointInfo
@@ -22,6 +24,8 @@ SETTLE_S = 2.0
 class KnowsPoints(Protocol):
     """What is asked of a device's poller."""
 
+    complete: bool
+
     def points(self) -> list[PointInfo]: ...
 
 
@@ -33,6 +37,11 @@ def points_of(pollers: Mapping[str, KnowsPoints]) -> dict[str, list[PointKey]]:
     }
 
 
+def complete_of(pollers: Mapping[str, KnowsPoints]) -> set[str]:
+    """The devices whose points are all known."""
+    return {device for device, poller in pollers.items() if poller.complete}
+
+
 def catalog_of(site: Site, pollers: Mapping[str, KnowsPoints], engine: Engine) -> Catalog:
     """The catalog of a site as it is known now."""
     # A revision is a hash of the whole profile, and a site has many devices of few profiles.
@@ -42,14 +51,13 @@ def catalog_of(site: Site, pollers: Mapping[str, KnowsPoints], engine: Engine) -
         agent_version=VERSION,
         config_digest=site.loaded.digest,
         devices=tuple(
-            _device(device, revisions[device.profile.id], pollers[device.id].points(), engine)
-            for device in site.devices
+            _device(device, revisions[device.profile.id], pollers[device.id], engine) for device in site.devices
         ),
         rules=tuple(engine.describe()),
     )
 
 
-def _device(device: SiteDevice, revision: str, points: Sequence[PointInfo], engine: Engine) -> CatalogDevice:
+def _device(device: SiteDevice, revision: str, poller: KnowsPoints, engine: Engine) -> CatalogDevice:
     config, profile, polled = device.config, device.profile, device.polled
     return CatalogDevice(
         id=config.id,
@@ -75,27 +83,38 @@ def _device(device: SiteDevice, revision: str, points: Sequence[PointInfo], engi
                 label_zh=point.zh,
                 interval_s=polled.interval_s,
             )
-            for point in points
+            for point in poller.points()
         ),
         rules=engine.rules_for(config.id),
+        partial=UNSET if poller.complete else True,
     )
 
 
 class Watcher:
-    """Notices readings of points that nobody knew."""
+    """Notices readings of points that nobody knew, and devices that have answered in full."""
 
     def __init__(self) -> None:
         self._known: set[tuple[str, str, str]] = set()
-        self.new = 0
+        self._complete: set[str] = set()
+        self._new = 0
+        self._last = (0, 0)
 
-    def knows(self, points: Mapping[str, Sequence[PointKey]]) -> None:
-        """These are published. What was seen and is none of them (the agent's own words) stays no news either."""
-        self._known.update((key.device, key.metric, key.subject) for keys in points.values() for key in keys)
-        self.new = 0
+    def knows(self, pollers: Mapping[str, KnowsPoints]) -> None:
+        """What these have is published. What was seen and is none of theirs (the agent's own words) stays no news."""
+        for keys in points_of(pollers).values():
+            self._known.update((key.device, key.metric, key.subject) for key in keys)
+        self._complete = complete_of(pollers)
+        self._new, self._last = 0, (0, 0)
 
     def seen(self, readings: Sequence[Reading]) -> None:
         for reading in readings:
             key = (reading.device, reading.metric, reading.subject)
             if key not in self._known:
                 self._known.add(key)
-                self.new += 1
+                self._new += 1
+
+    def settled(self, pollers: Mapping[str, KnowsPoints]) -> bool:
+        """Whether there is news, and none came since this was asked before."""
+        now = (self._new, len(complete_of(pollers) - self._complete))
+        last, self._last = self._last, now
+        return now == last and now != (0, 0)

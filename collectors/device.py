@@ -81,6 +81,7 @@ class DevicePoller:
     """Polls one device. `poll` is for one caller at a time; everything learnt about the device lives as long as this.
 
     bus: the queue it belongs to, "snmp:HOST", "modbus:HOST:PORT" or "modbus:PATH" of a serial line.
+    complete: it has answered in full once, so `points` are all it has; what it says not to have counts as an answer.
     """
 
     def __init__(self, device: PolledDevice, *, bus: str, speaker: Speaker, converter: Converter, clock: Clock) -> None:
@@ -92,6 +93,7 @@ class DevicePoller:
         self._breaker = Breaker(device.id, round(device.interval_s * 1000))
         self._lost = False
         self._stamps = Stamps()
+        self.complete = False
 
     @property
     def healthy(self) -> bool:
@@ -132,6 +134,7 @@ class DevicePoller:
         self._lost = False
         restart = self._speaker.restart
         readings = self._converter.convert(answer, taken_at=self._taken_at(), restarted=restart is not None)
+        self.complete |= all(reason is QualityReason.NO_SUCH_OBJECT for reason in answer.failed.values())
         outcome = self._outcome(started_ms, self._clock.monotonic() - started, self._speaker.sent - sent, readings)
         return outcome if restart is None else replace(outcome, restart=restart)
 

@@ -31,7 +31,11 @@ class CatalogPoint:
 
 @dataclass(frozen=True, slots=True)
 class CatalogDevice:
-    """A device with its profile and where it stands. Names, rooms and racks are attributes: only `id` is identity."""
+    """A device with its profile and where it stands. Names, rooms and racks are attributes: only `id` is identity.
+
+    partial: True while the device has not answered in full since the agent started, so that it may have more points
+    than are listed; left out otherwise.
+    """
 
     id: str
     kind: str
@@ -50,6 +54,7 @@ class CatalogDevice:
     interval_s: float = 0.0
     points: tuple[CatalogPoint, ...] = ()
     rules: tuple[str, ...] = ()
+    partial: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,6 +205,7 @@ async def _apply_points(
     rows = await repository.points_of_devices(session, Scope.system(), [row_id for row_id, _ in devices])
     known = {(row.device_id, row.metric, row.subject): row for row in rows}
     present: set[tuple[str, str, str]] = set()
+    partial = {row_id for row_id, device in devices if device.partial is True}
     for row_id, device in devices:
         for point in device.points:
             if _point_fault(point) is not None:
@@ -219,7 +220,8 @@ async def _apply_points(
             row.interval_s = point.interval_s or device.interval_s
             row.dead_band, row.heartbeat_s, row.active = point.dead_band, point.heartbeat_s, True
     for key, row in known.items():
-        if key not in present:
+        # An agent that was started again has yet to hear from the device which points it has.
+        if key not in present and key[0] not in partial:
             row.active = False
 
 

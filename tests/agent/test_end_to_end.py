@@ -1,6 +1,7 @@
 """A real device, a real broker, the true agent: poll, judge, keep, send, be answered."""
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -61,3 +62,34 @@ async def test_a_value_goes_from_the_device_to_the_centre_and_is_answered(
     assert {device["id"] for device in catalog["devices"]} == {"ups-1", "ups-dead"}
     assert any(point["metric"] == "ups.battery.charge" for point in catalog["devices"][0]["points"])
     await until_async(lambda: ledger.statuses[-1]["state"] == "offline" if ledger.statuses else False, timeout=5)
+
+
+@pytest.mark.peer("mosquitto")
+@pytest.mark.peer("snmpd")
+async def test_a_catalog_says_which_devices_have_not_shown_all_their_points(
+    tmp_path: Path, mosquitto: Mosquitto, snmpd: Snmpd
+) -> None:
+    snmpd.serve(HEALTHY)
+    dead = ups(free_port("udp"), device="ups-dead")
+    config = write_config(tmp_path, broker=mosquitto.url, devices=[ups(snmpd.port), dead], rooms=ROOMS)
+    async with Ledger(mosquitto.host, mosquitto.port) as ledger:
+        async with running(config):
+            await until_async(lambda: len(ledger.items("catalog")) >= 2, timeout=20)
+        async with running(config):
+            await until_async(lambda: len(ledger.items("catalog")) >= 4, timeout=20)
+    said = [
+        {device["id"]: (device.get("partial", False), bool(device["points"])) for device in catalog["devices"]}
+        for catalog in (item for _, item in sorted(_catalogs(ledger)))
+    ]
+    began = {"ups-1": (True, False), "ups-dead": (True, False)}
+    assert said == [began, {**began, "ups-1": (False, True)}] * 2
+
+
+def _catalogs(ledger: Ledger) -> list[tuple[int, dict[str, Any]]]:
+    """In the order they were first delivered."""
+    return [
+        (ledger.order.index(name), item)
+        for name, (header, items) in ledger.blocks.items()
+        if header["kind"] == "catalog"
+        for item in items
+    ]

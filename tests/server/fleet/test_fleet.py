@@ -1,11 +1,12 @@
 """Fleet over its REST and services, on both databases."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+import msgspec
 import pytest
 
-from facility.catalog import CatalogPoint
+from facility.catalog import Catalog, CatalogPoint
 from facility.clock import to_ms
 from facility.items import EventItem, EventKind
 from facility.wire import AgentState, RejectReason, Status
@@ -89,6 +90,34 @@ async def test_retired_device_stays_known_and_keeps_its_points_when_it_returns(w
         back = await service.device(session, Scope.system(), world.home.site.id, "th1")
         points = await service.points_of(session, Scope.system(), back.id)
     assert (back.id, back.active, [p.id for p in points]) == (row.id, True, [point.id])
+
+
+async def test_a_catalog_that_does_not_know_all_points_of_a_device_retires_none(world: World) -> None:
+    """After a restart an agent knows what its profiles say; what devices have it learns from their answers."""
+    agent = await make_agent(world, world.home)
+    first = a_catalog("th1", "th2")
+    await announce(world, agent, first)
+
+    async def active(device: str) -> list[str]:
+        async with world.server.db.read() as session:
+            row = await service.device(session, Scope.system(), world.home.site.id, device)
+            return [point.metric for point in await service.points_of(session, Scope.system(), row.id)]
+
+    other = (CatalogPoint("room.humidity"),)
+    th1, th2 = first.devices
+    began = replace(first, devices=(replace(th1, points=other, partial=True), replace(th2, points=other)))
+    await announce(world, agent, began, seq=2)
+    assert await active("th1") == ["room.humidity", "room.temperature"]
+    assert await active("th2") == ["room.humidity"]
+    await announce(world, agent, replace(first, devices=(replace(th1, points=other), th2)), seq=3)
+    assert await active("th1") == ["room.humidity"]
+
+
+def test_what_a_catalog_leaves_out_does_not_change_its_name() -> None:
+    """Agents of different versions name the same content alike, or the centre would ask for catalogs it has."""
+    catalog = a_catalog("th1")
+    assert b"partial" not in msgspec.json.encode(catalog)
+    assert msgspec.convert(msgspec.to_builtins(catalog), Catalog).digest() == catalog.digest()
 
 
 async def test_older_rule_revision_keeps_its_thresholds(world: World) -> None:
