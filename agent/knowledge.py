@@ -51,13 +51,13 @@ def catalog_of(site: Site, pollers: Mapping[str, KnowsPoints], engine: Engine) -
         agent_version=VERSION,
         config_digest=site.loaded.digest,
         devices=tuple(
-            _device(device, revisions[device.profile.id], pollers[device.id], engine) for device in site.devices
+            _device(site, device, revisions[device.profile.id], pollers[device.id], engine) for device in site.devices
         ),
         rules=tuple(engine.describe()),
     )
 
 
-def _device(device: SiteDevice, revision: str, poller: KnowsPoints, engine: Engine) -> CatalogDevice:
+def _device(site: Site, device: SiteDevice, revision: str, poller: KnowsPoints, engine: Engine) -> CatalogDevice:
     config, profile, polled = device.config, device.profile, device.polled
     return CatalogDevice(
         id=config.id,
@@ -87,6 +87,8 @@ def _device(device: SiteDevice, revision: str, poller: KnowsPoints, engine: Engi
         ),
         rules=engine.rules_for(config.id),
         partial=UNSET if poller.complete else True,
+        room_class=site.room_class(config.room) or UNSET,
+        labels=config.labels or UNSET,
     )
 
 

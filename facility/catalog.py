@@ -34,7 +34,8 @@ class CatalogDevice:
     """A device with its profile and where it stands. Names, rooms and racks are attributes: only `id` is identity.
 
     partial: True while the device has not answered in full since the agent started, so that it may have more points
-    than are listed; left out otherwise.
+    than are listed; left out otherwise. room_class and labels are what rules may choose devices by (`rules.facts`),
+    left out where nobody said any.
     """
 
     id: str
@@ -55,6 +56,8 @@ class CatalogDevice:
     points: tuple[CatalogPoint, ...] = ()
     rules: tuple[str, ...] = ()
     partial: bool | msgspec.UnsetType = msgspec.UNSET
+    room_class: str | msgspec.UnsetType = msgspec.UNSET
+    labels: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,8 @@ class CentreRules:
                         kind=device.kind,
                         zone=device.zone,
                         room=device.room,
+                        room_class=device.room_class or "",
+                        labels=device.labels or {},
                         points=tuple(keys.values()),
                         interval_s=device.interval_s,
                         complete=True,

@@ -26,6 +26,8 @@ from server.kit.scope import Scope
 # Openings of an agent's journal that are remembered. A block of one that is forgotten would be taken for a new one's:
 # by then the agent was started a hundred times since, and no broker holds a message that long.
 MOST_OPENINGS = 100
+# Labels kept of a device; people write them by hand.
+MOST_LABELS = 50
 
 
 async def receive(
@@ -194,9 +196,17 @@ def _describe(row: Device, agent: AgentRef, device: CatalogDevice, room_id: str 
     row.vendor, row.model, row.serial = clip(device.vendor, 200), clip(device.model, 200), clip(device.serial, 200)
     row.room, row.room_id = clip(device.room, 63), room_id
     row.zone, row.rack = clip(device.zone, 200), clip(device.rack, 200)
+    row.room_class = clip(device.room_class, 63) if isinstance(device.room_class, str) else None
+    row.labels = _labels(device)
     row.interval_s = device.interval_s
     row.rules = [clip(rule, 120) for rule in device.rules]
     row.active, row.updated_at = True, now
+
+
+def _labels(device: CatalogDevice) -> dict[str, str] | None:
+    if not isinstance(device.labels, dict):
+        return None
+    return {clip(name, 63): clip(word, 200) for name, word in list(device.labels.items())[:MOST_LABELS]}
 
 
 async def _apply_points(

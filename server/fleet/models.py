@@ -78,7 +78,8 @@ class Device(SiteScoped, Base):
 
     communication (spoken at communication_at; unknown while its agent is silent) and last_seen_at follow the readings
     with a small delay; `room` is the code the agent says,
-    `room_id` the room it stands for (None when the code is no room's).
+    `room_id` the room it stands for (None when the code is no room's). room_class and labels are what rules choose by,
+    None where the agent says none.
     """
 
     __tablename__ = "devices"
@@ -100,6 +101,8 @@ class Device(SiteScoped, Base):
     room_id: Mapped[str | None] = mapped_column(sa.String(36), sa.ForeignKey("rooms.id"), index=True)
     zone: Mapped[str] = mapped_column(sa.String(200))
     rack: Mapped[str] = mapped_column(sa.String(200))
+    room_class: Mapped[str | None] = mapped_column(sa.String(63))
+    labels: Mapped[JsonOrNull]
     interval_s: Mapped[float]
     rules: Mapped[Json]
     communication: Mapped[str] = mapped_column(sa.String(32))

@@ -1,6 +1,7 @@
 """Rules judged at the centre, over several agents, on sample time. On both databases."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -48,9 +49,9 @@ class Site:
         alarms = AlarmService(titles=titles_of(rules))
         return CentreRules(alarms, rules=rules, history=service_of(server, HistoryService).history)
 
-    async def announce(self, agent: str, device: str, *, room: str = "", gone: bool = False) -> None:
+    async def announce(self, agent: str, device: str, *, gone: bool = False, **facts: Any) -> None:
         point = CatalogPoint(SOURCE, interval_s=STEP)
-        ups = CatalogDevice(id=device, kind="ups", room=room, interval_s=STEP, points=(point,))
+        ups = CatalogDevice(id=device, kind="ups", interval_s=STEP, points=(point,), **facts)
         ref = await make_agent(self.world, self.world.home, agent)
         devices = () if gone else (ups,)
         await announce(self.world, ref, Catalog(agent_version="1", devices=devices), seq=2 if gone else 1)
@@ -203,9 +204,7 @@ async def test_devices_that_are_gone_leave_no_state(world: World, site: Site) ->
 async def test_a_rule_about_a_room_is_named_after_it(world: World, tmp_path: Path) -> None:
     site = Site(world)
     room = world.home.room
-    (rule,) = [rule for rule in library() if rule.id == RULE]
-    assert rule.expression is not None
-    own = replace_over(rule.model_dump(mode="json", by_alias=True, exclude_defaults=True), tmp_path)
+    own = own_rule(tmp_path, "room-ups", expression={"over": "room"})
     site.rules = site.centre(load_rules([own], over=library()))
     await site.announce("edge1", "ups-1", room=room.code)
     await site.announce("edge2", "ups-2", room=room.code)
@@ -217,9 +216,34 @@ async def test_a_rule_about_a_room_is_named_after_it(world: World, tmp_path: Pat
     assert (row.device, row.subject, row.device_en, row.room) == (room.code, "room", room.name, room.name)
 
 
-def replace_over(body: dict[str, object], folder: Path) -> Path:
-    """A rule file with the rule over a room."""
-    body = {**body, "id": "room-ups", "expression": {**body["expression"], "over": "room"}}  # type: ignore[dict-item]
+@pytest.mark.parametrize(
+    ("chosen", "facts"),
+    [
+        ({"select": {"labels": {"feed": "a"}}}, {"labels": {"feed": "a", "tier": "4"}}),
+        ({"thresholds_set": "tight"}, {"room": "home-room", "room_class": "tight"}),
+    ],
+)
+async def test_a_rule_chooses_by_what_the_agent_says_of_its_devices(
+    world: World, tmp_path: Path, chosen: dict[str, Any], facts: dict[str, Any]
+) -> None:
+    site = Site(world)
+    site.rules = site.centre(load_rules([own_rule(tmp_path, "chosen-ups", **chosen)], over=library()))
+    for number in (1, 2):
+        await site.announce(f"edge{number}", f"ups-{number}", **facts)
+    await site.announce("edge3", "ups-3")
+    await site.at(0)
+    for device in ("ups-1", "ups-2", "ups-3"):
+        await site.send(device, "battery", *until(60, 10))
+    await site.at(60)
+    (row,) = await alarms(world, rule="chosen-ups")
+    assert (row.active, row.value) == (True, 2.0), "the third is none of those chosen"
+
+
+def own_rule(folder: Path, rule_id: str, *, expression: dict[str, Any] | None = None, **changes: Any) -> Path:
+    """A rule file with the library's rule, changed."""
+    (rule,) = [rule for rule in library() if rule.id == RULE]
+    body = rule.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    body = {**body, **changes, "id": rule_id, "expression": {**body["expression"], **(expression or {})}}
     path = folder / "own.yaml"
     path.write_text(yaml.safe_dump({"version": 1, "rules": [body]}, allow_unicode=True))
     return path
