@@ -147,11 +147,19 @@ def evict(
     before: int | None = None,
 ) -> bool:
     """Delete the oldest blocks of a class (only those that ended before `before`, if given); False: there was none."""
+    if before is None:
+        which = "kind = ? AND state = ? ORDER BY position"
+        values: tuple[object, ...] = (each.kind, state)
+    else:
+        # What a clock that was not set has stamped has no age. By time: found by position, so many of those would
+        # stand before what is too old for ever.
+        which = "kind = ? AND state = ? AND last_at >= ? AND last_at < ? ORDER BY last_at"
+        values = (each.kind, state, EARLIEST_MS, before)
+    by = "blocks_by_state" if before is None else "blocks_by_time"
     rows = db.execute(
-        "DELETE FROM blocks WHERE position IN (SELECT position FROM blocks WHERE kind = ? AND state = ? "
-        "ORDER BY position LIMIT ?) AND last_at < ? AND last_at >= ? RETURNING count, size",
-        # What a clock that was not set has stamped has no age.
-        (each.kind, state, _BATCH, *((1 << 62, 0) if before is None else (before, EARLIEST_MS))),
+        f"DELETE FROM blocks WHERE position IN (SELECT position FROM blocks INDEXED BY {by} WHERE {which} LIMIT ?)"
+        " RETURNING count, size",
+        (*values, _BATCH),
     ).fetchall()
     for count, size in rows:
         if state is BlockState.UNSENT:

@@ -12,11 +12,11 @@ import pytest
 
 from agent.journal import BlockState, DropReason, InlineOffload, Journal, Store, ThreadOffload
 from agent.journal.sql import Mark, StoreFull
-from facility.clock import ManualClock, now_ms
+from facility.clock import ManualClock, from_ms, now_ms
 from facility.ids import new_id
 from facility.reading import Reading
 from facility.wire import Kind, decode
-from tests.agent.journals import MIB, bulky, manual_clock, opened, reading, rows, unsent_count
+from tests.agent.journals import MIB, bulky, event, manual_clock, opened, reading, rows, unsent_count
 
 
 async def test_an_emptied_file_is_said(tmp_path: Path) -> None:
@@ -285,3 +285,21 @@ async def test_a_kind_that_is_none_is_corruption_and_stops_no_start(tmp_path: Pa
     assert await unsent_count(again, Kind.ALARMS) == 1
     assert again.stats().drops == {DropReason.CORRUPT: 1}
     await again.close()
+
+
+async def test_what_was_born_without_a_clock_holds_no_eviction_up(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock, max_age_ms=3_600_000)
+    unset = ManualClock(from_ms(0))
+    for _ in range(70):  # more than are evicted at once
+        journal.append(Kind.EVENTS, [event(unset, "born in 1970")], at=now_ms(unset))
+        await journal.commit()
+    journal.append(Kind.EVENTS, [event(clock, "old")], at=now_ms(clock))
+    await journal.commit()
+    clock.advance(3700)
+    journal.append(Kind.EVENTS, [event(clock, "new")], at=now_ms(clock))
+    await journal.commit()
+    found = [each.block.first_at for each in await journal.unsent(Kind.EVENTS, limit=100)]
+    assert found == [0] * 70 + [now_ms(clock)]
+    assert journal.stats().drops == {DropReason.TOO_OLD: 1}
+    await journal.close()
