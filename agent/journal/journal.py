@@ -90,14 +90,12 @@ class Journal:
     # --- life ------------------------------------------------------------------------------------------------------
 
     async def open(self) -> OpenReport:
-        """Open the file; a disk that refuses leaves the journal working from memory."""
+        """Open the file. A disk that refuses, or spoils what is written, leaves the journal working from memory."""
         try:
-            report = await self._offload.run(open_or_recover, self._store, now_ms=now_ms(self._clock))
-        except StoreFull as exc:
+            report = await self._reopen()
+        except (StoreFull, StoreCorrupt) as exc:
             self._degrade(str(exc))
             return OpenReport(cause=str(exc))
-        self._say_opened(report)
-        self.last_position = await self._offload.run(self._store.last_position)
         await self._look()
         return report
 
@@ -239,12 +237,13 @@ class Journal:
         self._tally.evicted(evicted)
         if self._tally.degraded:
             self._tally.healed()
-        self.last_position = await self._offload.run(self._store.last_position)
         await self._look()
 
-    async def _reopen(self) -> None:
+    async def _reopen(self) -> OpenReport:
         report = await self._offload.run(open_or_recover, self._store, now_ms=now_ms(self._clock))
         self._say_opened(report)
+        self.last_position = report.last_position
+        return report
 
     async def _recover(self, cause: str) -> None:
         log.error("journal is corrupt; it is set aside and replayed", extra={"cause": cause})
@@ -405,10 +404,11 @@ class Journal:
 
     async def _look(self) -> None:
         try:
-            self._tally.used = await self._offload.run(self._store.used_bytes)
-            self._tally.oldest = await self._offload.run(self._store.oldest_unsent_at)
-        except (StoreFull, StoreCorrupt) as exc:
+            self.last_position, self._tally.used, self._tally.oldest = await self._offload.run(self._store.look)
+        except StoreFull as exc:
             log.debug("journal figures not read", extra={"cause": str(exc)})
+        except StoreCorrupt as exc:
+            await self._recover(str(exc))
         self._tally.unsent = dict(self._store.unsent.blocks)
         self._tally.unsent_bytes = sum(self._store.unsent.size.values())
 

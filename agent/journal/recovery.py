@@ -1,18 +1,23 @@
 """A journal file that cannot be trusted: renamed aside, and what can still be read of it taken over."""
 
+import dataclasses
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
-from agent.journal.block import BlockState, Sealed
-from agent.journal.sql import COLUMNS, RULE_STATE, Mark, StoreCorrupt, StoreFull, stored
+from agent.journal.block import BlockState, Key, Sealed, Stored
+from agent.journal.sql import BY_NAME, COLUMNS, RULE_STATE, UNREADABLE, Mark, StoreCorrupt, StoreFull, stored
 from agent.journal.store import Store
+from facility.wire import Kind
 
 # Files beside the database that belong to it: replaying a stale WAL into a new file would corrupt that one too.
 _COMPANIONS = ("", "-wal", "-shm")
 _STEP = 64
+_ROWS = f"SELECT {COLUMNS}, state, reason FROM blocks"
 # Positions looked for at most: four weeks of blocks, one a second.
 _MOST_LOOKED_FOR = 2_500_000
 # Quarantined files kept; the oldest go, so that a disk that corrupts daily does not fill itself.
@@ -24,7 +29,7 @@ class OpenReport:
     """What opening found. quarantined: where a corrupt file went; salvaged and lost: blocks of it.
 
     newest: when the last block before this opening was born (ms UTC); unclean: the same, if the program did not end in
-    order.
+    order; last_position: where that block stands.
     """
 
     rule_state: bytes | None = None
@@ -34,14 +39,25 @@ class OpenReport:
     lost: int = 0
     unclean: int | None = None
     newest: int | None = None
+    last_position: int = 0
 
 
 def open_or_recover(store: Store, *, now_ms: int) -> OpenReport:
-    """Open the store, quarantining and replaying a corrupt file. StoreFull when the disk refuses altogether."""
+    """Open the store, quarantining and replaying a corrupt file.
+
+    StoreFull when the disk refuses altogether, StoreCorrupt when it spoils a new file, too.
+    """
+    try:
+        return _open(store, now_ms)
+    except OSError as exc:
+        raise StoreFull(f"{store.path}: {exc}") from exc
+
+
+def _open(store: Store, now_ms: int) -> OpenReport:
     fresh = _beside(store.path)
     if fresh.exists() and not store.path.exists():
-        # Cut off between the two renames: what was replayed is whole, only its name is missing.
-        _move(fresh, store.path)
+        # Cut off between the renames: what was replayed is whole, only its name is missing.
+        _take_place(fresh, store.path)
     try:
         store.open()
         return _opened(store)
@@ -57,7 +73,9 @@ def _opened(store: Store) -> OpenReport:
     except StoreFull:
         # Full, but readable: what the rules knew is worth more than knowing how the program ended.
         unclean = None
-    return OpenReport(rule_state=rule_state, unclean=unclean, newest=store.newest_born_at())
+    return OpenReport(
+        rule_state=rule_state, unclean=unclean, newest=store.newest_born_at(), last_position=store.last_position()
+    )
 
 
 def _beside(path: Path) -> Path:
@@ -66,22 +84,34 @@ def _beside(path: Path) -> Path:
 
 def _replace(store: Store, cause: str, now_ms: int) -> OpenReport:
     """Replay the corrupt file into a new one, and only then set it aside: cut off anywhere, it is begun again."""
-    fresh = _beside(store.path)
+    fresh, aside = _beside(store.path), _free_name(store.path, now_ms)
     _remove(fresh)
     target = Store(fresh, max_bytes=store.max_bytes, max_age_ms=store.max_age_ms)
     try:
         target.open()
         salvaged, lost, rule_state = _replay(store.path, target, now_ms)
         target.close()
-        aside = _set_aside(store.path, now_ms)
-    except StoreFull:
+        if Path(f"{fresh}-wal").exists():
+            raise StoreFull(f"{fresh} could not be written to its end")
+        # Up to here nothing has happened. The database goes first: without its WAL it would open, and have lost blocks.
+        store.path.rename(aside)
+    except (StoreFull, StoreCorrupt, OSError):
         target.close()
         _remove(fresh)
         raise
-    _move(fresh, store.path)
+    _take_place(fresh, store.path)
+    _forget_oldest(store.path)
     store.broken = ""
     store.open()
-    return OpenReport(rule_state, aside, cause, salvaged, lost, newest=store.newest_born_at())
+    return dataclasses.replace(
+        _opened(store),
+        rule_state=rule_state,
+        quarantined=aside,
+        cause=cause,
+        salvaged=salvaged,
+        lost=lost,
+        unclean=None,
+    )
 
 
 def _remove(path: Path) -> None:
@@ -89,31 +119,45 @@ def _remove(path: Path) -> None:
         Path(f"{path}{companion}").unlink(missing_ok=True)
 
 
-def _move(source: Path, target: Path) -> None:
-    """Rename a database with its companions, the database last: while it has its old name nothing has happened."""
-    for companion in reversed(_COMPANIONS):
-        part = Path(f"{source}{companion}")
-        if part.exists():
-            try:
-                part.rename(f"{target}{companion}")
-            except OSError as exc:
-                raise StoreFull(f"{part} cannot be renamed: {exc}") from exc
+def _take_place(fresh: Path, path: Path) -> None:
+    """Give what was replayed its name. What still lies there of the old file would be replayed into the new one."""
+    asides = _asides(path)
+    for companion in _COMPANIONS[1:]:
+        left = Path(f"{path}{companion}")
+        if asides and left.exists():
+            left.rename(f"{asides[-1]}{companion}")
+        left.unlink(missing_ok=True)
+    fresh.rename(path)
 
 
-def _set_aside(path: Path, now_ms: int) -> Path:
-    old = sorted(path.parent.glob(f"{path.name}.corrupt-*"))
-    for each in [name for name in old if not name.name.endswith(("-wal", "-shm"))][: -(_KEPT - 1)]:
+def _asides(path: Path) -> list[Path]:
+    """Files set aside before, oldest first."""
+    found = path.parent.glob(f"{path.name}.corrupt-*")
+    return sorted((each for each in found if _number(each) is not None), key=lambda each: _number(each) or 0)
+
+
+def _number(aside: Path) -> int | None:
+    """When a file was set aside, in ms UTC; None for what only lies beside it."""
+    number = aside.name.rpartition("-")[2]
+    return int(number) if number.isascii() and number.isdigit() else None
+
+
+def _free_name(path: Path, now_ms: int) -> Path:
+    """Where to set the file aside: over none that is there, and after them all, whatever the clock says."""
+    newest = max((_number(each) or 0 for each in _asides(path)), default=0)
+    return path.with_name(f"{path.name}.corrupt-{max(now_ms, newest + 1)}")
+
+
+def _forget_oldest(path: Path) -> None:
+    for each in _asides(path)[:-_KEPT]:
         _remove(each)
-    aside = path.with_name(f"{path.name}.corrupt-{now_ms}")
-    _move(path, aside)
-    return aside
 
 
 def _replay(source: Path, store: Store, now_ms: int) -> tuple[int, int, bytes | None]:
     """Blocks taken over, blocks known to be lost, and the rule state if it was readable."""
     try:
         db = sqlite3.connect(f"file:{quote(str(source))}?mode=rw", uri=True, isolation_level=None)
-    except sqlite3.Error:
+    except UNREADABLE:
         return 0, 0, None
     blocks: list[Sealed] = []
     marks: list[Mark] = []
@@ -123,15 +167,15 @@ def _replay(source: Path, store: Store, now_ms: int) -> tuple[int, int, bytes | 
         try:
             found = db.execute(RULE_STATE).fetchone()
             rule_state = bytes(found[0]) if found else None
-        except sqlite3.Error:
+        except UNREADABLE:
             rule_state = None
-        for block, state in _readable(db):
+        for block, state, reason in _readable(db):
             if block is None or not block.intact():
                 lost += 1
                 continue
             blocks.append(block)
             if state is not BlockState.UNSENT:
-                marks.append(Mark(block.key, state))
+                marks.append(Mark(block.key, state, reason))
             salvaged += 1
             if len(blocks) >= _STEP:
                 store.commit(blocks, marks, now_ms=now_ms)
@@ -142,7 +186,7 @@ def _replay(source: Path, store: Store, now_ms: int) -> tuple[int, int, bytes | 
     return salvaged, lost, rule_state
 
 
-def _readable(db: sqlite3.Connection) -> Iterator[tuple[Sealed | None, BlockState]]:
+def _readable(db: sqlite3.Connection) -> Iterator[tuple[Sealed | None, BlockState, str]]:
     """Every block row in order, None for one that is there but cannot be read. A broken page costs its rows only."""
     bounds = _bounds(db)
     if bounds is None:
@@ -151,8 +195,8 @@ def _readable(db: sqlite3.Connection) -> Iterator[tuple[Sealed | None, BlockStat
     for start in range(first, last + 1, _STEP):
         step = (start, min(start + _STEP - 1, last))
         try:
-            rows = db.execute(f"SELECT {COLUMNS}, state FROM blocks WHERE position BETWEEN ? AND ?", step).fetchall()
-        except sqlite3.Error:
+            rows = db.execute(f"{_ROWS} WHERE position BETWEEN ? AND ?", step).fetchall()
+        except UNREADABLE:
             rows = []
             for position in range(step[0], step[1] + 1):
                 row = _one(db, position)
@@ -160,12 +204,12 @@ def _readable(db: sqlite3.Connection) -> Iterator[tuple[Sealed | None, BlockStat
                     continue
                 rows.append(row)
         for row in rows:
-            yield _block(row)
+            yield _block(db, row)
 
 
 def _bounds(db: sqlite3.Connection) -> tuple[int, int] | None:
     """The first and last position to look for; None when there is nothing to be found."""
-    found: dict[str, int] = {}
+    found: dict[str, list[int]] = {"min": [], "max": []}
     # With the first or the last page of the table broken, an index may still know, or the counter of positions.
     for end, ask in (
         ("min", "SELECT min(position) FROM blocks"),
@@ -175,27 +219,49 @@ def _bounds(db: sqlite3.Connection) -> tuple[int, int] | None:
     ):
         try:
             row = db.execute(ask).fetchone()
-        except sqlite3.Error:
+        except UNREADABLE:
             continue
         if row is not None and isinstance(row[0], int):
-            found.setdefault(end, row[0])
-    if "max" not in found:
+            found[end].append(row[0])
+    if not found["max"]:
         return None
-    return max(found.get("min", 1), found["max"] - _MOST_LOOKED_FOR), found["max"]
+    # One flipped bit makes a position of billions of billions; the others are then right.
+    nearest = min(found["max"])
+    last = max(position for position in found["max"] if position <= nearest + _MOST_LOOKED_FOR)
+    return max(min(found["min"], default=1), last - _MOST_LOOKED_FOR), last
 
 
 def _one(db: sqlite3.Connection, position: int) -> tuple[object, ...] | None:
     try:
-        row: tuple[object, ...] | None = db.execute(
-            f"SELECT {COLUMNS}, state FROM blocks WHERE position = ?", (position,)
-        ).fetchone()
-    except sqlite3.Error:
+        row: tuple[object, ...] | None = db.execute(f"{_ROWS} WHERE position = ?", (position,)).fetchone()
+    except UNREADABLE:
         return ()
     return row
 
 
-def _block(row: tuple[object, ...]) -> tuple[Sealed | None, BlockState]:
+def _block(db: sqlite3.Connection, row: tuple[Any, ...]) -> tuple[Sealed | None, BlockState, str]:
     try:
-        return stored(row[:-1]).block, BlockState(row[-1])  # type: ignore[arg-type]
-    except (ValueError, TypeError, IndexError):
-        return None, BlockState.CORRUPT
+        *columns, state, reason = row
+        found = stored(tuple(columns))
+        return _by_its_name(db, found), BlockState(state), str(reason)
+    except (ValueError, TypeError):
+        return None, BlockState.CORRUPT, ""
+
+
+def _by_its_name(db: sqlite3.Connection, found: Stored) -> Sealed | None:
+    """The block; under a name of its own if what stands in its row is not what the index of names says.
+
+    One flipped bit gives it the name of another block, or one that is still to be given. Its content is whole (its
+    digest says so), and a block that the centre gets a second time under another name changes nothing there. A catalog
+    is lost: the order of catalogs is that of their names, and the agent offers its own again.
+    """
+    block = found.block
+    try:
+        row = db.execute(BY_NAME, (block.key.stream, block.key.seq)).fetchone()
+    except UNREADABLE:
+        row = None
+    if row == (found.position,):
+        return block
+    if block.kind is Kind.CATALOG:
+        return None
+    return dataclasses.replace(block, key=Key(str(UUID(block.digest)), 1))

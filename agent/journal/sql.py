@@ -52,6 +52,8 @@ CREATE TABLE IF NOT EXISTS closed (
 """
 # A body is read as bytes whatever one flipped bit makes of its type: its digest judges it.
 COLUMNS = "position, stream, seq, kind, first_at, last_at, born_at, count, catalog, names, digest, CAST(body AS BLOB)"
+# Answered by the index of names alone, which is asked whether it knows a block by the name that stands in its row.
+BY_NAME = "SELECT position FROM blocks WHERE stream = ? AND seq = ?"
 RULE_STATE = "SELECT CAST(state AS BLOB) FROM rule_state WHERE state IS NOT NULL"
 # Each names every column the journal will ask for.
 PROBES = (
@@ -60,6 +62,10 @@ PROBES = (
     "SELECT reason, count FROM drops LIMIT 0",
     "SELECT one, at FROM closed LIMIT 0",
 )
+
+
+# What reading a broken file raises: a ValueError too, where SQLite's own words about it quote its broken bytes.
+UNREADABLE = (sqlite3.Error, ValueError, TypeError)
 
 
 class StoreFull(Exception):
@@ -201,7 +207,14 @@ def used(db: sqlite3.Connection) -> int:
     return (pages - free) * size
 
 
+# One flipped bit makes a number of a text, or nothing of either.
+_TYPES = (int, str, int, str, int, int, int, int, str, str, str, bytes)
+
+
 def stored(row: tuple[Any, ...]) -> Stored:
+    """A row of COLUMNS. ValueError when it holds what no journal writes."""
+    if tuple(map(type, row)) != _TYPES:
+        raise ValueError("a column of a block is of another type")
     position, stream, seq, kind, first_at, last_at, born_at, count, catalog, names, digest, body = row
     block = Sealed(
         key=Key(stream, seq),
@@ -213,7 +226,7 @@ def stored(row: tuple[Any, ...]) -> Stored:
         catalog=catalog,
         names=names,
         digest=digest,
-        body=bytes(body),
+        body=body,
     )
     return Stored(block, position)
 
@@ -223,7 +236,7 @@ def roll_back(db: sqlite3.Connection) -> None:
     if db.in_transaction:
         try:
             db.execute("ROLLBACK")
-        except sqlite3.Error:
+        except UNREADABLE:
             # The file is gone or broken; the error that brought us here says so already.
             return
 

@@ -5,18 +5,21 @@ evictions. `StoreFull` means "try again later", `StoreCorrupt` means "this file 
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from agent.journal.block import Key, Sealed, Stored
 from agent.journal.eviction import AGED, ORDER, TARGET, DropReason
 from agent.journal.sql import (
+    BY_NAME,
     COLUMNS,
     PROBES,
     RULE_STATE,
     SCHEMA,
     SCHEMA_VERSION,
+    UNREADABLE,
     Counts,
     Evicted,
     Mark,
@@ -76,7 +79,7 @@ class Store:
         try:
             self._prepare(db)
             self.unsent = count_unsent(db)
-        except (StoreCorrupt, sqlite3.Error, ValueError, TypeError) as exc:
+        except (StoreCorrupt, *UNREADABLE) as exc:
             db.close()
             raise _meaning(exc) from exc
         self._db = db
@@ -117,8 +120,8 @@ class Store:
         if self._db is not None:
             try:
                 self._db.execute("INSERT OR REPLACE INTO closed VALUES (1, ?)", (now_ms,))
-            except sqlite3.Error as exc:
-                raise judged(exc) from exc
+            except UNREADABLE as exc:
+                raise self._judged(exc) from exc
             finally:
                 self.close()
 
@@ -158,10 +161,8 @@ class Store:
         now_ms: int,
     ) -> Evicted:
         """One durable transaction; when this returns, a power cut takes none of it. Says what had to go for it."""
-        db = self._open_db()
         counts, evicted = Counts(), Evicted()
-        try:
-            db.execute("BEGIN IMMEDIATE")
+        with self._transaction() as db:
             insert(db, blocks, counts)
             mark(db, marks, counts)
             if Kind.CATALOG in counts.blocks:
@@ -174,34 +175,22 @@ class Store:
             for (reason, _), count in evicted.count.items():
                 lost[reason] = lost.get(reason, 0) + count
             count_drops(db, lost)
-            db.execute("COMMIT")
-        except sqlite3.Error as exc:
-            roll_back(db)
-            raise self._judged(exc) from exc
         for kind in counts.blocks:
             self.unsent.add(kind, counts.blocks[kind], counts.size[kind])
         return evicted
 
     def replace(self, old: Key, new: Sealed) -> None:
         """Give a block another name (and catalog): one transaction, its place in the order is kept."""
-        db = self._open_db()
-        try:
-            db.execute("BEGIN IMMEDIATE")
+        with self._transaction() as db:
             db.execute(
                 "UPDATE blocks SET stream = ?, seq = ?, catalog = ?, digest = ? WHERE stream = ? AND seq = ?",
                 (new.key.stream, new.key.seq, new.catalog, new.digest, old.stream, old.seq),
             )
-            db.execute("COMMIT")
-        except sqlite3.Error as exc:
-            roll_back(db)
-            raise self._judged(exc) from exc
 
     def merge(self, old: Sequence[Stored], new: Sealed | None) -> None:
         """Put one block in the place of several neighbours, or nothing: one transaction, the order is kept."""
-        db = self._open_db()
         counts = Counts()
-        try:
-            db.execute("BEGIN IMMEDIATE")
+        with self._transaction() as db:
             for each in old:
                 db.execute("DELETE FROM blocks WHERE position = ?", (each.position,))
                 counts.add(each.block.kind, -1, -each.block.size)
@@ -211,10 +200,6 @@ class Store:
                     "UPDATE blocks SET position = ? WHERE stream = ? AND seq = ?",
                     (old[-1].position, new.key.stream, new.key.seq),
                 )
-            db.execute("COMMIT")
-        except sqlite3.Error as exc:
-            roll_back(db)
-            raise self._judged(exc) from exc
         for kind in counts.blocks:
             self.unsent.add(kind, counts.blocks[kind], counts.size[kind])
 
@@ -240,10 +225,15 @@ class Store:
 
     def unsent_of(self, kind: Kind, *, above: int = 0, upto: int | None = None, limit: int) -> list[Stored]:
         """The oldest unsent blocks of a kind whose position is above `above` and at most `upto`."""
-        return self._blocks(
+        found = self._blocks(
             "kind = ? AND state = 0 AND position > ? AND position <= ? ORDER BY position LIMIT ?",
             (kind, above, (1 << 62) if upto is None else upto, limit),
         )
+        for each in found:
+            # By a name that one flipped bit has changed no answer would find it: it would be sent for ever.
+            if self._ask(BY_NAME, (each.block.key.stream, each.block.key.seq)) != [(each.position,)]:
+                raise self._judged(ValueError(f"the block at {each.position} is not known by its name"))
+        return found
 
     def get(self, key: Key) -> Stored | None:
         found = self._blocks("stream = ? AND seq = ?", (key.stream, key.seq))
@@ -257,13 +247,18 @@ class Store:
     def last_position(self) -> int:
         return int(self._ask("SELECT coalesce(max(position), 0) FROM blocks")[0][0])
 
+    def look(self) -> tuple[int, int, int | None]:
+        """The last position, the bytes used, and when the oldest block of the outbox was born (ms UTC)."""
+        return self.last_position(), self.used_bytes(), self.oldest_unsent_at()
+
     def oldest_unsent_at(self) -> int | None:
         """When the oldest block of the outbox was born, in ms UTC."""
         ages = [
             row[0]
             for kind in Kind
             for row in self._ask(
-                "SELECT born_at FROM blocks WHERE kind = ? AND state = 0 ORDER BY position LIMIT 1", (kind,)
+                "SELECT CAST(born_at AS INTEGER) FROM blocks WHERE kind = ? AND state = 0 ORDER BY position LIMIT 1",
+                (kind,),
             )
         ]
         return min(ages, default=None)
@@ -272,7 +267,7 @@ class Store:
         db = self._open_db()
         try:
             return used(db)
-        except sqlite3.Error as exc:
+        except UNREADABLE as exc:
             raise self._judged(exc) from exc
 
     # --- plumbing --------------------------------------------------------------------------------------------------
@@ -282,17 +277,29 @@ class Store:
             raise StoreFull(f"{self.path} is not open")
         return self._db
 
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        db = self._open_db()
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            yield db
+            db.execute("COMMIT")
+        except UNREADABLE as exc:
+            # A ValueError is a kind that is none, or a number that is a text: what no journal writes.
+            roll_back(db)
+            raise self._judged(exc) from exc
+
     def _ask(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         try:
             return self._open_db().execute(sql, values).fetchall()
-        except sqlite3.Error as exc:
+        except UNREADABLE as exc:
             raise self._judged(exc) from exc
 
     def _blocks(self, condition: str, values: Sequence[object]) -> list[Stored]:
         rows = self._ask(f"SELECT {COLUMNS} FROM blocks WHERE {condition}", values)
         try:
             return [stored(row) for row in rows]
-        except (ValueError, TypeError) as exc:
+        except UNREADABLE as exc:
             raise self._judged(exc) from exc
 
     def _judged(self, exc: Exception) -> StoreFull | StoreCorrupt:

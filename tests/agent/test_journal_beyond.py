@@ -303,3 +303,63 @@ async def test_what_was_born_without_a_clock_holds_no_eviction_up(tmp_path: Path
     assert found == [0] * 70 + [now_ms(clock)]
     assert journal.stats().drops == {DropReason.TOO_OLD: 1}
     await journal.close()
+
+
+async def test_a_disk_that_fails_while_it_is_looked_at_stops_no_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = manual_clock()
+    await alarms_written(tmp_path / "j.db", clock, 2)
+
+    def failing(self: Store) -> int:
+        raise StoreFull("disk I/O error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "last_position", failing)
+        again = await opened(tmp_path / "j.db", clock)
+        assert again.stats().degraded == "disk I/O error"
+        again.append(Kind.ALARMS, [{"n": 2}], at=now_ms(clock))
+        await again.commit()
+        assert await unsent_count(again, Kind.ALARMS) == 3
+    clock.advance(10)
+    await again.commit()
+    assert again.stats().degraded == ""
+    assert len(await again.unsent(Kind.ALARMS, limit=9)) == 3
+    await again.close()
+
+
+async def test_files_set_aside_take_no_name_that_is_there(tmp_path: Path) -> None:
+    clock = manual_clock()
+    kept: dict[str, bytes] = {}
+    for turn in range(3):  # one instant, and then a clock that was set back
+        await alarms_written(tmp_path / "j.db", clock, 2)
+        raw = (tmp_path / "j.db").read_bytes()[: 4096 * (turn + 3)]
+        (tmp_path / "j.db").write_bytes(raw)
+        report = await Journal(
+            Store(tmp_path / "j.db", max_bytes=64 * MIB, max_age_ms=86_400_000),
+            clock=manual_clock() if turn < 2 else ManualClock(from_ms(5000)),
+            offload=InlineOffload(),
+            new_id=new_id,
+        ).open()
+        assert report.quarantined is not None
+        kept[report.quarantined.name] = raw
+    assert {name: (tmp_path / name).read_bytes() for name in sorted(kept)} == kept
+    assert len(kept) == 3
+
+
+async def test_what_was_cut_off_between_the_names_takes_no_foreign_wal(tmp_path: Path) -> None:
+    clock = manual_clock()
+    digests = await alarms_written(tmp_path / "j.db", clock, 3)
+    (tmp_path / "j.db").rename(tmp_path / "j.db.replaying")
+    # The broken file has its new name already, its WAL not yet.
+    other = await opened(tmp_path / "other.db", clock)
+    for value in range(50):
+        other.append(Kind.ALARMS, [{"other": value}], at=now_ms(clock))
+        await other.commit()
+    shutil.copy(tmp_path / "other.db-wal", tmp_path / "j.db-wal")
+    (tmp_path / "j.db.corrupt-1").write_bytes(b"broken")
+    await other.close()
+    again = await opened(tmp_path / "j.db", clock)
+    assert [each.block.digest for each in await again.unsent(Kind.ALARMS, limit=99)] == digests
+    assert (tmp_path / "j.db.corrupt-1-wal").stat().st_size > 0
+    await again.close()
