@@ -5,8 +5,7 @@ Taking never waits and never fails; the disk is touched by `commit` alone, on th
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +17,7 @@ from agent.journal.packing import MAX_BLOCKS, Thinner, groups, pack
 from agent.journal.recovery import OpenReport, open_or_recover
 from agent.journal.sql import Mark, StoreCorrupt, StoreFull
 from agent.journal.store import Store
+from agent.journal.taken import RuleSource, Taken
 from agent.journal.tally import JournalStats, Notice, Tally
 from facility.clock import Clock, now_ms
 from facility.ids import NewId
@@ -26,30 +26,17 @@ from facility.wire import Kind, digest
 
 log = logging.getLogger(__name__)
 
-# A minute of 500 values a second is 30,000; three of them wait in memory for a disk that stalls.
-MAX_TAKEN = 100_000
-# Beyond this many a block is sealed and committed before its time: about 150 KiB unpacked.
-COMMIT_AT = 5_000
 MEMORY_BYTES = 16 * 1024 * 1024
 # Answers that wait for the disk. One forgotten beyond it costs a block sent twice.
 MAX_ANSWERED = 100_000
 # A disk that refused is asked again this often.
 RETRY_S = 5.0
-# Pending timers are saved this often even when no alarm is. After a crash a timer younger than this starts anew, so an
-# alarm may come later by as much; saving costs a large site more than judging does.
-RULES_EVERY_S = 30.0
-
-
-RuleSource = Callable[[], bytes | None]
 
 
 class Journal:
     """See the package's docstring for what it promises.
 
-    rules: gives the rule engine's state, None to leave the saved one; asked in the same step in which alarm events are
-        taken to be committed.
     packed: position up to which waiting readings were packed.
-    catalog: digest of the catalog that readings and alarms speak of from now on; set by whoever appends catalogs.
     """
 
     def __init__(
@@ -67,25 +54,18 @@ class Journal:
         self._offload = offload
         self._group_commit_s = group_commit_s
         self.stream = new_id(now_ms(clock))
-        self.catalog = ""
         self.last_position = 0
-        self.rules: RuleSource | None = None
         self.changed = asyncio.Event()
         self._seq = 0
-        self._readings: deque[Reading] = deque()
-        self._drafts: list[Draft] = []
-        self._rule_state: bytes | None = None
-        self._rules_due = False
-        self._rules_at = 0.0
         self._waiting = Waiting(memory_bytes)
         self._answered: dict[Key, Mark] = {}
         self._opened = False
         self._retry_at = 0.0
         self._tally = Tally()
+        self._taken = Taken(self._tally)
         self._thinner = Thinner()
         self.packed = 0
         self._lock = asyncio.Lock()
-        self._wake = asyncio.Event()
 
     # --- life ------------------------------------------------------------------------------------------------------
 
@@ -106,11 +86,11 @@ class Journal:
             while (left := due - self._clock.monotonic()) > 0:
                 try:
                     async with asyncio.timeout(left):
-                        await self._wake.wait()
+                        await self._taken.wake.wait()
                 except TimeoutError:
                     break
-                self._wake.clear()
-                await self.commit(readings=len(self._readings) >= COMMIT_AT)
+                self._taken.wake.clear()
+                await self.commit(readings=self._taken.is_much)
             await self.commit()
 
     async def close(self) -> None:
@@ -121,75 +101,62 @@ class Journal:
         except (StoreFull, StoreCorrupt) as exc:
             log.warning("the journal's last word was not written", extra={"cause": str(exc)})
 
+    @property
+    def catalog(self) -> str:
+        """Digest of the catalog that readings and alarms speak of from now on."""
+        return self._taken.catalog
+
+    @property
+    def rules(self) -> RuleSource | None:
+        """Gives the rule engine's state, None to leave the saved one.
+
+        Asked in the same step in which alarm events are taken to be committed.
+        """
+        return self._taken.rules
+
+    @rules.setter
+    def rules(self, rules: RuleSource) -> None:
+        self._taken.rules = rules
+
     # --- taking ----------------------------------------------------------------------------------------------------
 
     def take(self, readings: Sequence[Reading]) -> None:
         """Readings for the next group commit."""
-        self._readings.extend(readings)
-        self._tally.readings += len(readings)
-        over = len(self._readings) - MAX_TAKEN
-        for _ in range(over):
-            self._readings.popleft()
-        if over > 0:
-            self._tally.count(DropReason.MEMORY_FULL, over)
-        if len(self._readings) >= COMMIT_AT:
-            self._wake.set()
+        self._taken.take(readings)
 
     def append(self, kind: Kind, items: Sequence[Any], *, at: int) -> None:
         """Items of a kind other than readings, at `at` ms UTC; committed at once, alarms with the rule state."""
-        if not items:
-            return
-        # Each health block says anew which catalog holds: a centre put back from a backup may have forgotten it.
-        spoken = self.catalog if kind in (Kind.ALARMS, Kind.HEALTH) else ""
-        last = self._drafts[-1] if self._drafts else None
-        if last is not None and last.kind is kind and last.catalog == spoken and kind is not Kind.CATALOG:
-            self._drafts[-1] = replace(last, items=[*last.items, *items], last_at=max(last.last_at, at))
-        else:
-            self._drafts.append(Draft(kind, list(items), at, at, spoken))
-        self._rules_due |= kind is Kind.ALARMS
-        self._wake.set()
+        self._taken.append(kind, items, at=at)
 
     def append_catalog(self, catalog: Any, names: str, *, at: int) -> None:
         """A catalog whose digest is `names`; what is taken from now on speaks of it."""
-        # What was taken before speaks of the catalog before: it is drafted under that one.
-        self._draft_readings()
-        self._drafts.append(Draft(Kind.CATALOG, [catalog], at, at, names, names))
-        self.catalog = names
-        self._wake.set()
+        self._taken.append_catalog(catalog, names, at=at)
 
     # --- committing ------------------------------------------------------------------------------------------------
 
     async def commit(self, *, readings: bool = True) -> None:
         """Seal and store what is due. Returns when it is durable, or held in memory because the disk refuses."""
         async with self._lock:
-            if readings:
-                self._draft_readings()
-            drafts, self._drafts = self._drafts, []
-            self._ask_rules(readings)
+            drafts = self._taken.drain(readings=readings, now=self._clock.monotonic())
             if drafts:
                 await self._seal(drafts)
             if self._tally.degraded and self._clock.monotonic() < self._retry_at:
                 self._bound_memory()
-            elif len(self._waiting) or self._answered or self._rule_state is not None or self._tally.wants_saving:
+            elif not self._all_saved:
                 await self._write()
             else:
                 return
         self.changed.set()
 
-    def _ask_rules(self, readings: bool) -> None:
-        """Take the rule state in the same step as the drafts, so neither knows of an event the other does not."""
-        now = self._clock.monotonic()
-        if self.rules is not None and (self._rules_due or (readings and now >= self._rules_at)):
-            state = self.rules()
-            self._rule_state = self._rule_state if state is None else state
-            self._rules_due = False
-            self._rules_at = now + RULES_EVERY_S
-
-    def _draft_readings(self) -> None:
-        if self._readings:
-            taken = list(self._readings)
-            self._readings.clear()
-            self._drafts.append(Draft(Kind.READINGS, taken, taken[0].taken_at, taken[-1].taken_at, self.catalog))
+    @property
+    def _all_saved(self) -> bool:
+        return not (
+            len(self._waiting)
+            or self._answered
+            or self._taken.rule_state is not None
+            or self._tally.unsaved
+            or self._tally.degraded  # a disk that refused is asked again
+        )
 
     async def _seal(self, drafts: list[Draft]) -> None:
         sealing = asyncio.ensure_future(
@@ -210,7 +177,7 @@ class Journal:
         blocks, marks, state, drops = (
             self._waiting.all(),
             dict(self._answered),
-            self._rule_state,
+            self._taken.rule_state,
             dict(self._tally.unsaved),
         )
         try:
@@ -231,8 +198,7 @@ class Journal:
         for key, mark in marks.items():
             if self._answered.get(key) is mark:
                 del self._answered[key]
-        if self._rule_state is state:
-            self._rule_state = None
+        self._taken.saved(state)
         self._tally.saved(drops)
         self._tally.evicted(evicted)
         if self._tally.degraded:
@@ -254,7 +220,7 @@ class Journal:
             self._bound_memory()
             return
         # What is waiting is written by the next commit, which comes within one group commit.
-        self._wake.set()
+        self._taken.wake.set()
 
     def _bound_memory(self) -> None:
         self._tally.evicted(self._waiting.bound(self._answered), in_memory=True)
@@ -397,7 +363,7 @@ class Journal:
                     )
                 ]
             )
-        self._wake.set()
+        self._taken.wake.set()
         return True
 
     # --- figures ---------------------------------------------------------------------------------------------------

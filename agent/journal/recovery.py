@@ -86,7 +86,7 @@ def _replace(store: Store, cause: str, now_ms: int) -> OpenReport:
     """Replay the corrupt file into a new one, and only then set it aside: cut off anywhere, it is begun again."""
     fresh, aside = _beside(store.path), _free_name(store.path, now_ms)
     _remove(fresh)
-    target = Store(fresh, max_bytes=store.max_bytes, max_age_ms=store.max_age_ms)
+    target = Store(fresh, max_bytes=store.bounds.max_bytes, max_age_ms=store.bounds.max_age_ms)
     try:
         target.open()
         salvaged, lost, rule_state = _replay(store.path, target, now_ms)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.journal.block import Key, Sealed, Stored
-from agent.journal.eviction import AGED, ORDER, TARGET, DropReason
+from agent.journal.bounds import Bounds
 from agent.journal.sql import (
     BY_NAME,
     COLUMNS,
@@ -27,7 +27,6 @@ from agent.journal.sql import (
     StoreFull,
     count_drops,
     count_unsent,
-    evict,
     insert,
     judged,
     mark,
@@ -44,8 +43,6 @@ from facility.wire import Kind
 CHECKED_AT_OPEN = 256 * 1024 * 1024
 # How long a reader beside us (`coldaisle agent history`) may hold a lock before it counts as a fault.
 _BUSY_S = 5.0
-# Looking for what is too old costs a few queries; ages are hours to years.
-_AGE_EVERY_MS = 10_000
 
 
 class Store:
@@ -53,13 +50,11 @@ class Store:
 
     def __init__(self, path: Path, *, max_bytes: int, max_age_ms: int) -> None:
         self.path = path
-        self.max_bytes = max_bytes
-        self.max_age_ms = max_age_ms
+        self.bounds = Bounds(max_bytes=max_bytes, max_age_ms=max_age_ms)
         self.unsent = Counts()
         # What was found wrong with the file in use. Opening it again would not see it: the file is to be replaced.
         self.broken = ""
         self._db: sqlite3.Connection | None = None
-        self._aged_at = 0
 
     # --- opening ---------------------------------------------------------------------------------------------------
 
@@ -161,7 +156,7 @@ class Store:
         now_ms: int,
     ) -> Evicted:
         """One durable transaction; when this returns, a power cut takes none of it. Says what had to go for it."""
-        counts, evicted = Counts(), Evicted()
+        counts = Counts()
         with self._transaction() as db:
             insert(db, blocks, counts)
             mark(db, marks, counts)
@@ -169,8 +164,7 @@ class Store:
                 prune_catalogs(db)
             if rule_state is not None:
                 db.execute("INSERT OR REPLACE INTO rule_state VALUES (1, ?, ?)", (now_ms, rule_state))
-            self._evict_aged(db, now_ms, counts, evicted)
-            self._evict_over(db, counts, evicted)
+            evicted = self.bounds.keep(db, now_ms, counts)
             lost = dict(drops or {})
             for (reason, _), count in evicted.count.items():
                 lost[reason] = lost.get(reason, 0) + count
@@ -202,24 +196,6 @@ class Store:
                 )
         for kind in counts.blocks:
             self.unsent.add(kind, counts.blocks[kind], counts.size[kind])
-
-    def _evict_aged(self, db: sqlite3.Connection, now_ms: int, counts: Counts, evicted: Evicted) -> None:
-        if abs(now_ms - self._aged_at) < _AGE_EVERY_MS:
-            return
-        self._aged_at = now_ms
-        for each in AGED:
-            for state in each.states:
-                # Bounded per commit: after a step of the clock a whole history is due at once.
-                evict(db, each, state, counts, evicted, reason=DropReason.TOO_OLD, before=now_ms - self.max_age_ms)
-
-    def _evict_over(self, db: sqlite3.Connection, counts: Counts, evicted: Evicted) -> None:
-        if used(db) <= self.max_bytes:
-            return
-        target = int(self.max_bytes * TARGET)
-        for each in ORDER:
-            for state in each.states:
-                while used(db) > target and evict(db, each, state, counts, evicted, reason=DropReason.JOURNAL_FULL):
-                    pass
 
     # --- the outbox ------------------------------------------------------------------------------------------------
 

@@ -58,11 +58,6 @@ class Tally:
             if save:
                 self.unsaved[reason] = self.unsaved.get(reason, 0) + count
 
-    @property
-    def wants_saving(self) -> bool:
-        """There are drops to count in the file, or a disk that refused to be asked again."""
-        return bool(self.unsaved or self.degraded)
-
     def saved(self, drops: Mapping[str, int]) -> None:
         """The file has counted these."""
         for reason, count in drops.items():

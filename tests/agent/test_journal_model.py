@@ -305,7 +305,7 @@ class JournalModel(RuleBasedStateMachine):
     @invariant()
     def what_memory_lost_is_counted(self) -> None:
         """Loose numbers are being gathered, offered from memory, or counted as dropped since this opening."""
-        if not self.journal.stats().degraded or self.journal._readings or self.journal._drafts:
+        if not self.journal.stats().degraded or len(self.journal._taken):
             return
         missing = {
             kind: self.loose[kind] - {number for each in self.offered(kind) for number in numbers(each)}

@@ -262,7 +262,7 @@ async def test_a_catalog_that_is_nowhere_any_more_is_replaced_by_the_present_one
         return {"verdict": "committed"}
 
     async with Ledger(mosquitto.host, mosquitto.port, judge=judge) as ledger, bench(tmp_path, mosquitto) as it:
-        it.journal.catalog = "f" * 32  # lost with a corrupt file
+        it.journal._taken.catalog = "f" * 32  # lost with a corrupt file
         await it.keep(1.0)
         it.journal.append_catalog(catalog, names, at=now_ms(it.clock))
         await it.idle()

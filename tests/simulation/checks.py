@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SEVERITIES = ("info", "minor", "major", "critical")
 # A group commit, the commit's own time and a tick of whoever writes the time down.
 LOSS_BOUND_S = 1.2
-# The rule state is saved with each alarm, and else this often (agent.journal.journal.RULES_EVERY_S) and a group commit.
+# The rule state is saved with each alarm, and else this often (agent.journal.taken.RULES_EVERY_S) and a group commit.
 STATE_SAVED_MS = 11_500
 
 
@@ -29,7 +29,7 @@ def waiting(edge: Edge) -> dict[str, int]:
     assert edge.agent.uplink is not None
     journal = edge.agent.journal
     return {
-        "taken": len(journal._readings) + len(journal._drafts),
+        "taken": len(journal._taken),
         "in memory": len(journal._waiting),
         "in flight": edge.agent.uplink.in_flight,
         "answered": len(journal._answered),

@@ -1,0 +1,43 @@
+"""The journal's two bounds, kept within the transaction that would pass them: bytes of its pages, and age."""
+
+import sqlite3
+
+from agent.journal.eviction import AGED, ORDER, TARGET, DropReason
+from agent.journal.sql import Counts, Evicted, evict, used
+
+# Looking for what is too old costs a few queries; ages are hours to years.
+_AGE_EVERY_MS = 10_000
+
+
+class Bounds:
+    """max_bytes bounds the pages in use, max_age_ms what stands in them."""
+
+    def __init__(self, *, max_bytes: int, max_age_ms: int) -> None:
+        self.max_bytes = max_bytes
+        self.max_age_ms = max_age_ms
+        self._aged_at = 0
+
+    def keep(self, db: sqlite3.Connection, now_ms: int, counts: Counts) -> Evicted:
+        """Delete what is over them; `counts` follows. What was lost by it is returned, to be counted."""
+        evicted = Evicted()
+        self._aged(db, now_ms, counts, evicted)
+        self._over(db, counts, evicted)
+        return evicted
+
+    def _aged(self, db: sqlite3.Connection, now_ms: int, counts: Counts, evicted: Evicted) -> None:
+        if abs(now_ms - self._aged_at) < _AGE_EVERY_MS:
+            return
+        self._aged_at = now_ms
+        for each in AGED:
+            for state in each.states:
+                # Bounded per commit: after a step of the clock a whole history is due at once.
+                evict(db, each, state, counts, evicted, reason=DropReason.TOO_OLD, before=now_ms - self.max_age_ms)
+
+    def _over(self, db: sqlite3.Connection, counts: Counts, evicted: Evicted) -> None:
+        if used(db) <= self.max_bytes:
+            return
+        target = int(self.max_bytes * TARGET)
+        for each in ORDER:
+            for state in each.states:
+                while used(db) > target and evict(db, each, state, counts, evicted, reason=DropReason.JOURNAL_FULL):
+                    pass

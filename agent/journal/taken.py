@@ -1,0 +1,111 @@
+"""What was taken and is not sealed yet: readings, items of the other kinds, and the rule state that goes with them.
+
+In memory only, and at once: the disk may be slow, the polling never waits for it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from agent.journal.block import Draft
+from agent.journal.eviction import DropReason
+from agent.journal.tally import Tally
+from facility.reading import Reading
+from facility.wire import Kind
+
+# A minute of 500 values a second is 30,000; three of them wait in memory for a disk that stalls.
+MAX_TAKEN = 100_000
+# Beyond this many a block is sealed and committed before its time: about 150 KiB unpacked.
+COMMIT_AT = 5_000
+# Pending timers are saved this often even when no alarm is. After a crash a timer younger than this starts anew, so an
+# alarm may come later by as much; saving costs a large site more than judging does.
+RULES_EVERY_S = 30.0
+
+RuleSource = Callable[[], bytes | None]
+
+
+class Taken:
+    """Bounded by MAX_TAKEN readings; what is beyond is counted. wake: set when something should be committed at once.
+
+    catalog: digest of the catalog that readings and alarms speak of from now on.
+    rules: gives the rule engine's state, None to leave the saved one. rule_state: what it gave, until it is saved.
+    """
+
+    def __init__(self, tally: Tally) -> None:
+        self.catalog = ""
+        self.rules: RuleSource | None = None
+        self.rule_state: bytes | None = None
+        self.wake = asyncio.Event()
+        self._tally = tally
+        self._readings: deque[Reading] = deque()
+        self._drafts: list[Draft] = []
+        self._rules_due = False
+        self._rules_at = 0.0
+
+    def __len__(self) -> int:
+        """Readings and drafts that wait."""
+        return len(self._readings) + len(self._drafts)
+
+    @property
+    def is_much(self) -> bool:
+        """So many readings that they are not to wait for the group commit."""
+        return len(self._readings) >= COMMIT_AT
+
+    def take(self, readings: Sequence[Reading]) -> None:
+        self._readings.extend(readings)
+        self._tally.readings += len(readings)
+        over = len(self._readings) - MAX_TAKEN
+        for _ in range(over):
+            self._readings.popleft()
+        if over > 0:
+            self._tally.count(DropReason.MEMORY_FULL, over)
+        if self.is_much:
+            self.wake.set()
+
+    def append(self, kind: Kind, items: Sequence[Any], *, at: int) -> None:
+        if not items:
+            return
+        # Each health block says anew which catalog holds: a centre put back from a backup may have forgotten it.
+        spoken = self.catalog if kind in (Kind.ALARMS, Kind.HEALTH) else ""
+        last = self._drafts[-1] if self._drafts else None
+        if last is not None and last.kind is kind and last.catalog == spoken and kind is not Kind.CATALOG:
+            self._drafts[-1] = replace(last, items=[*last.items, *items], last_at=max(last.last_at, at))
+        else:
+            self._drafts.append(Draft(kind, list(items), at, at, spoken))
+        self._rules_due |= kind is Kind.ALARMS
+        self.wake.set()
+
+    def append_catalog(self, catalog: Any, names: str, *, at: int) -> None:
+        # What was taken before speaks of the catalog before: it is drafted under that one.
+        self._draft_readings()
+        self._drafts.append(Draft(Kind.CATALOG, [catalog], at, at, names, names))
+        self.catalog = names
+        self.wake.set()
+
+    def drain(self, *, readings: bool, now: float) -> list[Draft]:
+        """What is to be sealed now, and the rule state with it; `now` is monotonic. Without `readings` these wait on.
+
+        The rules are asked in the same step, so neither knows of an event the other does not.
+        """
+        if readings:
+            self._draft_readings()
+        drafts, self._drafts = self._drafts, []
+        if self.rules is not None and (self._rules_due or (readings and now >= self._rules_at)):
+            state = self.rules()
+            self.rule_state = self.rule_state if state is None else state
+            self._rules_due = False
+            self._rules_at = now + RULES_EVERY_S
+        return drafts
+
+    def saved(self, state: bytes | None) -> None:
+        """The disk has this rule state."""
+        if self.rule_state is state:
+            self.rule_state = None
+
+    def _draft_readings(self) -> None:
+        if self._readings:
+            taken = list(self._readings)
+            self._readings.clear()
+            self._drafts.append(Draft(Kind.READINGS, taken, taken[0].taken_at, taken[-1].taken_at, self.catalog))
