@@ -19,13 +19,14 @@ from agent.figures import Figures
 from agent.guard import ClockGuard, OrderedIds
 from agent.health import health_of
 from agent.http import HttpServer, Page
-from agent.journal import Journal, Offload, Store, ThreadOffload
+from agent.journal import Journal, Offload, OpenReport, Store, ThreadOffload
 from agent.knowledge import SETTLE_S, Watcher, catalog_of, points_of
 from agent.live import LiveTable
 from agent.notify.local import LocalNotices
 from agent.notify.world import AgentWorld, local_notices
 from agent.pipeline import Pipeline
 from agent.poller import Poller
+from agent.restart import known_before, take_up
 from agent.service import ServiceManager
 from agent.site import Site
 from agent.traps import Traps
@@ -38,7 +39,6 @@ from facility.ids import NewId, new_id
 from facility.items import EARLIEST_MS, AlarmItem, EventItem, EventKind
 from facility.wire import Kind
 from rules.engine import Engine
-from rules.records import SnapshotError
 
 log = logging.getLogger(__name__)
 
@@ -100,9 +100,10 @@ class Agent:
         self._notices: dict[tuple[str, str], float] = {}
         self._pollers: dict[str, DevicePoller] = {}
         config = site.loaded.config
+        self._journal_path = site.loaded.folder / config.journal.path
         self.journal = Journal(
             Store(
-                site.loaded.folder / config.journal.path,
+                self._journal_path,
                 max_bytes=config.journal.max_bytes,
                 max_age_ms=config.journal.max_age,
             ),
@@ -147,8 +148,8 @@ class Agent:
         stack = self._stack
         stack.callback(self._offload.close)
         self.journal.notice = self.notice
-        report = await self.journal.open()
-        self._ids.floor = max(self._ids.floor, report.newest or 0)
+        report = await known_before(await self.journal.open(), self._journal_path, self._offload)
+        self._ids.floor = max(self._ids.floor, report.newest or 0, report.saved_at or 0)
         stack.push_async_callback(self.journal.close)
         if self.local is not None:
             await self.local.open()
@@ -156,7 +157,7 @@ class Agent:
         stack.push_async_callback(self._links.close)
         stack.push_async_callback(self._close_pollers)
         self._open_pollers(self.site)
-        self._restore(report.rule_state)
+        self._restore(report)
         self.journal.rules = self._pipeline.rule_state
         self._event(EventKind.AGENT_STARTED, {"version": VERSION, "config_digest": self.site.loaded.digest})
         stack.callback(self._event, EventKind.AGENT_STOPPED, {"version": VERSION})
@@ -308,18 +309,12 @@ class Agent:
         for poller in self._pollers.values():
             await poller.close()
 
-    def _restore(self, state: bytes | None) -> None:
+    def _restore(self, report: OpenReport) -> None:
         points = points_of(self._pollers)
         now = now_ms(self._clock)
         self._pipeline.journal_alarms(self.engine.reload(self.site.rules, self.site.facts(points), now_ms=now))
         self._watcher.knows(self._pollers)
-        if state is None:
-            return
-        try:
-            self._pipeline.journal_alarms(self.engine.restore(state, now_ms=now))
-        except SnapshotError as exc:
-            log.error("the saved rule state cannot be taken up", extra={"cause": str(exc)})
-            self.notice("rule_state_lost", {"cause": str(exc)})
+        self._pipeline.journal_alarms(take_up(self.engine, report, now_ms=now, say=self.notice))
 
     def _publish_catalog(self) -> None:
         catalog = catalog_of(self.site, self._pollers, self.engine)

@@ -31,7 +31,7 @@ from agent.journal.block import BlockState, Key, Sealed, Stored
 from agent.journal.eviction import DropReason
 from agent.journal.journal import Journal
 from agent.journal.offload import InlineOffload, Offload, ThreadOffload
-from agent.journal.recovery import OpenReport
+from agent.journal.recovery import OpenReport, glimpse
 from agent.journal.store import Store
 from agent.journal.tally import JournalStats
 
@@ -48,4 +48,5 @@ __all__ = [
     "Store",
     "Stored",
     "ThreadOffload",
+    "glimpse",
 ]

@@ -3,6 +3,7 @@
 import dataclasses
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,17 @@ from urllib.parse import quote
 from uuid import UUID
 
 from agent.journal.block import BlockState, Key, Sealed, Stored
-from agent.journal.sql import BY_NAME, COLUMNS, RULE_STATE, UNREADABLE, Mark, StoreCorrupt, StoreFull, stored
+from agent.journal.sql import (
+    BY_NAME,
+    COLUMNS,
+    RULE_STATE,
+    RULE_STATE_AT,
+    UNREADABLE,
+    Mark,
+    StoreCorrupt,
+    StoreFull,
+    stored,
+)
 from agent.journal.store import Store
 from facility.wire import Kind
 
@@ -29,7 +40,8 @@ class OpenReport:
     """What opening found. quarantined: where a corrupt file went; salvaged and lost: blocks of it.
 
     newest: when the last block before this opening was born (ms UTC); unclean: the same, if the program did not end in
-    order; last_position: where that block stands.
+    order; last_position: where that block stands. forgotten: why a rule state that may have been there could not be
+    read; saved_at: when the one that was read had been saved (ms UTC), if the file takes no newer one now.
     """
 
     rule_state: bytes | None = None
@@ -40,6 +52,8 @@ class OpenReport:
     unclean: int | None = None
     newest: int | None = None
     last_position: int = 0
+    forgotten: str = ""
+    saved_at: int | None = None
 
 
 def open_or_recover(store: Store, *, now_ms: int) -> OpenReport:
@@ -64,6 +78,32 @@ def _open(store: Store, now_ms: int) -> OpenReport:
     except StoreCorrupt as exc:
         store.close()
         return _replace(store, str(exc), now_ms)
+
+
+def glimpse(path: Path, cause: str) -> OpenReport:
+    """What the rules knew, read from a file that cannot be opened for writing because of `cause`; nothing is changed.
+
+    Its blocks are offered once it can be opened. Without what the rules knew, all that stands would be raised anew
+    until then, and no end be known for one.
+    """
+    if not path.exists():
+        return OpenReport(cause=cause)
+    refused = ""
+    # Who reads a WAL wants an index of it in a file beside it. A full disk has no room for one: the only user of the
+    # journal may keep it in memory.
+    for locking in ("NORMAL", "EXCLUSIVE"):
+        try:
+            with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as db:
+                db.execute(f"PRAGMA locking_mode = {locking}")
+                found = db.execute(RULE_STATE).fetchone()
+                saved = db.execute(RULE_STATE_AT).fetchone()
+        except sqlite3.Error as exc:
+            refused = refused or str(exc)
+            continue
+        if found is None or saved is None:
+            return OpenReport(cause=cause)
+        return OpenReport(bytes(found[0]), cause=cause, saved_at=int(saved[0]))
+    return OpenReport(cause=cause, forgotten=refused)
 
 
 def _opened(store: Store) -> OpenReport:
@@ -111,6 +151,7 @@ def _replace(store: Store, cause: str, now_ms: int) -> OpenReport:
         salvaged=salvaged,
         lost=lost,
         unclean=None,
+        forgotten=cause if rule_state is None else "",
     )
 
 

@@ -55,6 +55,7 @@ COLUMNS = "position, stream, seq, kind, first_at, last_at, born_at, count, catal
 # Answered by the index of names alone, which is asked whether it knows a block by the name that stands in its row.
 BY_NAME = "SELECT position FROM blocks WHERE stream = ? AND seq = ?"
 RULE_STATE = "SELECT CAST(state AS BLOB) FROM rule_state WHERE state IS NOT NULL"
+RULE_STATE_AT = "SELECT CAST(at AS INTEGER) FROM rule_state WHERE state IS NOT NULL"
 # Each names every column the journal will ask for.
 PROBES = (
     f"SELECT {COLUMNS}, size, codec, state, reason FROM blocks LIMIT 0",

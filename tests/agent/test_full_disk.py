@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from agent.app import Agent
 from agent.journal import DropReason, InlineOffload, Journal, Store
-from facility.clock import SystemClock, now_ms
+from facility.alarms import AlarmEventKind
+from facility.clock import SystemClock, now_ms, to_ms
 from facility.ids import new_id
-from facility.items import EventItem, EventKind
+from facility.items import EventItem, EventKind, decode_alarms, decode_events
 from facility.reading import Reading
-from facility.wire import Kind
+from facility.wire import Kind, decode
 from tests.agent.journals import MIB, START
+from tests.agent.test_clock_guard import Machine, booted, configured, poll
 from tests.support.virtual_loop import run_virtual
 
 MEMORY_BYTES = 256 * 1024
@@ -91,3 +94,80 @@ async def hour(folder: Path) -> None:
 
 def test_an_hour_on_a_full_disk_costs_counted_readings_only(small_disk: Path) -> None:
     run_virtual(hour(small_disk))
+
+
+async def said(agent: Agent) -> list[dict[str, str]]:
+    """What the journal tells operators."""
+    await agent.journal.commit()
+    blocks = await agent.journal.unsent(Kind.EVENTS, limit=1000)
+    items = [item for each in blocks for item in decode_events(decode(each.block.payload()).items)[0]]
+    return [dict(item.detail) for item in items if item.kind is EventKind.JOURNAL]
+
+
+async def alarm_kinds(agent: Agent) -> list[AlarmEventKind]:
+    blocks = await agent.journal.unsent(Kind.ALARMS, limit=1000)
+    items = [item for each in blocks for item in decode_alarms(decode(each.block.payload()).items)[0]]
+    return [item.event.kind for item in items if item.event is not None]
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """The journal's files as a kill in this moment would leave them."""
+    return {path: path.read_bytes() for path in folder.glob("journal.db*")}
+
+
+def put_back(folder: Path, files: dict[Path, bytes]) -> None:
+    for path in folder.glob("journal.db*"):
+        path.unlink()
+    for path, content in files.items():
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("stopped", ["killed", "stopped while full", "stopped before"])
+async def test_a_start_on_a_full_disk_knows_what_stands(small_disk: Path, stopped: str) -> None:
+    machine = Machine(wall=START)
+    config = configured(small_disk, hold="0s")
+    async with booted(config, machine) as agent:
+        machine.pass_time(10)
+        poll(agent, machine, 60.0)
+        await agent.journal.commit()
+        standing = agent.engine.active()
+        assert len(standing) == 1
+        if stopped == "stopped while full":
+            fill(small_disk / "filler")
+            machine.pass_time(10)
+        files = contents(small_disk)
+    if stopped == "killed":
+        put_back(small_disk, files)
+    fill(small_disk / "filler")
+    machine.pass_time(60)
+    async with booted(config, machine) as agent:
+        assert agent.journal.stats().degraded
+        assert agent.engine.active() == standing
+        poll(agent, machine, 60.0)
+        await agent.journal.commit()
+        assert await alarm_kinds(agent) == [], "it is not raised anew"
+        poll(agent, machine, 20.0)
+        await agent.journal.commit()
+        assert await alarm_kinds(agent) == [AlarmEventKind.ENDED], "and its end is not lost"
+        kept = [each["saved_at"] for each in await said(agent) if each["what"] == "rule_state_kept"]
+        assert kept == [str(to_ms(START) + 10_000)], "who reads it knows from when on it is judged anew"
+        (small_disk / "filler").unlink()
+        machine.pass_time(10)
+        await agent.journal.commit()
+        assert not agent.journal.stats().degraded
+        assert await alarm_kinds(agent) == [AlarmEventKind.RAISED, AlarmEventKind.ENDED], "nothing was lost by looking"
+
+
+async def test_a_start_that_cannot_read_what_stood_says_so(small_disk: Path) -> None:
+    machine = Machine(wall=START)
+    config = configured(small_disk, hold="0s")
+    async with booted(config, machine) as agent:
+        poll(agent, machine, 60.0)
+        await agent.journal.commit()
+    journal = small_disk / "journal.db"
+    journal.write_bytes(b"no database at all" * 1000)
+    fill(small_disk / "filler")
+    async with booted(config, machine) as agent:
+        assert agent.engine.active() == []
+        (told,) = [each for each in await said(agent) if each["what"] == "rule_state_lost"]
+        assert "not a database" in told["cause"]
