@@ -29,6 +29,7 @@ from agent.poller import Poller
 from agent.restart import known_before, take_up
 from agent.service import ServiceManager
 from agent.site import Site
+from agent.throttle import Throttle
 from agent.traps import Traps
 from agent.uplink import Uplink
 from collectors.device import DevicePoller, ModbusLinks, open_device
@@ -45,9 +46,6 @@ log = logging.getLogger(__name__)
 HEALTH_S = 60.0
 SNAPSHOT_S = 600.0
 CLOCK_LOOK_S = 10.0
-# The same notice goes to the journal again after this; meanwhile it is only counted.
-NOTICE_AGAIN_S = 600.0
-_MAX_NOTICES = 100
 
 ReadSite = Callable[[], Site]
 
@@ -97,7 +95,7 @@ class Agent:
         self._watcher = Watcher()
         self._stack = AsyncExitStack()
         self._started = clock.monotonic()
-        self._notices: dict[tuple[str, str], float] = {}
+        self._throttle = Throttle()
         self._pollers: dict[str, DevicePoller] = {}
         config = site.loaded.config
         self._journal_path = site.loaded.folder / config.journal.path
@@ -211,6 +209,15 @@ class Agent:
         """Ask for the configuration to be read again; for a signal handler."""
         self._reload_asked.set()
 
+    def clock_set(self, step_ms: int) -> None:
+        """The clock was set by so much: everything that bears its time goes with it."""
+        log.warning("the clock was set", extra={"step_ms": step_ms})
+        self._pipeline.stepped(step_ms)
+        if self.local is not None:
+            self.local.stepped(step_ms)
+        self._event(EventKind.CLOCK_STEP, {"step_ms": str(step_ms)})
+        self._told()
+
     @property
     def metrics_url(self) -> str:
         host = f"[{self._http.host}]" if ":" in self._http.host else self._http.host
@@ -224,21 +231,15 @@ class Agent:
 
     def notice(self, what: str, detail: dict[str, str]) -> None:
         """Something an operator should hear, as an event of the agent; the same word at most each ten minutes."""
-        now = self._clock.monotonic()
-        key = (what, detail.get("reason", ""))
-        if now - self._notices.get(key, -NOTICE_AGAIN_S) < NOTICE_AGAIN_S:
-            return
-        if len(self._notices) >= _MAX_NOTICES:
-            self._notices.clear()
-        self._notices[key] = now
-        self._event(EventKind.JOURNAL, {"what": what, **detail})
+        if self._throttle.may_say((what, detail.get("reason", "")), self._clock.monotonic()):
+            self._event(EventKind.JOURNAL, {"what": what, **detail})
 
     def _alarmed(self, events: Sequence[AlarmEvent]) -> None:
         if self.local is not None:
             self.local.note(events)
 
     def _told(self) -> None:
-        """Somebody was told here; a centre that can be reached hears of it at once, another with the next snapshot."""
+        """What a centre that can be reached must hear at once; another hears it with the next snapshot."""
         if self.uplink is not None and self.uplink.connected:
             self._snapshot()
 
@@ -256,6 +257,7 @@ class Agent:
             site=lambda: self.site,
             uplink=lambda: self.uplink,
             journal=self.journal,
+            guard=self._guard,
             clock=self._clock,
             told=self._told,
         )
@@ -372,11 +374,7 @@ class Agent:
             await self._clock.sleep(CLOCK_LOOK_S)
             step = self._clock.resync() if isinstance(self._clock, SystemClock) else 0
             if step:
-                log.warning("the clock was set", extra={"step_ms": step})
-                self._pipeline.stepped(step)
-                self._event(EventKind.CLOCK_STEP, {"step_ms": str(step)})
-                if self.uplink is not None and self.uplink.connected:
-                    self._snapshot()
+                self.clock_set(step)
 
     async def _pet_watchdog(self) -> None:
         while self._service.watchdog_s:

@@ -19,13 +19,12 @@ from agent.notify.policy import (
     Link,
     Notice,
     Step,
-    What,
     Why,
-    came_back,
     decide,
     expired,
     judge,
     marks,
+    moved,
     retry_after,
 )
 from agent.notify.store import NoticeStore
@@ -55,6 +54,9 @@ class World(Protocol):
     """What the notices must know of the agent."""
 
     def link(self) -> Link: ...
+
+    async def settled(self) -> Link:
+        """`link`, once what was noted before the call is in what it knows."""
 
     def cut_since(self) -> datetime | None: ...
 
@@ -138,28 +140,34 @@ class LocalNotices:
             known = [each for each in self._notices.values() if each.key == (event.device, event.rule, event.subject)]
             for channel in self._channels.values():
                 heard = [each for each in known if each.channel == channel.name]
-                held = [each for each in heard if each.occurrence == event.occurrence]
-                ending = {each.occurrence for each in heard if each.what is What.ENDED and each.told_at is None}
-                gone = [each for each in heard if each.occurrence in ending - {event.occurrence}]
-                what, void, fate = judge(event, severities=channel.severities, held=held, gone=gone)
-                again = came_back(event, gone) if fate is Fate.CAME_BACK else None
-                for each in void:
-                    self._drop(each, Fate.CAME_BACK if each in gone else Fate.OVER_BEFORE_TOLD)
-                if again is not None:
-                    self._put(msgspec.structs.replace(again, id=self._next_id()))
-                if what is None:
-                    if not void:
-                        self._figures.notices[fate] += 1
+                found = judge(event, heard, severities=channel.severities)
+                for each, fate in found.void:
+                    self._drop(each, fate)
+                if found.again is not None:
+                    self._put(msgspec.structs.replace(found.again, id=self._next_id()))
+                if found.what is None:
+                    if not found.void:
+                        self._figures.notices[found.fate] += 1
                     continue
                 self._put(
                     Notice(
-                        id=self._next_id(), channel=channel.name, what=what, occurrence=event.occurrence,
+                        id=self._next_id(), channel=channel.name, what=found.what, occurrence=event.occurrence,
                         device=event.device, rule=event.rule, subject=event.subject, metric=event.metric,
                         severity=event.severity, value=event.value, limit=event.limit, reason=event.reason,
                         at=event.at, noted_at=now,
                     )
                 )  # fmt: skip
                 self._figures.notices[Fate.NOTED] += 1
+
+    def stepped(self, step_ms: int) -> None:
+        """The clock was set by `step_ms`: what bears its time goes with it, else it were too old or never due."""
+        now = now_ms(self._clock)
+        # In place: one may be on its way just now.
+        for each in self._notices.values():
+            each.at, each.noted_at = moved(each.at, step_ms, now=now), moved(each.noted_at, step_ms, now=now)
+            each.told_at = None if each.told_at is None else moved(each.told_at, step_ms, now=now)
+        self._changed.update(self._notices)
+        self._sent = {channel: [moved(at, step_ms, now=now) for at in times] for channel, times in self._sent.items()}
 
     def marks(self) -> tuple[Told, ...]:
         """What the centre must know was told here."""
@@ -195,8 +203,10 @@ class LocalNotices:
     async def _look(self) -> None:
         while True:
             await self._clock.sleep(LOOK_S)
-            link, now = self._world.link(), now_ms(self._clock)
-            for notice, fate in expired(self._notices.values(), channels=self._channels, link=link, now=now):
+            upto = self._last_id
+            link = await self._world.settled() if self.waiting else self._world.link()
+            now = now_ms(self._clock)
+            for notice, fate in expired(self._notices.values(), channels=self._channels, link=link, upto=upto, now=now):
                 self._drop(notice, fate)
             for channel, times in self._sent.items():
                 self._sent[channel] = [at for at in times if now - self._limits.per_ms < at <= now]

@@ -14,7 +14,7 @@ from enum import StrEnum
 import msgspec
 
 from facility.alarms import AlarmEvent, AlarmEventKind, EndReason
-from facility.items import Told
+from facility.items import EARLIEST_MS, Told
 from facility.severity import Severity
 from rules.judges import Reason
 
@@ -28,8 +28,6 @@ MARK_SETTLED_MS = 3_600_000
 END_HOLD_MS = 600_000
 MOST_WAITING = 500
 MOST_TOLD = 500
-# An event is in the journal's figures by then: a group commit of at most 1 s and one look of the journal.
-SETTLED_MS = 3_000
 
 
 class What(StrEnum):
@@ -94,7 +92,7 @@ class Notice(msgspec.Struct, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """cut_for_ms: since when the centre has taken nothing; has_all: it has every alarm event noted until lately."""
+    """cut_for_ms: for how long the centre has taken nothing; has_all: no alarm event is known that it has not got."""
 
     cut_for_ms: int
     has_all: bool
@@ -117,36 +115,55 @@ class Step:
     notices: tuple[Notice, ...] = ()
 
 
-def judge(
-    event: AlarmEvent, *, severities: Collection[Severity], held: Sequence[Notice], gone: Sequence[Notice] = ()
-) -> tuple[What | None, tuple[Notice, ...], Fate]:
-    """What an event is to a channel, and which waiting notices it makes void.
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What an event is to a channel: the news, or None; and why.
 
-    held: the notices of its occurrence; gone: those of earlier ones of its key whose end has not been told yet.
+    void: waiting notices that are news no more, each with what became of it. again: what was told of an occurrence
+    whose end was not told yet, as told of the one that followed (its id is to be a new one).
     """
+
+    what: What | None
+    fate: Fate
+    void: tuple[tuple[Notice, Fate], ...] = ()
+    again: Notice | None = None
+
+
+def judge(event: AlarmEvent, heard: Iterable[Notice], *, severities: Collection[Severity]) -> Judgement:
+    """What an event is to a channel that takes these severities. heard: its notices of the event's key, told or not."""
+    held: list[Notice] = []
+    earlier: list[Notice] = []
+    for notice in heard:
+        (held if notice.occurrence == event.occurrence else earlier).append(notice)
     if event.kind is AlarmEventKind.ENDED:
-        waiting = tuple(notice for notice in held if notice.told_at is None)
-        if waiting and len(waiting) == len(held):
-            return None, waiting, Fate.OVER_BEFORE_TOLD
-        if not held and event.severity not in severities:
-            return None, (), Fate.NOT_WANTED
-        return What.ENDED, waiting, Fate.NOTED
+        return _ended(event, held, severities)
     if event.severity not in severities:
-        return None, (), Fate.NOT_WANTED
-    ends = tuple(notice for notice in gone if notice.what is What.ENDED)
+        return Judgement(None, Fate.NOT_WANTED)
+    # Occurrences that nobody was told the end of are not over for those who were told of them.
+    open_ends = {each.occurrence for each in earlier if each.what is What.ENDED and each.told_at is None}
+    gone = [each for each in earlier if each.occurrence in open_ends]
+    void = tuple((each, Fate.CAME_BACK) for each in gone if each.what is What.ENDED)
     if event.reason == Reason.FLAPPING:
-        return What.FLAPPING, ends, Fate.NOTED
+        return Judgement(What.FLAPPING, Fate.NOTED, void)
     if event.kind is AlarmEventKind.RAISED:
-        if gone and not all(event.severity.worse_than(notice.severity) for notice in gone):
-            return None, ends, Fate.CAME_BACK
-        return What.RAISED, ends, Fate.NOTED
-    if event.reason != Reason.ESCALATED or any(not event.severity.worse_than(notice.severity) for notice in held):
-        return None, (), Fate.NO_WORSE
-    return What.WORSENED, ends, Fate.NOTED
+        if gone and not all(event.severity.worse_than(each.severity) for each in gone):
+            return Judgement(None, Fate.CAME_BACK, void, _came_back(event, gone))
+        return Judgement(What.RAISED, Fate.NOTED, void)
+    if event.reason != Reason.ESCALATED or any(not event.severity.worse_than(each.severity) for each in held):
+        return Judgement(None, Fate.NO_WORSE)
+    return Judgement(What.WORSENED, Fate.NOTED, void)
 
 
-def came_back(event: AlarmEvent, gone: Sequence[Notice]) -> Notice | None:
-    """What was told of an occurrence whose end was not told is told of the one that followed, too."""
+def _ended(event: AlarmEvent, held: Sequence[Notice], severities: Collection[Severity]) -> Judgement:
+    waiting = tuple((each, Fate.OVER_BEFORE_TOLD) for each in held if each.told_at is None)
+    if waiting and len(waiting) == len(held):
+        return Judgement(None, Fate.OVER_BEFORE_TOLD, waiting)
+    if not held and event.severity not in severities:
+        return Judgement(None, Fate.NOT_WANTED)
+    return Judgement(What.ENDED, Fate.NOTED, waiting)
+
+
+def _came_back(event: AlarmEvent, gone: Sequence[Notice]) -> Notice | None:
     told = [notice for notice in gone if notice.told_at is not None and notice.what is not What.ENDED]
     if not told:
         return None
@@ -157,6 +174,16 @@ def came_back(event: AlarmEvent, gone: Sequence[Notice]) -> Notice | None:
     )  # fmt: skip
 
 
+def moved(at: int, step_ms: int, *, now: int) -> int:
+    """A time of before the clock was set by `step_ms` to `now`, as the clock now counts.
+
+    What a clock that was not set has stamped knows nothing of one that was, and the other way round: a notice kept over
+    a restart may bear the time of another clock.
+    """
+    same_clock = (at < EARLIEST_MS) is (now - step_ms < EARLIEST_MS)
+    return at + step_ms if same_clock else at
+
+
 def held_back(notice: Notice, now: int) -> bool:
     """An end that waits whether it stays one."""
     recovered = notice.what is What.ENDED and notice.reason == EndReason.RECOVERED
@@ -164,12 +191,14 @@ def held_back(notice: Notice, now: int) -> bool:
     return recovered and 0 <= now - notice.noted_at < END_HOLD_MS
 
 
-def expired(notices: Iterable[Notice], *, channels: Collection[str], link: Link, now: int) -> list[tuple[Notice, Fate]]:
-    """Notices that are to go now, and why."""
+def expired(
+    notices: Iterable[Notice], *, channels: Collection[str], link: Link, upto: int, now: int
+) -> list[tuple[Notice, Fate]]:
+    """Notices that are to go now, and why. upto: the newest notice whose event `link` knows of."""
     gone: list[tuple[Notice, Fate]] = []
     left: list[Notice] = []
     for notice in notices:
-        fate = _fate(notice, channels, link, now)
+        fate = _fate(notice, channels, link.has_all and notice.id <= upto, now)
         if fate is None:
             left.append(notice)
         else:
@@ -180,13 +209,13 @@ def expired(notices: Iterable[Notice], *, channels: Collection[str], link: Link,
     return gone + [(each, Fate.TOO_MANY) for each in told[MOST_TOLD:]]
 
 
-def _fate(notice: Notice, channels: Collection[str], link: Link, now: int) -> Fate | None:
+def _fate(notice: Notice, channels: Collection[str], known: bool, now: int) -> Fate | None:
     if notice.told_at is not None:
-        keep = MARK_SETTLED_MS if link.has_all else MARK_AGE_MS
+        keep = MARK_SETTLED_MS if known else MARK_AGE_MS
         return Fate.TOLD if now - notice.told_at > keep else None
     if notice.channel not in channels:
         return Fate.NO_CHANNEL
-    if link.has_all and now - notice.noted_at > SETTLED_MS:
+    if known:
         return Fate.CENTRE_HAS_IT
     return Fate.TOO_OLD if now - notice.noted_at > MOST_AGE_MS else None
 

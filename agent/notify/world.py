@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agent.config import Notify
 from agent.figures import Figures
+from agent.guard import ClockGuard
 from agent.journal import Journal, Offload
 from agent.notify.local import Channel, LocalNotices
 from agent.notify.policy import Limits, Link, Notice
@@ -30,12 +31,14 @@ class AgentWorld:
         site: Callable[[], Site],
         uplink: Callable[[], Uplink | None],
         journal: Journal,
+        guard: ClockGuard,
         clock: Clock,
         told: Callable[[], None],
     ) -> None:
         self._site = site
         self._uplink = uplink
         self._journal = journal
+        self._guard = guard
         self._clock = clock
         self._told = told
 
@@ -44,9 +47,15 @@ class AgentWorld:
         if uplink is None:
             return Link(ALWAYS_MS, has_all=False)
         stats = self._journal.stats()
-        # A journal that holds alarms in memory does not count them among the unsent.
-        has_all = not stats.unsent_blocks.get(Kind.ALARMS, 0) and not stats.degraded
+        # Those that wait for the clock to be set, or that a journal holds in memory, are not among the unsent.
+        has_all = not (stats.unsent_blocks.get(Kind.ALARMS, 0) or stats.degraded or self._guard.undated)
         return Link(round((self._clock.monotonic() - uplink.taken_at) * 1000), has_all)
+
+    async def settled(self) -> Link:
+        # What a slow disk has not taken yet is not among the unsent either.
+        if self.link().has_all:
+            await self._journal.commit(readings=False)
+        return self.link()
 
     def cut_since(self) -> datetime | None:
         if self._uplink() is None:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -45,7 +46,7 @@ class Machine:
         self.wall += timedelta(seconds=seconds)
 
 
-def configured(folder: Path, *, hold: str) -> Path:
+def configured(folder: Path, *, hold: str, **sections: Any) -> Path:
     rule = {
         "id": "hot", "title": {"en": "Hot", "zh": "过热"}, "metric": METRIC,
         "levels": {"hi": {"limit": 50, "severity": "major"}}, "for": hold, "clear_for": "0s", "gap": "5m",
@@ -57,6 +58,7 @@ def configured(folder: Path, *, hold: str) -> Path:
         devices=units(1, 1),
         profiles={"folders": [str(write_profile(folder))]},
         rules={"files": ["rules.yaml"]},
+        **sections,
     )
 
 
@@ -76,7 +78,7 @@ def poll(agent: Agent, machine: Machine, value: float) -> None:
 
 def set_clock(agent: Agent, machine: Machine, now: datetime) -> None:
     machine.wall = now
-    agent._pipeline.stepped(machine.clock.resync())
+    agent.clock_set(machine.clock.resync())
 
 
 async def alarm_events(agent: Agent) -> list[AlarmEvent]:

@@ -14,6 +14,7 @@ from agent.http import MAX_REQUEST, HttpServer, Page
 from agent.live import LiveTable
 from agent.logs import KeyValueFormatter
 from agent.service import ServiceManager
+from agent.throttle import AGAIN_S, MOST_WORDS, Throttle
 from collectors.exchange import PollOutcome, PollProblem
 from facility.clock import now_ms
 from facility.items import AHEAD_MS, EARLIEST_MS
@@ -64,6 +65,16 @@ def test_what_is_held_is_bounded_and_counted() -> None:
     guard = ClockGuard(max_held=3)
     guard.judge([taken(at) for at in range(1, 6)], 10)
     assert (guard.held, guard.dropped) == (3, 2)
+
+
+def test_the_same_word_is_said_each_ten_minutes() -> None:
+    throttle = Throttle()
+    assert throttle.may_say(("evicted", "too_old"), 0.0)
+    assert not throttle.may_say(("evicted", "too_old"), AGAIN_S - 1)
+    assert throttle.may_say(("evicted", "journal_full"), AGAIN_S - 1)
+    assert throttle.may_say(("evicted", "too_old"), AGAIN_S)
+    for number in range(MOST_WORDS):
+        assert throttle.may_say(("another", str(number)), AGAIN_S), "bounded, and none is kept from being said"
 
 
 def outcome(problem: PollProblem | None = None) -> PollOutcome:

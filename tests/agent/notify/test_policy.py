@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from agent.notify.policy import (
@@ -10,8 +11,8 @@ from agent.notify.policy import (
     MARK_SETTLED_MS,
     MOST_AGE_MS,
     MOST_WAITING,
-    SETTLED_MS,
     Fate,
+    Judgement,
     Limits,
     Link,
     Notice,
@@ -22,6 +23,7 @@ from agent.notify.policy import (
     held_back,
     judge,
     marks,
+    moved,
     retry_after,
 )
 from agent.notify.texts import Manner, Named, message, summary
@@ -56,13 +58,36 @@ RAISED, UPDATED, ENDED = AlarmEventKind.RAISED, AlarmEventKind.UPDATED, AlarmEve
 def test_what_an_event_is_to_a_channel(
     kind: AlarmEventKind, severity: Severity, reason: str, held: list[Notice], what: What | None, fate: Fate
 ) -> None:
-    assert judge(event(kind, severity=severity, reason=reason), severities=TAKES, held=held)[::2] == (what, fate)
+    happened = event(kind, severity=severity, reason=reason, occurrence="o1")
+    found = judge(happened, held, severities=TAKES)
+    assert (found.what, found.fate) == (what, fate)
 
 
 def test_what_got_worse_after_coming_back_is_not_over() -> None:
     end = notice(1, what=What.ENDED, occurrence="earlier")
     worse = event(UPDATED, severity=Severity.CRITICAL, reason="escalated")
-    assert judge(worse, severities=TAKES, held=[], gone=[end]) == (What.WORSENED, (end,), Fate.NOTED)
+    assert judge(worse, [end], severities=TAKES) == Judgement(What.WORSENED, Fate.NOTED, ((end, Fate.CAME_BACK),))
+
+
+def test_what_comes_back_before_its_end_was_told_is_told_only_when_it_is_worse() -> None:
+    told = notice(1, occurrence="earlier", told_at=AT)
+    end = notice(2, occurrence="earlier", what=What.ENDED, reason="recovered")
+    void = ((end, Fate.CAME_BACK),)
+    found = judge(event(RAISED), [told, end], severities=TAKES)
+    assert (found.what, found.fate, found.void) == (None, Fate.CAME_BACK, void)
+    assert found.again is not None
+    assert found.again.told_at == AT, "those who were told of the one were told of the other"
+    assert judge(event(RAISED, severity=Severity.CRITICAL), [told, end], severities=TAKES) == Judgement(
+        What.RAISED, Fate.NOTED, void
+    )
+    assert judge(event(RAISED, reason="flapping"), [told, end], severities=TAKES) == Judgement(
+        What.FLAPPING, Fate.NOTED, void
+    )
+
+
+def test_what_comes_back_after_its_end_was_told_is_told() -> None:
+    over = [notice(1, occurrence="earlier", told_at=AT), notice(2, occurrence="earlier", what=What.ENDED, told_at=AT)]
+    assert judge(event(RAISED), over, severities=TAKES) == Judgement(What.RAISED, Fate.NOTED)
 
 
 def test_an_end_is_held_as_long_as_the_centre_holds_a_ticket_and_no_longer_after_a_step_back() -> None:
@@ -75,10 +100,10 @@ def test_an_end_is_held_as_long_as_the_centre_holds_a_ticket_and_no_longer_after
 
 def test_an_end_makes_what_waits_void_and_is_told_to_who_heard_of_the_beginning() -> None:
     told, worse = notice(1, told_at=AT), notice(2, what=What.WORSENED, severity=Severity.CRITICAL)
-    assert judge(event(ENDED, reason="recovered"), severities=TAKES, held=[told, worse]) == (
-        What.ENDED,
-        (worse,),
-        Fate.NOTED,
+    worse = msgspec.structs.replace(worse, occurrence=told.occurrence)
+    ended = event(ENDED, reason="recovered", occurrence=told.occurrence)
+    assert judge(ended, [told, worse], severities=TAKES) == Judgement(
+        What.ENDED, Fate.NOTED, ((worse, Fate.OVER_BEFORE_TOLD),)
     )
 
 
@@ -115,24 +140,32 @@ def test_a_storm_is_so_many_messages_and_a_summary_and_the_worst_go_first() -> N
 
 
 def test_what_goes_and_why() -> None:
-    def fate(one: Notice, link: Link = CUT, *, after: int = 0) -> Fate | None:
-        found = expired([one], channels={"oncall"}, link=link, now=AT + after)
+    def fate(one: Notice, link: Link = CUT, *, after: int = 0, upto: int = 1) -> Fate | None:
+        found = expired([one], channels={"oncall"}, link=link, upto=upto, now=AT + after)
         return found[0][1] if found else None
 
     back = Link(0, has_all=True)
     assert fate(notice()) is None
     assert fate(notice(channel="gone")) is Fate.NO_CHANNEL
-    assert fate(notice(), back, after=SETTLED_MS) is None
-    assert fate(notice(), back, after=SETTLED_MS + 1) is Fate.CENTRE_HAS_IT
+    assert fate(notice(), back, upto=0) is None, "noted since: nobody knows yet"
+    assert fate(notice(), back) is Fate.CENTRE_HAS_IT
     assert fate(notice(), after=MOST_AGE_MS + 1) is Fate.TOO_OLD
     assert fate(notice(told_at=AT), after=MARK_SETTLED_MS + 1) is None
     assert fate(notice(told_at=AT), back, after=MARK_SETTLED_MS + 1) is Fate.TOLD
     assert fate(notice(told_at=AT), after=MARK_AGE_MS + 1) is Fate.TOLD
 
 
+def test_a_time_moves_with_the_clock_that_stamped_it() -> None:
+    year = 365 * 86_400_000
+    assert moved(20_000, AT - 50_000, now=AT) == AT - 30_000, "the first setting after a boot without a clock"
+    assert moved(AT - year, AT - 50_000, now=AT) == AT - year, "kept from an earlier run, by a clock that was set"
+    assert moved(AT - 1, -3_600_000, now=AT) == AT - 1 - 3_600_000, "set back"
+    assert moved(20_000, -3_600_000, now=AT) == 20_000, "nobody knows when that was"
+
+
 def test_too_many_lose_the_mildest_first() -> None:
     many = [notice(number) for number in range(MOST_WAITING)] + [notice(9999, severity=Severity.CRITICAL)]
-    ((gone, fate),) = expired(many, channels={"oncall"}, link=CUT, now=AT)
+    ((gone, fate),) = expired(many, channels={"oncall"}, link=CUT, upto=9999, now=AT)
     assert (gone.severity, fate) == (Severity.MAJOR, Fate.TOO_MANY)
 
 
