@@ -19,7 +19,7 @@ from agent.figures import Figures
 from agent.guard import ClockGuard, OrderedIds
 from agent.health import health_of
 from agent.http import HttpServer, Page
-from agent.journal import Journal, Offload, OpenReport, Store, ThreadOffload
+from agent.journal import DropReason, Journal, Offload, OpenReport, Store, ThreadOffload
 from agent.knowledge import SETTLE_S, Watcher, catalog_of, points_of
 from agent.live import LiveTable
 from agent.notify.local import LocalNotices
@@ -90,7 +90,7 @@ class Agent:
         self._offload = offload
         self._ids = OrderedIds(ids)
         self._service = service
-        self._guard = ClockGuard()
+        self._guard = ClockGuard(lambda count: self.journal.count(DropReason.CLOCK, count))
         self._live = LiveTable()
         self._watcher = Watcher()
         self._stack = AsyncExitStack()

@@ -9,7 +9,7 @@ its time has come near; a clock set back makes none, since the stamps follow it 
 
 import dataclasses
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -83,13 +83,13 @@ class OrderedIds:
 
 
 class ClockGuard:
-    """Holds what is not believable. `dropped` counts what there was no room for."""
+    """Holds what is not believable. drop: told how many readings or alarm events there was no room for."""
 
-    def __init__(self, *, max_held: int = MAX_HELD) -> None:
+    def __init__(self, drop: Callable[[int], None], *, max_held: int = MAX_HELD) -> None:
+        self._drop = drop
         self._held: deque[Reading] = deque()
         self._undated: deque[AlarmEvent] = deque()
         self._max = max_held
-        self.dropped = 0
 
     @property
     def held(self) -> int:
@@ -116,7 +116,7 @@ class ClockGuard:
             self._undated.extend(event for event in events if event.at < EARLIEST_MS)
             while len(self._undated) > MAX_UNDATED:
                 self._undated.popleft()
-                self.dropped += 1
+                self._drop(1)
         return dated
 
     @property
@@ -141,7 +141,7 @@ class ClockGuard:
     def _hold(self, reading: Reading) -> None:
         if len(self._held) >= self._max:
             self._held.popleft()
-            self.dropped += 1
+            self._drop(1)
         self._held.append(reading)
 
     def _release(self, now_ms: int) -> list[Reading]:

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Callable, Sequence
 
 from agent.figures import Figures
-from agent.guard import ClockGuard, Judged, OrderedIds
-from agent.journal import DropReason, Journal
+from agent.guard import ClockGuard, OrderedIds
+from agent.journal import Journal
 from agent.live import LiveTable
 from collectors.exchange import PollOutcome, Restart
 from facility.alarms import AlarmEvent
@@ -56,7 +56,7 @@ class Pipeline:
     def take(self, outcome: PollOutcome) -> None:
         """One poll, all the way."""
         self._figures.polled(outcome)
-        found = self._judged(outcome.readings)
+        found = self._guard.judge(outcome.readings, now_ms(self._clock))
         self._live.keep(outcome, found.judged)
         if outcome.restart is not None:
             self._restarted(outcome.device, outcome.restart)
@@ -99,9 +99,3 @@ class Pipeline:
         self._journal.append(
             Kind.EVENTS, [EventItem(self._ids(at), at, EventKind.DEVICE_REBOOT, device, detail)], at=at
         )
-
-    def _judged(self, readings: Sequence[Reading]) -> Judged:
-        dropped = self._guard.dropped
-        found = self._guard.judge(readings, now_ms(self._clock))
-        self._journal.count(DropReason.CLOCK, self._guard.dropped - dropped)
-        return found

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from agent.app import Agent, build
-from agent.journal import InlineOffload
+from agent.health import health_of
+from agent.journal import DropReason, InlineOffload
 from agent.site import read_site
 from collectors.exchange import PollOutcome
 from collectors.stamps import Stamps
@@ -230,3 +231,19 @@ async def test_what_is_raised_after_the_clock_was_set_back_is_the_younger(tmp_pa
         raised = [event.occurrence for event in await alarm_events(agent) if event.kind == "raised"]
         assert len(raised) == 5
         assert raised == sorted(raised)
+
+
+async def test_what_is_lost_for_want_of_a_clock_is_counted_where_operators_look(
+    tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.guard.MAX_UNDATED", 4)
+    async with booted(configured(tmp_path, hold="0s"), machine) as agent:
+        for _ in range(3):
+            machine.pass_time(1)
+            poll(agent, machine, 60.0)
+            machine.pass_time(1)
+            poll(agent, machine, 20.0)
+        assert agent.journal.stats().drops == {DropReason.CLOCK: 2}
+        assert b'coldaisle_agent_dropped_total{reason="clock"} 2.0' in agent._metrics().body
+        health = health_of(agent.site, agent.journal.stats(), agent.figures, at=0, uptime_s=0, devices_lost=0)
+        assert health.drops == {DropReason.CLOCK: 2}

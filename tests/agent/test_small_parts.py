@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agent.guard import ClockGuard, ClockVerdict, verdict
+from agent.guard import MAX_UNDATED, ClockGuard, ClockVerdict, verdict
 from agent.http import MAX_REQUEST, HttpServer, Page
 from agent.live import LiveTable
 from agent.logs import KeyValueFormatter
@@ -20,6 +20,7 @@ from facility.clock import now_ms
 from facility.items import AHEAD_MS, EARLIEST_MS
 from facility.reading import Quality, QualityReason, Reading
 from tests.agent.journals import manual_clock
+from tests.agent.notify.making import event
 
 NOW = now_ms(manual_clock())
 
@@ -42,7 +43,7 @@ def test_what_a_clock_can_say(at: int, found: ClockVerdict) -> None:
 
 
 def test_readings_of_1970_are_held_and_moved_with_the_clock() -> None:
-    guard = ClockGuard()
+    guard = ClockGuard(lambda _: None)
     found = guard.judge([taken(5_000), taken(6_000)], 6_000)
     assert found.stored == []
     assert [each.taken_at for each in found.judged] == [5_000, 6_000], "the rules judge by any clock that runs"
@@ -54,7 +55,7 @@ def test_readings_of_1970_are_held_and_moved_with_the_clock() -> None:
 
 
 def test_readings_of_the_future_wait_until_it_comes() -> None:
-    guard = ClockGuard()
+    guard = ClockGuard(lambda _: None)
     ahead = NOW + 2 * AHEAD_MS
     found = guard.judge([taken(ahead)], NOW)
     assert (found.stored, found.judged) == ([], [])
@@ -62,9 +63,19 @@ def test_readings_of_the_future_wait_until_it_comes() -> None:
 
 
 def test_what_is_held_is_bounded_and_counted() -> None:
-    guard = ClockGuard(max_held=3)
+    lost: list[int] = []
+    guard = ClockGuard(lost.append, max_held=3)
     guard.judge([taken(at) for at in range(1, 6)], 10)
-    assert (guard.held, guard.dropped) == (3, 2)
+    assert (guard.held, sum(lost)) == (3, 2)
+
+
+def test_alarm_events_without_a_time_are_bounded_and_counted() -> None:
+    lost: list[int] = []
+    guard = ClockGuard(lost.append)
+    guard.date([event(at=at) for at in range(MAX_UNDATED)])
+    assert not lost
+    guard.date([event(at=MAX_UNDATED), event(at=NOW)])
+    assert (guard.undated, sum(lost)) == (MAX_UNDATED, 1), "what has a time waits for nothing"
 
 
 def test_the_same_word_is_said_each_ten_minutes() -> None:
