@@ -3,9 +3,12 @@
 The inputs' newest good values are remembered with their times; one older than its point's gap is not known any more.
 A number is made when an input has changed, at that sample's time, and judged like a measured one; when it cannot be
 known, the judge hears that nothing is known to hold, as after a failed reading.
+
+An input that was never heard is awaited for its gap, and so is, for the rule's gap, what a device never heard may have:
+until then its signal is not known at all, whatever `missing` says. Else a start would judge half of a room.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -33,21 +36,30 @@ def place_of(rule: Rule, facts: DeviceFacts) -> tuple[str, str] | None:
 
 @dataclass(slots=True)
 class Input:
-    """One point of a signal. value: its newest good value as the expression counts it, None when that was not good."""
+    """One point of a signal, awaited from `since` on.
+
+    said: its newest value, None when that was not good; value: the same as the expression counts it.
+    """
 
     signal: Signal
     gap_ms: int
     owner: "Derived"
+    since: int
     at: int = -1
+    said: float | str | None = None
     value: float | None = None
 
     def put(self, at: int, value: float | str | None) -> None:
         self.at = at
+        self.said = value
         if isinstance(value, str):
             # A state that says nothing is as good as no answer.
             self.value = None if value == "unknown" else float(value in self.signal.states)
         else:
             self.value = value
+
+    def awaited(self, now: int) -> bool:
+        return self.at < 0 and now - self.since <= self.gap_ms
 
     def known(self, now: int) -> float | None:
         return self.value if self.at >= 0 and now - self.at <= self.gap_ms else None
@@ -55,27 +67,34 @@ class Input:
 
 @dataclass(slots=True)
 class Derived:
-    """One number of one rule: of a device, a room or the site."""
+    """One number of one rule: of a device, a room or the site. devices: by signal, those that may have inputs for it
+    and are not known to have been heard since `since`.
+    """
 
     rule: Rule
     judge: Judge
     inputs: dict[str, list[Input]]
+    since: int
+    devices: dict[str, list[str]] = field(default_factory=dict)
     changed: int = -1
-    last: int = field(default=-1)
+    last: int = -1
 
     @property
     def fed(self) -> bool:
         """Every signal has a point."""
         return all(self.inputs.values())
 
-    def settle(self) -> list[AlarmEvent]:
-        """Make the number anew and judge it; events of what that causes."""
+    def settle(self, heard: Set[str]) -> list[AlarmEvent]:
+        """Make the number anew and judge it; events of what that causes. heard: devices of which anything is known."""
         # Inputs of one poll share their time; an input that comes a little late must not go back behind the last one.
         at = max(self.changed, self.last + 1)
         self.changed, self.last = -1, at
         assert self.rule.expression is not None
-        values: dict[str, list[float | None]] = {}
+        values: dict[str, list[float | None] | None] = {}
         for name, inputs in self.inputs.items():
+            if self._awaits(name, at, heard):
+                values[name] = None
+                continue
             known = [each.known(at) for each in inputs]
             if self.rule.expression.signals[name].missing == "ignore":
                 known = [value for value in known if value is not None]
@@ -86,6 +105,15 @@ class Derived:
         events = self.judge.run(at)
         self.judge.break_hold()
         return events
+
+    def _awaits(self, name: str, at: int, heard: Set[str]) -> bool:
+        silent = self.devices.get(name)
+        if silent:
+            # No longer than the rule's gap: a meter read each hour, which may have no such point at all, must not keep
+            # a room waiting.
+            silent = [device for device in silent if device not in heard] if at - self.since <= self.rule.gap else []
+            self.devices[name] = silent
+        return bool(silent) or any(each.awaited(at) for each in self.inputs[name])
 
 
 def signals_of(rule: Rule, facts: DeviceFacts) -> list[tuple[str, Signal]]:
@@ -98,18 +126,27 @@ class Numbers:
     """Every number the rules of one engine make, by (rule, device, subject), and the inputs points are to them."""
 
     def __init__(
-        self, devices: Sequence[DeviceFacts], rules_of: Mapping[str, Sequence[Rule]], *, origin: str, new_id: NewId
-    ) -> None:
+        self, devices: Sequence[DeviceFacts], rules_of: Mapping[str, Sequence[Rule]], *, origin: str, new_id: NewId,
+        now_ms: int,
+    ) -> None:  # fmt: skip
         self.made: dict[tuple[str, str, str], Derived] = {}
         for facts in devices:
             for rule in rules_of[facts.id]:
                 place = place_of(rule, facts) if rule.expression is not None else None
-                if place is None or (rule.id, *place) in self.made or not signals_of(rule, facts):
+                if place is None:
                     continue
-                device, subject = place
-                judge = LevelJudge(rule, origin=origin, device=device, subject=subject, gap_ms=rule.gap, new_id=new_id)
-                assert rule.expression is not None
-                self.made[(rule.id, *place)] = Derived(rule, judge, {name: [] for name in rule.expression.signals})
+                for name, _ in signals_of(rule, facts):
+                    owner = self._owner(rule, *place, origin=origin, new_id=new_id, now_ms=now_ms)
+                    owner.devices.setdefault(name, []).append(facts.id)
+
+    def _owner(self, rule: Rule, device: str, subject: str, *, origin: str, new_id: NewId, now_ms: int) -> Derived:
+        made = self.made.get((rule.id, device, subject))
+        if made is None:
+            assert rule.expression is not None
+            judge = LevelJudge(rule, origin=origin, device=device, subject=subject, gap_ms=rule.gap, new_id=new_id)
+            made = Derived(rule, judge, {name: [] for name in rule.expression.signals}, now_ms)
+            self.made[(rule.id, device, subject)] = made
+        return made
 
     def fed(self, rule: str, device: str) -> bool:
         """Whether a rule makes a number of this device's own points."""
@@ -124,7 +161,9 @@ class Numbers:
             for (rule, device, subject), made in self.made.items()
         }
 
-    def inputs(self, facts: DeviceFacts, rules: Sequence[Rule], metric: str, subject: str) -> Iterator[Input]:
+    def inputs(
+        self, facts: DeviceFacts, rules: Sequence[Rule], metric: str, subject: str, *, now_ms: int
+    ) -> Iterator[Input]:
         """What a point of a device is to the numbers made of it; called once for each point."""
         for rule in rules:
             place = place_of(rule, facts) if rule.expression is not None else None
@@ -133,7 +172,7 @@ class Numbers:
             for name, signal in signals_of(rule, facts):
                 if signal.metric == metric and fnmatchcase(subject, signal.subject):
                     owner = self.made[(rule.id, *place)]
-                    made = Input(signal, facts.gap_ms(rule), owner)
+                    made = Input(signal, facts.gap_ms(rule), owner, now_ms)
                     owner.inputs[name].append(made)
                     owner.judge.gap = max(owner.judge.gap, made.gap_ms)
                     yield made

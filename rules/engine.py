@@ -33,7 +33,7 @@ from rules.judges import NEVER, Judge
 from rules.model import RuleSet
 from rules.pages import Pages
 from rules.records import JudgeRecord, PointRecord, decode, rebase, shift
-from rules.roster import COMMUNICATION, MAX_EXTRA_POINTS, Ignored, Name, Point, Roster
+from rules.roster import COMMUNICATION, MAX_EXTRA_POINTS, Ignored, Name, Point, Roster, Said
 from rules.runs import Run, run_of
 
 __all__ = ["MAX_EXTRA_POINTS", "DeviceFacts", "Engine", "Ignored"]
@@ -54,6 +54,7 @@ class Engine:
         self._advanced = started_ms
         self.ignored: Counter[Ignored] = Counter()
         self._lost: set[str] = set()
+        self._heard: set[str] = set()
         self._pages = Pages()
         self._build(rules, devices)
 
@@ -86,7 +87,7 @@ class Engine:
                 return []
         run = run_of(times, values, good, after=point.last, words=point.states) if not point.communication else None
         if run is not None:
-            events = self._judge_run(point, run)
+            events = self._judge_run(key.device, point, run)
             return events + self._settle() if self._changed else events
         events = []
         for i, at in enumerate(times):
@@ -100,9 +101,8 @@ class Engine:
 
         A snapshot does not hold these values: who can look them up says them after `restore`.
         """
-        point = self._points.get((key.device, key.metric, key.subject))
-        for each in point.feeds if point is not None else ():
-            each.put(at, value)
+        self._heard.add(key.device)
+        self._roster.recall({(key.device, key.metric, key.subject): (at, value)})
 
     def _take(self, reading: Reading) -> list[AlarmEvent]:
         point = self._points.get((reading.device, reading.metric, reading.subject))
@@ -117,6 +117,8 @@ class Engine:
         if at <= point.last:
             self.ignored[Ignored.LATE] += 1
             return []
+        if point.last < 0:
+            self._heard.add(device)
         point.last = at
         if at > self._now:
             self._now = at
@@ -153,9 +155,11 @@ class Engine:
                 self._schedule(judge)
         return events
 
-    def _judge_run(self, point: Point, run: Run) -> list[AlarmEvent]:
+    def _judge_run(self, device: str, point: Point, run: Run) -> list[AlarmEvent]:
         """Judge a run as sample by sample: whole by those it cannot trouble, each sample by the others in turn."""
         events: list[AlarmEvent] = []
+        if point.last < 0:
+            self._heard.add(device)
         last = point.last = run.times[-1]
         if last > self._now:
             self._now = last
@@ -188,7 +192,7 @@ class Engine:
             opened, before = judge.within_hours(derived.changed)
             events += before
             if opened:
-                events += derived.settle()
+                events += derived.settle(self._heard)
             self._schedule(judge)
         return events
 
@@ -319,24 +323,30 @@ class Engine:
             point.last = min(point.last, now_ms)
         self._now = self._advanced = now_ms
         self._lost = {device for device in saved.lost if device in self._roster.facts}
+        # Which points they have is known; what these say is awaited.
+        self._heard = {point.device for point in saved.points}
         return self._adopt(saved.judges, saved.points, at=now_ms)
 
     def reload(self, rules: RuleSet, devices: Sequence[DeviceFacts], *, now_ms: int) -> list[AlarmEvent]:
         """Go on with other rules or devices.
 
-        An unchanged rule keeps its state. Changed limits keep the occurrence, restart pending timers and judge at the
-        next sample: if that sample is inside the new limits, the alarm ends with `rule_changed`. A removed or disabled
-        rule ends with `rule_removed`, a removed device with `device_retired`, a rule that no longer selects the point
-        or judges something else with `rule_changed`. A point no longer named goes on being expected, unless its
-        device's facts are `complete`: then it ends with `device_retired`. Nothing changed: nothing happens.
+        An unchanged rule keeps its state, and a number what is known of its inputs. Changed limits keep the occurrence,
+        restart pending timers and judge at the next sample: if that sample is inside the new limits, the alarm ends
+        with `rule_changed`. A removed or disabled rule ends with `rule_removed`, a removed device with
+        `device_retired`, a rule that no longer selects the point or judges something else with `rule_changed`. A point
+        no longer named goes on being expected, unless its device's facts are `complete`: then it ends with
+        `device_retired`. Nothing changed: nothing happens.
         """
         self._now = max(self._now, now_ms)
         if rules == self._roster.rules and {facts.id: facts for facts in devices} == self._roster.facts:
             return []
-        points, records = self._take_apart()
+        points, records, said = self._take_apart()
         self._build(rules, devices)
         self._lost = {device for device in self._lost if device in self._roster.facts}
-        return self._adopt(records, points, at=now_ms)
+        self._heard = {device for device in self._heard if device in self._roster.facts}
+        events = self._adopt(records, points, at=now_ms)
+        self._roster.recall(said)
+        return events
 
     def clock_stepped(self, step_ms: int) -> None:
         """The clock that stamps readings was set by `step_ms`: everything remembered moves with it.
@@ -344,12 +354,13 @@ class Engine:
         Without this a clock set back would make every sample late until it has caught up, and one set forward would
         make every point absent at once.
         """
-        points, records = self._take_apart()
+        points, records, said = self._take_apart()
         shift(records, points, step_ms)
         self._now += step_ms
         self._advanced += step_ms
         self._build(self._roster.rules, tuple(self._roster.facts.values()))
         self._adopt(records, points, at=self._now)
+        self._roster.recall({name: (at + step_ms, value) for name, (at, value) in said.items()})
 
     # -- building --------------------------------------------------------------------------------------------------
 
@@ -361,14 +372,17 @@ class Engine:
         self._changed: dict[int, Derived] = {}
         self._schedule_all()
 
-    def _take_apart(self) -> tuple[list[PointRecord], list[JudgeRecord]]:
-        """What is remembered of points and judges. They are gone after it: `_build` comes next, and both generations
-        at once would be twice the memory of a large site."""
-        points, records = self._roster.point_records(), self._roster.records()
+    def _take_apart(self) -> tuple[list[PointRecord], list[JudgeRecord], dict[Name, Said]]:
+        """What is remembered of points and judges, and what numbers are made of.
+
+        They are gone after it: `_build` comes next, and both generations at once would be twice the memory of a large
+        site.
+        """
+        points, records, said = self._roster.point_records(), self._roster.records(), self._roster.said()
         self._roster.clear()
         self._heap.clear()
         self._changed.clear()
-        return points, records
+        return points, records, said
 
     def _schedule_all(self) -> None:
         for judge in self._roster.judges.values():

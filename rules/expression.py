@@ -18,8 +18,9 @@ from math import inf, isfinite, log
 MAX_LENGTH = 500
 MAX_NODES = 120
 
-# signal name -> the values of its points; None stands for one that is not known
-Values = Mapping[str, Sequence[float | None]]
+# signal name -> the values of its points, None for one that is not known; None for a signal some points of which are
+# still awaited
+Values = Mapping[str, Sequence[float | None] | None]
 _Step = Callable[[Values], float | None]
 _Group = Callable[[Sequence[float | None]], float | None]
 
@@ -156,7 +157,12 @@ class _Reader:
 
     def _grouped(self, group: str, signal: str) -> _Step:
         over = GROUPS[group]
-        return lambda values: over(values[signal])
+
+        def step(values: Values) -> float | None:
+            given = values[signal]
+            return None if given is None else over(given)
+
+        return step
 
     def _say(self, node: ast.expr) -> str:
         return repr(ast.get_source_segment(self._text.strip(), node) or self._text)

@@ -1,7 +1,7 @@
 """Who judges what: the rules, devices, points and judges of an engine, and taking remembered state over into them."""
 
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
@@ -13,7 +13,7 @@ from rules.absent import AbsentJudge
 from rules.derived import ROOM, SITE, Input, Numbers
 from rules.factory import make_judge
 from rules.facts import DeviceFacts, applies
-from rules.judges import Judge
+from rules.judges import Judge, Value
 from rules.model import RuleSet
 from rules.parts import Where
 from rules.records import JudgeRecord, PointRecord, ended
@@ -23,6 +23,7 @@ MAX_EXTRA_POINTS = 1000
 COMMUNICATION = "device.communication"
 
 Name = tuple[str, str, str]  # device, metric, subject
+Said = tuple[int, Value]
 
 
 class Ignored(StrEnum):
@@ -66,7 +67,7 @@ class Roster:
         self.rules_of = {facts.id: [rule for rule in own if applies(rule, facts)] for facts in devices}
         used = {rule.id for applied in self.rules_of.values() for rule in applied}
         self.applied = [rule for rule in own if rule.id in used]
-        self.numbers = Numbers(devices, self.rules_of, origin=origin, new_id=new_id)
+        self.numbers = Numbers(devices, self.rules_of, origin=origin, new_id=new_id, now_ms=now_ms)
         self.points: dict[Name, Point] = {}
         self.judges: dict[tuple[str, Name], Judge] = self.numbers.judges
         self.absent: dict[str, list[AbsentJudge]] = {}
@@ -103,7 +104,7 @@ class Roster:
             self.judges[(judge.rule, name)] = judge
             if isinstance(judge, AbsentJudge):
                 self.absent.setdefault(facts.id, []).append(judge)
-        point.feeds = tuple(self.numbers.inputs(facts, self.rules_of[facts.id], metric, subject))
+        point.feeds = tuple(self.numbers.inputs(facts, self.rules_of[facts.id], metric, subject, now_ms=now_ms))
         return point
 
     def clear(self) -> None:
@@ -115,8 +116,20 @@ class Roster:
         return [
             PointRecord(device=device, metric=metric, subject=subject, last=point.last, expected=point.expected)
             for (device, metric, subject), point in self.points.items()
-            if point.judges
+            if point.judges or point.feeds
         ]
+
+    def said(self) -> dict[Name, Said]:
+        """When and what the points that numbers are made of last said."""
+        firsts = ((name, point.feeds[0]) for name, point in self.points.items() if point.feeds)
+        return {name: (first.at, first.said) for name, first in firsts if first.at >= 0}
+
+    def recall(self, said: Mapping[Name, Said]) -> None:
+        """Tell the numbers what their points last said; judges nothing."""
+        for name, (at, value) in said.items():
+            point = self.points.get(name)
+            for each in point.feeds if point is not None else ():
+                each.put(at, value)
 
     def records(self) -> list[JudgeRecord]:
         """What is worth remembering: a judge with nothing going on starts just as well afresh."""

@@ -167,9 +167,12 @@ class CentreRules:
         engine = Engine(self._rules, site.facts, origin=CENTRE, new_id=new_id, started_ms=at)
         events = [] if state is None else engine.restore(state, now_ms=at)
         window = await self._history.window(list(site.points), at - LOOK_BACK_MS, at + 1)
-        for point, samples in window.items():
-            key, last = site.points[point], samples[-1]
-            engine.recall(key, last.at, decode_value(key.metric, last.value) if last.quality == 0 else None)
+        for point, key in site.points.items():
+            samples = window.get(point)
+            # Of whom history has nothing lately, nothing is known: nobody waits for it.
+            last = samples[-1] if samples else None
+            value = decode_value(key.metric, last.value) if last is not None and last.quality == 0 else None
+            engine.recall(key, at if last is None else last.at, value)
         return _Held(engine, at, site.facts), events
 
     async def _judge(self, engine: Engine, site: _Site, since: int, until: int) -> list[AlarmEvent]:
