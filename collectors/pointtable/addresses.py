@@ -11,11 +11,12 @@ from collectors.pointtable.rows import Register, Remark, Weight
 
 
 class Notation(StrEnum):
-    """AUTO: 40001 notation where all plain numbers of the table fit it, else plain."""
+    """AUTO: 40001 notation where all plain numbers of the table fit it, else plain. HEX: plain, in hexadecimal."""
 
     AUTO = "auto"
     PLAIN = "plain"
     MODICON = "modicon"
+    HEX = "hex"
 
 
 # Modbus reference numbers: the first digit is the table, the rest counts from 1 (Modicon PI-MBUS-300).

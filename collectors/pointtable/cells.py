@@ -55,22 +55,17 @@ def blank(text: str) -> bool:
     return plain(text) in _BLANK
 
 
-def looks_hex(text: str) -> bool:
-    """True for bare digits that can only be hexadecimal; one such cell makes its whole column so."""
-    word = _BIT.sub("", plain(text))
-    return _HEX_DIGITS.fullmatch(word) is not None and not word.isdecimal()
+def address_word(text: str) -> str:
+    """The address of a cell without its bit and the end of its range, as the patterns here read it."""
+    word, _ = _without_bit(plain(text), hexadecimal=False)
+    return _RANGE.split(word)[0]
 
 
 def parse_address(text: str, *, hexadecimal: bool = False) -> Written:
     """`100`, `0x64`, `64H`, `40101`, `4x0101`, `40101.3`, `40101-40102`; bare digits are hex in a hex column."""
-    word = plain(text)
-    bit: int | None = None
-    found = _BIT.search(word)
-    if found is not None and found.start() > 0:
-        bit = int(found[1])
-        word = word[: found.start()]
-        if bit > 15:
-            raise CellError(f"{text!r}: a register has bits 0 to 15")
+    word, bit = _without_bit(plain(text), hexadecimal=hexadecimal)
+    if bit is not None and bit > 15:
+        raise CellError(f"{text!r}: a register has bits 0 to 15")
     parts = _RANGE.split(word)
     if len(parts) == 2 and all(parts):
         first, last = _number(parts[0], hexadecimal, text), _number(parts[1], hexadecimal, text)
@@ -79,6 +74,16 @@ def parse_address(text: str, *, hexadecimal: bool = False) -> Written:
         return Written(first.number, last.number, bit, first.letter, first.digits)
     number = _number(word, hexadecimal, text)
     return Written(number.number, None, bit, number.letter, number.digits)
+
+
+def _without_bit(word: str, *, hexadecimal: bool) -> tuple[str, int | None]:
+    """The word before its bit, and the bit; the B of 0x00B1 is a digit and no bit."""
+    if _HEX.fullmatch(word) or (hexadecimal and _HEX_DIGITS.fullmatch(word)):
+        return word, None
+    found = _BIT.search(word)
+    if found is None or not found.start():
+        return word, None
+    return word[: found.start()], int(found[1])
 
 
 def _number(word: str, hexadecimal: bool, text: str) -> Written:

@@ -35,7 +35,10 @@ def import_profile(
     sheet: Annotated[list[str] | None, typer.Option("--sheet", help="Only this sheet; may be given again.")] = None,
     base: Annotated[int | None, typer.Option(min=0, max=1, help="What the table calls the first register.")] = None,
     notation: Annotated[
-        Notation, typer.Option(help="modicon: 40001 is holding 0; plain: as on the wire.")
+        Notation,
+        typer.Option(
+            help="modicon: 40001 is holding 0; plain: as on the wire; hex: so, and bare digits are hexadecimal."
+        ),
     ] = Notation.AUTO,
     function: Annotated[str, typer.Option(help="Where the table names none: 1, 2, 3, 4 or its name.")] = "",
     partial: Annotated[bool, typer.Option("--partial", help="Write what is good although rows are left out.")] = False,

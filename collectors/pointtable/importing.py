@@ -58,7 +58,8 @@ def import_table(sheets: Sequence[Sheet], wish: Wish, *, source: str) -> Importe
     TableError where it has more rows than a device can have points.
     """
     remarks: list[Remark] = []
-    registers = registers_of(sheets, wish.told, remarks)
+    hints: list[str] = []
+    registers = registers_of(sheets, wish.told, remarks, hints, hexadecimal=wish.notation is Notation.HEX)
     if len(registers) > MAX_POINTS:
         raise TableError(f"{len(registers)} rows; a device has at most {MAX_POINTS} points: pick sheets, or split it")
     kind = wish.kind or kind_of([f"{each.name} {each.name_en}" for each in registers])
@@ -66,7 +67,7 @@ def import_table(sheets: Sequence[Sheet], wish: Wish, *, source: str) -> Importe
     vendor, _, model = wish.profile_id.partition("/")
     maker = PointMaker(vendor, kind, remarks)
     made = maker.make(counted.placed)
-    hints = list(counted.hints)
+    hints += counted.hints
     if maker.wordless:
         hints.append(
             f"{maker.wordless} bits have no words beside them: 1 is taken for alarm (or on), 0 for normal (or off)"

@@ -7,7 +7,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TypeVar
 
+from openpyxl.utils import get_column_letter
+
 from collectors.exchange import Table
+from collectors.pointtable.bases import Base, base_of
 from collectors.pointtable.cells import (
     CellError,
     Factor,
@@ -17,7 +20,6 @@ from collectors.pointtable.cells import (
     Written,
     blank,
     decimals,
-    looks_hex,
     parse_address,
     parse_factor,
     parse_function,
@@ -86,29 +88,39 @@ _SECTION = re.compile(r"(?:功能码|FUNCTION(?:CODE)?|FC)[:=(]*(?:0X)?0?([1-4])
 _WRITE_ONLY = frozenset({"W", "WO", "只写", "写", "WRITE", "WRITEONLY", "遥控", "控制"})
 
 
-def registers_of(sheets: Iterable[Sheet], told: Told, remarks: list[Remark]) -> list[Register]:
-    """Every row that can be read, of every sheet with a heading; problems are added to `remarks`."""
+def registers_of(
+    sheets: Iterable[Sheet], told: Told, remarks: list[Remark], hints: list[str], *, hexadecimal: bool = False
+) -> list[Register]:
+    """Every row that can be read, of every sheet with a heading; problems are added to `remarks`.
+
+    hexadecimal: the caller says that bare addresses are; what was decided of a column is added to `hints`.
+    """
     found: list[Register] = []
     for sheet in sheets:
         layout = find_layout(sheet, told)
         if layout is None or layout.missing:
             continue
-        found.extend(_SheetReader(sheet, layout, told, remarks).read())
+        found.extend(_SheetReader(sheet, layout, told, remarks, hints, hexadecimal).read())
     return found
 
 
 class _SheetReader:
     """Walks one sheet from its heading down; what a blank cell inherits from above is kept here."""
 
-    def __init__(self, sheet: Sheet, layout: Layout, told: Told, remarks: list[Remark]) -> None:
+    def __init__(
+        self, sheet: Sheet, layout: Layout, told: Told, remarks: list[Remark], hints: list[str], hexadecimal: bool
+    ) -> None:
         self._sheet = sheet
         self._layout = layout
         self._told = told
         self._remarks = remarks
+        self._hints = hints
+        self._all_hexadecimal = hexadecimal
         above = [sheet.name, *(cell for row in sheet.rows[: layout.row] for cell in row)]
         self._function = next((function for text in above if (function := _section(text)) is not None), None)
         self._address = ""
-        self._hexadecimal = False
+        self._base = Base()
+        self._address_row = 0
         self._whole = False
 
     def read(self) -> Iterator[Register]:
@@ -131,14 +143,22 @@ class _SheetReader:
     def _begin(self, layout: Layout) -> None:
         self._layout = layout
         self._address = ""
-        self._hexadecimal = layout.hexadecimal or any(looks_hex(text) for text in self._below(Field.ADDRESS))
+        self._base = base_of(list(self._below(Field.ADDRESS)), heading=layout.hexadecimal, told=self._all_hexadecimal)
+        if self._base.why is not None:
+            letters = f" ({self._base.letters} with A to F)" if self._base.letters else ""
+            place = f"{self._sheet.name}!{get_column_letter(layout.columns[Field.ADDRESS] + 1)}"
+            self._hints.append(f"{place}: addresses are read as hexadecimal: {self._base.why}{letters}")
         # A column of 精度 with whole numbers only may count decimals as well as units.
         heading = layout.headings[layout.columns[Field.SCALE]] if Field.SCALE in layout.columns else ""
         self._whole = "精度" in heading and all(text.isdecimal() for text in self._below(Field.SCALE) if text)
 
     def _below(self, column: Field) -> Iterator[str]:
+        """The cells of a column, row by row to the next heading."""
         at = self._layout.columns[column]
-        return (row[at] for row in self._sheet.rows[self._layout.row + 1 :] if at < len(row))
+        for row in self._sheet.rows[self._layout.row + 1 :]:
+            if is_heading(row, self._told):
+                return
+            yield row[at] if at < len(row) else ""
 
     def _text(self, row: int, column: Field) -> str:
         at = self._layout.columns.get(column)
@@ -152,7 +172,9 @@ class _SheetReader:
     def _row(self, row: int) -> Register | None:
         name, address = self._text(row, Field.NAME), self._text(row, Field.ADDRESS)
         bit_text = self._text(row, Field.BIT)
-        if not address and bit_text:
+        if address:
+            self._address_row = row
+        elif bit_text:
             address = self._address  # the address cell is merged over the rows of its bits
         if not address or not (name or re.search(r"[0-9A-Fa-f]", address)):
             self._section_row(row, name)
@@ -209,8 +231,13 @@ class _SheetReader:
                 self._sheet.place(*at),
                 f"{address} is a number: 40010.1 and 40010.10 are the same there; format the column as text",
             )
+        doubt = self._base.doubts.get(self._address_row - self._layout.row - 1)
+        if doubt is not None and doubt.lost:
+            raise _Said(Weight.ERROR, self._sheet.place(*at), doubt.message)
+        if doubt is not None:
+            self._remarks.append(Remark(Weight.WARNING, self._sheet.place(*at), doubt.message))
         try:
-            return parse_address(address, hexadecimal=self._hexadecimal)
+            return parse_address(address, hexadecimal=self._base.hexadecimal)
         except CellError as error:
             raise _Said(Weight.ERROR, self._sheet.place(*at), str(error)) from error
 
