@@ -148,6 +148,10 @@ def _devices(
         except ValueError as exc:
             problems.append(document.problem(("devices", i), str(exc)))
             continue
+        strayed = _offset_problem(config, profile)
+        if strayed is not None:
+            problems.append(document.problem(("devices", i, "address_offset"), strayed))
+            continue
         if isinstance(target, ModbusTarget):
             first, spoken = lines.setdefault(target.line, (config.id, target.speaks))
             if spoken != target.speaks:
@@ -219,6 +223,22 @@ def _target(config: Device, profile: Profile, loaded: Loaded, answer_s: float) -
     name = config.credentials
     target = snmp_target(config.address, config.port or 161, name, loaded.config.credentials[name], loaded, answer_s)
     return replace(target, bulk=config.bulk, max_in_get=config.max_in_get or target.max_in_get)
+
+
+def _offset_problem(config: Device, profile: Profile) -> str | None:
+    """Why the profile's registers cannot be shifted so; at polling it would be a fault of ours at each poll."""
+    if not config.address_offset:
+        return None
+    if profile.protocol is not Protocol.MODBUS:
+        return f"{profile.id} speaks SNMP; address_offset is for Modbus devices"
+    place = profile.outside(config.address_offset)
+    if place is None:
+        return None
+    table, address = place.cell
+    return (
+        f"{config.address_offset} puts {table}:{address} of {profile.id} at {address + config.address_offset}; "
+        "a register's address is 0 to 65535"
+    )
 
 
 def _modbus_target(config: Device, answer_s: float) -> ModbusTarget:

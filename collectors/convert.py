@@ -17,7 +17,6 @@ from collectors.subjects import Names, Row
 from collectors.view import View
 from facility.profile import ModbusLimits, Point, Profile, Protocol
 from facility.reading import Quality, QualityReason, Reading
-from facility.sources import Source
 from facility.states import UNKNOWN
 from facility.units import Unit
 
@@ -277,8 +276,7 @@ def _needs(profile: Profile, offset: int) -> SnmpNeeds | ModbusNeeds:
     spans: dict[Span, None] = {}
     for place in places:
         table, address = place.cell
-        count = place.type.words if isinstance(place, Source) else 1
-        spans[Span(Table(table), address + offset, count)] = None
+        spans[Span(Table(table), address + offset, place.span)] = None
     limits = profile.modbus or ModbusLimits()
     return ModbusNeeds(
         spans=tuple(spans),

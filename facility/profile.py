@@ -14,7 +14,19 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from facility.metrics import Metric, metric
-from facility.sources import Condition, Model, Oid, Place, Protocol, RawValues, Regex, Source, TextPlace, one_or_more
+from facility.sources import (
+    LAST_ADDRESS,
+    Condition,
+    Model,
+    Oid,
+    Place,
+    Protocol,
+    RawValues,
+    Regex,
+    Source,
+    TextPlace,
+    one_or_more,
+)
 from facility.states import StateSet
 from facility.traps import Trap, merged_traps, trap_problems
 from facility.units import Unit, quantity_of
@@ -245,6 +257,15 @@ class Profile(Model):
     def revision(self) -> str:
         """A hash of all that is said: another revision may read the same device differently."""
         return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()[:12]
+
+    def outside(self, offset: int) -> Place | None:
+        """The first Modbus place that lies outside 0..65535 once `offset` is added to every address."""
+        facts = (place for field in DeviceFacts.model_fields for place in getattr(self.identify.device, field))
+        places = (place for point in self.points for place in point.places())
+        return next(
+            (each for each in (*places, *facts) if not 0 <= each.cell[1] + offset <= LAST_ADDRESS + 1 - each.span),
+            None,
+        )
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:

@@ -126,6 +126,11 @@ class Place(Model):
         return Protocol.MODBUS if self.oid is None and self.column is None else Protocol.SNMP
 
     @property
+    def span(self) -> int:
+        """How many consecutive cells of its Modbus table it takes."""
+        return 1
+
+    @property
     def cell(self) -> tuple[Literal["holding", "input", "coil", "discrete"], int]:
         """The Modbus table and zero-based address; ValueError for an SNMP place."""
         for name in _TABLES:
@@ -137,6 +142,13 @@ class Place(Model):
 
 _TABLES: tuple[Literal["holding", "input", "coil", "discrete"], ...] = ("holding", "input", "coil", "discrete")
 _PLACES = ("oid", "column", *_TABLES)
+# Addresses go over the wire in 16 bits (Modbus Application Protocol 1.1b3 section 4.4).
+LAST_ADDRESS = 65535
+
+
+def _check_end(place: Place, what: str) -> None:
+    if place.protocol is Protocol.MODBUS and (address := place.cell[1]) + place.span - 1 > LAST_ADDRESS:
+        raise ValueError(f"{what} takes {place.span} registers from {address}, the last is {LAST_ADDRESS}")
 
 
 class TextPlace(Place):
@@ -150,8 +162,13 @@ class TextPlace(Place):
     byte_order: Literal["big", "little"] = "big"
     names: Annotated[dict[str, str], BeforeValidator(_texts)] = Field(default_factory=dict)
 
+    @property
+    def span(self) -> int:
+        return self.words
+
     @model_validator(mode="after")
     def _coherent(self) -> Self:
+        _check_end(self, "the text")
         register = self.holding is not None or self.input is not None
         if self.words > 1 and not register:
             raise ValueError("words counts registers: it is for holding or input")
@@ -293,8 +310,13 @@ class Source(Place):
     passes: bool = False
     wraps_at: Annotated[int, Field(ge=2, le=2**64)] | None = None
 
+    @property
+    def span(self) -> int:
+        return self.type.words
+
     @model_validator(mode="after")
     def _coherent(self) -> Self:
+        _check_end(self, self.type)
         state_ways = [name for name in ("states", "bits", "flags", "contains") if getattr(self, name)]
         if len(state_ways) > 1:
             raise ValueError(f"say one of {', '.join(state_ways)}, not several")
