@@ -119,8 +119,8 @@ class Device(_Model):
     address: where the device is, unless `modbus` says it. port: the protocol's own when left out; unit: Modbus unit;
     address_offset: added to every register address, where manual and wire differ by one; bulk: false for an SNMP agent
     that answers GETBULK wrongly; max_in_get: SNMP objects in one request at most (it shrinks by itself where a device
-    cannot); interval: the profile's when left out; deadline: what one poll may take in all. kind: the profile's when
-    left out.
+    cannot); interval: the profile's when left out; deadline: what one poll may take in all; timeout: what one answer
+    may take, the profile's when left out. kind: the profile's when left out.
     """
 
     id: Slug
@@ -136,6 +136,7 @@ class Device(_Model):
     max_in_get: Annotated[int, Field(ge=1, le=100)] | None = None
     interval: Interval | None = None
     deadline: Annotated[int, duration("100ms", "5m")] | None = None
+    timeout: Annotated[int, duration("50ms", "1m")] | None = None
     kind: str | None = None
     room: str | None = None
     zone: str = ""
@@ -154,6 +155,8 @@ class Device(_Model):
     def _deadline_in_interval(self) -> "Device":
         if self.deadline is not None and self.interval is not None and self.deadline > self.interval:
             raise ValueError("deadline is longer than the interval: every second poll would be missed")
+        if self.timeout is not None and self.deadline is not None and self.timeout > self.deadline:
+            raise ValueError("timeout is longer than the deadline: one answer cannot take longer than the whole poll")
         return self
 
 

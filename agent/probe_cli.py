@@ -40,13 +40,18 @@ def probe(
         str | None, typer.Option("--credentials", help="Named credentials of --config (SNMPv3 needs them).")
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="A configuration with credentials.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=0.05, max=20, help="Seconds to wait for one answer; the profile's, else 2.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Recognise a device, read it once and print what it says. Only reads; nothing is stored."""
     try:
         target = _target(address, credentials, config)
         library = Library.load(extra_folders(config) if config is not None else [])
-        report = asyncio.run(look(target, library=library, clock=SystemClock(asyncio.sleep), profile_id=profile))
+        report = asyncio.run(
+            look(target, library=library, clock=SystemClock(asyncio.sleep), profile_id=profile, timeout_s=timeout)
+        )
     except (ValueError, UnknownProfileError, ConfigErrors) as exc:
         _fail(str(exc))
     if as_json:

@@ -3,7 +3,7 @@
 `read_site` is what `check`, start and reload have in common, so a configuration that passes the check also starts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +23,8 @@ from rules.files import load_rules
 from rules.model import RuleSet
 from rules.parts import DEFAULT_THRESHOLDS_SET
 
-# One answer may take this share of a poll's deadline, so that one retry fits in; never over 2 s, where people wait.
+# Where neither the site nor the profile says how slow the device is: this share of a poll's deadline, so that one retry
+# fits in, and 2 s at most.
 _ANSWER_SHARE = 0.4
 _ANSWER_MAX_S = 2.0
 # A poll may take this share of its interval when the site says nothing, at most 10 s: a slow device must not eat its
@@ -143,8 +144,11 @@ def _devices(
         deadline_s = (
             min(interval_s * _DEADLINE_SHARE, _DEADLINE_MAX_S) if config.deadline is None else config.deadline / 1000
         )
+        problems += [
+            document.problem(("devices", i, key), what) for key, what in _time_problems(config, interval_s, deadline_s)
+        ]
         try:
-            target = _target(config, profile, loaded, min(deadline_s * _ANSWER_SHARE, _ANSWER_MAX_S))
+            target = _target(config, profile, loaded, _answer_s(config, profile, deadline_s))
         except ValueError as exc:
             problems.append(document.problem(("devices", i), str(exc)))
             continue
@@ -223,6 +227,23 @@ def _target(config: Device, profile: Profile, loaded: Loaded, answer_s: float) -
     name = config.credentials
     target = snmp_target(config.address, config.port or 161, name, loaded.config.credentials[name], loaded, answer_s)
     return replace(target, bulk=config.bulk, max_in_get=config.max_in_get or target.max_in_get)
+
+
+def _answer_s(config: Device, profile: Profile, deadline_s: float) -> float:
+    """What one answer may take: as the site says, else the profile, and never longer than the whole poll."""
+    if config.timeout is not None:
+        return min(config.timeout / 1000, deadline_s)
+    if profile.timeout is not None:
+        return min(profile.timeout, deadline_s)
+    return min(deadline_s * _ANSWER_SHARE, _ANSWER_MAX_S)
+
+
+def _time_problems(config: Device, interval_s: float, deadline_s: float) -> Iterator[tuple[str, str]]:
+    """What only shows beside the profile's interval; what the device itself says wrong is refused before."""
+    if config.interval is None and deadline_s > interval_s:
+        yield "deadline", f"{deadline_s:g} s is longer than the profile's interval of {interval_s:g} s; say an interval"
+    if config.timeout is not None and config.deadline is None and config.timeout / 1000 > deadline_s:
+        yield "timeout", f"{config.timeout / 1000:g} s is longer than the deadline of {deadline_s:g} s; say a deadline"
 
 
 def _offset_problem(config: Device, profile: Profile) -> str | None:

@@ -1,7 +1,7 @@
 """One look at a live device, for a person: what it is, what would be asked of it, and what it says now."""
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from collectors.convert import Converter, Sourced
@@ -120,9 +120,12 @@ async def probe(
     library: Library,
     clock: Clock,
     profile_id: str | None = None,
+    timeout_s: float | None = None,
     deadline_s: float = DEADLINE_S,
 ) -> ProbeReport:
     """Ask a device who it is and read it once; what it does not answer is in the report, never raised.
+
+    timeout_s: what one answer may take; as the named profile says, else as the target does, where it is left out.
 
     ValueError for an address that is none and for a profile that does not fit it (a Modbus device cannot say what it
     is: name its profile); UnknownProfileError for a profile that is not there.
@@ -132,6 +135,9 @@ async def probe(
     speaks = Protocol.SNMP if isinstance(target, SnmpTarget) else Protocol.MODBUS
     if chosen is not None and chosen.protocol is not speaks:
         raise ValueError(f"{chosen.id} speaks {chosen.protocol}, the address is {speaks}")
+    waits = timeout_s or (chosen.timeout if chosen is not None else None)
+    if waits is not None:
+        target = replace(target, timeout_s=waits)
     deadline = clock.monotonic() + deadline_s
     if isinstance(target, SnmpTarget):
         return await _probe_snmp(target, library, chosen, clock, deadline)

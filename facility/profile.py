@@ -246,6 +246,7 @@ class Profile(Model):
     maturity: Maturity
     provenance: str = Field(min_length=10)
     interval: int = Field(default=30, ge=1, le=3600)  # seconds between polls, unless the site says otherwise
+    timeout: float | None = Field(default=None, ge=0.05, le=60)  # seconds one answer may take, unless the site says so
     extends: Id | None = None
     without: tuple[str, ...] = ()
     identify: Identify = Identify()
@@ -315,5 +316,6 @@ def extended(child: Profile, parent: Profile) -> Profile:
             "traps": merged_traps(child.traps, parent.traps),
             "identify": identify,
             "modbus": child.modbus or parent.modbus,
+            "timeout": child.timeout or parent.timeout,
         }
     )

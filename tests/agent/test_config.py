@@ -121,6 +121,28 @@ def test_modbus_devices_are_reached_over_tcp_through_a_gateway_or_on_a_line(tmp_
     ]
 
 
+def _answer_s(tmp_path: Path, **device: object) -> float:
+    entry = {"id": "inrow", "profile": "apc/inrow-rc-modbus", "address": "10.0.0.9", **device}
+    (found,) = read_site(write_config(tmp_path, devices=[entry]), environ=ENVIRON).devices
+    return found.polled.target.timeout_s
+
+
+def test_an_answer_may_take_what_the_site_says_else_the_profile_never_over_the_deadline(tmp_path: Path) -> None:
+    # 990-4742A: an answer may take 2 s, so 3 s are asked for.
+    assert _answer_s(tmp_path) == 3.0
+    assert _answer_s(tmp_path, timeout="4500ms") == 4.5
+    assert _answer_s(tmp_path, deadline="2s") == 2.0
+    # Where nobody says anything: so much of the deadline that a retry fits in, where people wait never over 2 s.
+    assert _answer_s(tmp_path, profile="generic/xy-md02", deadline="1s") == 0.4
+    assert _answer_s(tmp_path, profile="generic/xy-md02") == 2.0
+
+
+def test_an_snmp_card_is_given_its_time_too(tmp_path: Path) -> None:
+    entry = {**ups(161), "timeout": "6s", "interval": "30s"}
+    (found,) = read_site(write_config(tmp_path, devices=[entry], rooms=[{"id": "hall"}]), environ=ENVIRON).devices
+    assert found.polled.target.timeout_s == 6.0
+
+
 @pytest.mark.parametrize(("text", "ms"), [("10s", 10_000), ("1.5m", 90_000), ("250ms", 250), ("7d", 604_800_000)])
 def test_durations(text: str, ms: int) -> None:
     assert parse_duration(text) == ms

@@ -78,6 +78,19 @@ async def test_a_modbus_unit_is_read_with_a_named_profile() -> None:
     assert report.requests == 2
 
 
+async def test_a_slow_unit_is_waited_for_as_long_as_its_profile_or_the_caller_says() -> None:
+    async with gateway({3: Unit(slow_s=0.4)}) as port:
+        target = ModbusTarget("127.0.0.1", port=port, unit=3, timeout_s=0.1)
+        plain, slow = probes([20]), probes([20]).model_copy(update={"timeout": 2.0})
+        lost = await probe(target, library=Library([plain]), clock=system_clock(), profile_id="bench/device")
+        told = await probe(
+            target, library=Library([plain]), clock=system_clock(), profile_id="bench/device", timeout_s=2.0
+        )
+        read = await probe(target, library=Library([slow]), clock=system_clock(), profile_id="bench/device")
+    assert lost.problem is PollProblem.TIMEOUT
+    assert [each.raw for each in (*told.readings, *read.readings)] == ["20", "20"]
+
+
 async def test_what_a_look_taught_about_a_unit_is_in_the_report() -> None:
     def refuses(address: int, count: int) -> ExcCodes | None:
         return ExcCodes.ILLEGAL_ADDRESS if {21, 22, 30}.intersection(range(address, address + count)) else None
