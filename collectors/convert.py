@@ -18,7 +18,7 @@ from collectors.view import View
 from facility.profile import ModbusLimits, Point, Profile, Protocol
 from facility.reading import Quality, QualityReason, Reading
 from facility.states import UNKNOWN
-from facility.units import Unit
+from facility.units import Quantity, Unit
 
 # Rows of one device: a rack PDU has some hundred outlets; beyond this a walk is not a table of sensors.
 MAX_POINTS = 5000
@@ -187,7 +187,13 @@ class Converter:
             value = found.value
             reason = self._unbelievable(compiled, memory, value, taken_at)
             if reason is None and compiled.entry.counter:
-                value = memory.count.total(value, span=found.span, restarted=self._restarted)
+                value = memory.count.total(
+                    value,
+                    at=taken_at,
+                    span=found.span,
+                    restarted=self._restarted,
+                    of_time=compiled.entry.quantity is Quantity.DURATION,
+                )
                 reason = None if value is not None else QualityReason.SLEW
             if reason is None:
                 memory.good, memory.good_at = value, taken_at

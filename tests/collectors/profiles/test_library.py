@@ -123,6 +123,27 @@ def test_every_shipped_profile_keeps_the_house_rules(profile: Profile) -> None:
         assert profile.modbus is not None, "how hard a Modbus device may be asked is known"
 
 
+def test_counters_say_where_their_width_ends() -> None:
+    """An unsigned register cannot hold more, and begins anew; what is signed or a float has no such end that is known."""
+    counters = [
+        (profile, point, source)
+        for profile in LIBRARY.all()
+        for point in profile.points
+        if point.entry.counter
+        for source in point.sources
+    ]
+    for profile, point, source in counters:
+        if profile.protocol is Protocol.MODBUS:
+            kind = source.type.value
+            wanted = 2 ** int(kind[1:]) if kind[0] == "u" and kind != "u64" else None
+            assert source.wraps_at == wanted, f"{profile.id} {point.metric}"
+    told = {(profile.id, point.metric) for profile, point, source in counters if source.wraps_at == 2**32}
+    # upsInputLineBads is a Counter32 (RFC 1628), upsHighPrecOutputEnergyUsage an Unsigned32 (PowerNet-MIB).
+    assert ("ietf/ups-mib", "ups.input.line_bads") in told
+    assert ("eaton/xups", "ups.input.line_bads") in told
+    assert ("apc/ups-powernet", "ups.output.energy") in told
+
+
 def test_the_profile_in_the_guide_is_valid(tmp_path: Path) -> None:
     guide = (DATA.parents[1] / "docs" / "profiles.md").read_text("utf-8")
     _site(tmp_path, "acme/em-4", guide.split("```yaml\n")[1].split("```")[0])

@@ -171,6 +171,26 @@ def test_a_wrap_of_a_counter_is_told_from_a_reset(
     assert energies(raws, wraps_at) == totals
 
 
+@pytest.mark.parametrize(
+    ("raws", "totals"),
+    [
+        ([(0, 65_534), (3600, 65_535), (7200, 0), (10_800, 1)], [65_534, 65_535, 65_536, 65_537]),
+        # A compressor of seven years is replaced: its hours do not go on, though the way past the end is short.
+        ([(0, 60_000), (60, 0), (120, 0)], [60_000, None, 0]),
+        # Three months without an answer, and the counter went past its end meanwhile.
+        ([(0, 65_000), (90 * 86_400, 1_600)], [65_000, 67_136]),
+    ],
+)
+def test_hours_cannot_gain_more_than_has_passed(raws: list[tuple[int, int]], totals: list[float | None]) -> None:
+    source = {"oid": ENERGY, "unit": "h", "wraps_at": 65_536}
+    converter = Converter(profile("snmp", [{"metric": "crac.compressor.run_hours", "from": [source]}]), device="d")
+    found = []
+    for seconds, raw in raws:
+        (reading,) = converter.convert(SnmpAnswer({ENERGY: raw}), taken_at=(1 + seconds) * 1000)
+        found.append(None if reading.value is None else float(reading.value) / 3600)
+    assert found == totals
+
+
 def test_only_counters_wrap() -> None:
     with pytest.raises(ValueError, match="is no counter"):
         profile("snmp", [{"metric": "room.temperature", "from": [{"oid": ENERGY, "unit": "Cel", "wraps_at": 65536}]}])
