@@ -124,7 +124,7 @@ def test_every_shipped_profile_keeps_the_house_rules(profile: Profile) -> None:
 
 
 def test_counters_say_where_their_width_ends() -> None:
-    """An unsigned register cannot hold more, and begins anew; what is signed or a float has no such end that is known."""
+    """An unsigned register cannot hold more, and begins anew; of what is signed or a float no such end is known."""
     counters = [
         (profile, point, source)
         for profile in LIBRARY.all()
