@@ -3,8 +3,10 @@
 Only what must be remembered between answers is: the steps of a scale once told, the rows that were there.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from typing import Any
 
 from collectors.decode import Decode, Extras, Refusal, decoder, text_of, whole_of
 from collectors.subjects import Row, Subjects, plain, row_of
@@ -12,7 +14,7 @@ from collectors.view import View
 from facility.metrics import Metric
 from facility.profile import Point
 from facility.reading import QualityReason
-from facility.sources import Source
+from facility.sources import RawValues, Source
 from facility.states import UNKNOWN
 
 SCALAR = Row("", ())
@@ -36,7 +38,36 @@ class Absent:
 
 
 ABSENT = Absent()
+# Once, not for each of an agent's thousands of points: most have no such value, or are no table.
+_NOTHING: frozenset[Any] = frozenset()
+# More sources than the profiles of any site have; a device that is compiled later only takes a little longer.
+_DECODERS = 4096
 _NO_EXTRAS = Extras()
+
+
+class _SourceOf:
+    """A source of a register entry as a key: the devices of a profile share its sources, and so their decoders."""
+
+    __slots__ = ("entry", "source")
+
+    def __init__(self, source: Source, entry: Metric) -> None:
+        self.source = source
+        self.entry = entry
+
+    def __hash__(self) -> int:
+        return id(self.source)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _SourceOf) and self.source is other.source and self.entry is other.entry
+
+
+@functools.lru_cache(maxsize=_DECODERS)
+def _decoder(of: _SourceOf) -> Decode:
+    return decoder(of.source, of.entry)
+
+
+def _set(values: RawValues) -> frozenset[Any]:
+    return frozenset(values) if values else _NOTHING
 
 
 class CompiledSource:
@@ -44,10 +75,10 @@ class CompiledSource:
 
     def __init__(self, source: Source, entry: Metric) -> None:
         self.source = source
-        self.decode: Decode = decoder(source, entry)
-        self.sentinels = frozenset(source.sentinels)
-        self.absent = frozenset(source.absent)
-        self.doubtful = frozenset(source.doubtful)
+        self.decode = _decoder(_SourceOf(source, entry))
+        self.sentinels = _set(source.sentinels)
+        self.absent = _set(source.absent)
+        self.doubtful = _set(source.doubtful)
         self.reached = 0  # steps of scale_by; a step once reached holds
         self.told = False  # whether all that tells the scale was answered once
         # The object, where nothing but its own value says what it means: most points, and these at each poll.
@@ -148,7 +179,7 @@ class CompiledPoint:
         self.counts_slew = self.slew is not None and not self.entry.counter
         self.subjects = Subjects(point.subject)
         self.most = 0  # rows that are real, as the device counted them last; 0: all
-        self.seen: set[str] = set()  # subjects of the table's rows in the answer before
+        self.seen: Set[str] = _NOTHING  # subjects of the table's rows in the answer before
         # One object whose number means what it says: most points of most devices.
         lone = self.sources[0] if len(self.sources) == 1 and not (point.is_table or point.when or point.name) else None
         self.plain = None if lone is None or self.entry.states or self.entry.counter or lone.picky else lone

@@ -13,17 +13,27 @@ class LevelJudge(Judge):
     """hi, hihi, lo, lolo on one number. Each level is a latch; the occurrence stands at the strongest one that is on.
 
     A stronger level brings the milder ones of its side on with it, so easing from it is an update, not an end.
+    The latches are made when a value first leaves the limits: nearly all of a site's numbers never do, and a latch
+    for each level of each of them is an eighth of an agent's memory.
     """
 
-    __slots__ = ("calm_high", "calm_low", "latches", "quiet")
+    __slots__ = ("_latches", "calm_high", "calm_low", "levels", "quiet")
     raise_reason = Reason.LIMIT_EXCEEDED
 
     def __init__(self, rule: Rule, *, origin: str, device: str, subject: str, gap_ms: int, new_id: NewId) -> None:
         super().__init__(rule, origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id)
-        self.latches = [(level, Latch(level.for_ms, rule.clear_for)) for level in rule.thresholds]
+        self.levels = rule.thresholds
+        self._latches: list[tuple[Threshold, Latch]] = []
         self.calm_high = min((t.limit for t in rule.thresholds if t.sign > 0), default=float("inf"))
         self.calm_low = max((t.limit for t in rule.thresholds if t.sign < 0), default=float("-inf"))
         self.quiet = True  # no latch is on or about to be: a value between the limits changes nothing
+
+    @property
+    def latches(self) -> list[tuple[Threshold, Latch]]:
+        """Each level with its latch."""
+        if not self._latches:
+            self._latches = [(level, Latch(level.for_ms, self.clear_for)) for level in self.levels]
+        return self._latches
 
     def sample(self, at: int, value: float | str) -> list[AlarmEvent] | None:
         if not isinstance(value, float):
@@ -66,7 +76,7 @@ class LevelJudge(Judge):
         return self.quiet and self.occurrence is None and not self.raises  # asked of every judge at each snapshot
 
     def rest(self) -> None:
-        for _, latch in self.latches:
+        for _, latch in self._latches:
             latch.set(False)
         self._schedule()
 
@@ -99,9 +109,9 @@ class LevelJudge(Judge):
 
     def _schedule(self) -> None:
         holds_until = NEVER if self.seen is None else self.seen + self.gap
-        flips = min(latch.flips_at for _, latch in self.latches)
+        flips = min((latch.flips_at for _, latch in self._latches), default=NEVER)
         self.due = flips if flips <= holds_until else NEVER
-        self.quiet = not any(latch.on or latch.since is not None for _, latch in self.latches)
+        self.quiet = not any(latch.on or latch.since is not None for _, latch in self._latches)
 
     def _easing(self) -> bool:
         """Whether the occurrence's own level is on its way off."""
