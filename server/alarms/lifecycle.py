@@ -9,7 +9,7 @@ bring an alarm there.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from facility.alarms import AlarmEventKind, EndReason
@@ -70,6 +70,18 @@ TRANSITIONS: Mapping[tuple[AlarmState, Trigger], tuple[AlarmState, Transition]] 
 
 def may_acknowledge(state: AlarmState) -> bool:
     return (state, Trigger.ACKNOWLEDGED) in TRANSITIONS
+
+
+# A snapshot bears the time it was made, an alarm that of the sample or the timer that raised it, which may be judged a
+# little later: timers each second, samples when their poll is done (10 s at most by default). Three times that.
+SNAPSHOT_JUDGES_AFTER = timedelta(seconds=30)
+
+
+def judges(snapshot_at: datetime, raised_at: datetime) -> bool:
+    """Whether an occurrence has ended that a snapshot does not hold. One that began just before the snapshot may have
+    been raised just after it; the agent sends the next one within ten minutes.
+    """
+    return raised_at <= snapshot_at - SNAPSHOT_JUDGES_AFTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

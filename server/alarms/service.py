@@ -22,7 +22,7 @@ from server.alarms import repository, told
 from server.alarms.centre_rules import CentreRule
 from server.alarms.folding import refold
 from server.alarms.incoming import fault_of, revision_of
-from server.alarms.lifecycle import Arrival, Revision, Value, may_acknowledge
+from server.alarms.lifecycle import Arrival, Revision, Value, judges, may_acknowledge
 from server.alarms.log import CentreKind, History, history_of, write_centre, write_revision
 from server.alarms.models import Alarm
 from server.alarms.naming import names_of
@@ -386,12 +386,12 @@ class AlarmService:
     ) -> None:
         """What an agent does not hold at `at` ended without our hearing of it; what it holds has not been superseded.
 
-        What began after the snapshot was made is not judged by it.
+        What began after the snapshot was made, or just before, is not judged by it.
         """
         ids = {entry.occurrence for entry in held}
         for known in await repository.active_of_origin(session, site_id=origin.site_id, origin=origin.code):
             row = await repository.fresh(session, known.id)
-            if row is None or not row.active or row.id in ids or row.raised_at > at:
+            if row is None or not row.active or row.id in ids or not judges(at, row.raised_at):
                 continue
             before = snapshot_of(row)
             row.orphaned_at = at if row.orphaned_at is None else max(row.orphaned_at, at)

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -99,6 +99,18 @@ async def test_a_snapshot_judges_nothing_that_began_after_it(world: World) -> No
     assert [row.active for row in await alarms(world)] == [True]
     await deliver(world, snapshot(now + minutes(10)))
     assert [(row.active, row.end_reason) for row in await alarms(world)] == [(False, EndReason.SUPERSEDED)]
+
+
+async def test_a_snapshot_does_not_end_what_was_raised_in_its_moment(world: World) -> None:
+    """The sample was taken, the snapshot made, and only then the sample judged; both stand in one block."""
+    now = world.clock.now()
+    event = raised(now)
+    await deliver(world, snapshot(now), item(event))
+    assert [row.active for row in await alarms(world)] == [True]
+    await deliver(world, snapshot(now + timedelta(seconds=1)), item(updated(event, Severity.CRITICAL)))
+    assert [row.active for row in await alarms(world)] == [True]
+    await deliver(world, snapshot(now + minutes(1)))
+    assert [row.active for row in await alarms(world)] == [False]
 
 
 async def test_an_alarm_that_ends_by_a_clock_set_back_has_ended(world: World) -> None:
