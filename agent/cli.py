@@ -14,7 +14,7 @@ from rich.console import Console
 
 from agent.app import build
 from agent.discover_cli import discover_devices
-from agent.inspect_cli import history, journal
+from agent.inspect_cli import history, journal, quarantine
 from agent.logs import configure
 from agent.probe_cli import probe
 from agent.service import ServiceManager
@@ -110,3 +110,4 @@ app.command()(probe)
 app.command("discover")(discover_devices)
 app.command()(history)
 app.command()(journal)
+app.command()(quarantine)

@@ -1,4 +1,4 @@
-"""`coldaisle agent history` and `journal`: what the agent has kept, read beside the running agent."""
+"""`coldaisle agent history`, `journal` and `quarantine`: what the agent has kept, read beside the running agent."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agent.journal.reading import JournalReader, JournalUnreadable
+from agent.journal.reading import Aside, JournalReader, JournalUnreadable
 from agent.loading import load_config
 from agent.values import parse_duration
 from facility.clock import SystemClock, from_ms, now_ms, to_ms
@@ -22,6 +22,7 @@ from facility.ids import is_slug
 from facility.metrics import UnknownMetricError, metric
 from facility.reading import Reading
 from facility.units import symbol
+from facility.wire import WireError, decode
 
 DEFAULT_CONFIG = Path("/etc/coldaisle/agent.yaml")
 USAGE = 2
@@ -92,6 +93,10 @@ def journal(as_json: AsJson = False, config: Config = DEFAULT_CONFIG, journal_pa
                     "used_bytes": status.used_bytes,
                     "oldest_unsent_s": oldest,
                     "drops": status.drops,
+                    "quarantined": [
+                        {"kind": kind, "reason": reason, "blocks": count}
+                        for (kind, reason), count in sorted(status.quarantined.items())
+                    ],
                     "quarantined_files": list(status.files),
                 }
             )
@@ -115,6 +120,60 @@ def journal(as_json: AsJson = False, config: Config = DEFAULT_CONFIG, journal_pa
         console.print(f"lost: {count} readings or items, {reason}", style="red", markup=False)
     for name in status.files:
         console.print(f"corrupt file set aside: {name}", style="red", markup=False)
+
+
+def quarantine(
+    number: Annotated[
+        int | None, typer.Argument(min=1, help="Show what this block holds; all are listed without.")
+    ] = None,
+    as_json: AsJson = False,
+    config: Config = DEFAULT_CONFIG,
+    journal_path: JournalPath = None,
+) -> None:
+    """Blocks the centre refused, or the disk changed: kept to be looked at, never sent again."""
+    try:
+        found = JournalReader(_journal(config, journal_path)).aside(number)
+    except JournalUnreadable as exc:
+        _fail(str(exc), FAILED)
+    if number is not None and not found:
+        _fail(f"no block {number} is in quarantine", FAILED)
+    if as_json:
+        for each in found:
+            print(
+                json.dumps(_aside(each) | ({"items": _items(each)} if number is not None else {}), ensure_ascii=False)
+            )
+        return
+    if not found:
+        print("nothing is in quarantine")
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("number", "kind", "reason", "count", "size", "from"):
+        table.add_column(title, no_wrap=True)
+    for each in found:
+        block = each.block
+        row = (each.number, block.kind, each.reason, block.count, _size(block.size), _shown(block.first_at))
+        table.add_row(*(str(cell) for cell in row))
+    Console(highlight=False).print(table)
+    if number is not None:
+        for item in _items(found[0]):
+            print(json.dumps(item, ensure_ascii=False))
+
+
+def _aside(each: Aside) -> dict[str, object]:
+    block = each.block
+    return {
+        "number": each.number, "kind": block.kind, "reason": each.reason, "stream": block.key.stream,
+        "seq": block.key.seq, "count": block.count, "bytes": block.size, "from": _shown(block.first_at),
+        "to": _shown(block.last_at),
+    }  # fmt: skip
+
+
+def _items(each: Aside) -> list[object]:
+    """What a block holds, as it was sent; of one that cannot be read any more, why."""
+    try:
+        return [json.loads(item) for item in decode(each.block.payload()).items]
+    except (WireError, ValueError) as exc:
+        return [{"unreadable": str(exc)}]
 
 
 def _journal(config: Path, path: Path | None) -> Path:

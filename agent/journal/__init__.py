@@ -22,6 +22,8 @@ Invariants. Later code leans on them; each has a test of its name in `tests/agen
 - a_corrupt_file_is_quarantined_and_the_rest_replayed: every block that can still be read and fits its digest is taken
   over, the rest is counted, and then the file is renamed aside; a replay that is cut off is begun again.
 - a_corrupt_block_is_kept_and_counted_never_sent: a body that no longer fits its digest is set aside by itself.
+- blocks_set_aside_are_bounded_and_keep_nothing_from_being_sent: what the centre refused or the disk changed is kept to
+  be looked at, so many and so old at most, and is evicted before what waits to be sent.
 - packed_in_place_without_loss: packing puts one block in the place of its neighbours in one transaction; it takes none
   that is on its way, and leaves out only what thinning counts.
 - order_is_kept_within_a_kind: unsent blocks of a kind are offered in the order they were born.

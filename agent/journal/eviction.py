@@ -24,29 +24,40 @@ class DropReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Class:
-    """Blocks that go together. lost: evicting them loses what the centre never got, so it is counted."""
+    """Blocks that go together."""
 
     kind: Kind
     states: tuple[BlockState, ...]
-    lost: bool
 
 
 _KEPT = (BlockState.COMMITTED,)
-_LOST = (BlockState.UNSENT, BlockState.REJECTED, BlockState.CORRUPT)
+# What the centre can never take, and what the disk has changed: nobody waits for it.
+ASIDE = (BlockState.REJECTED, BlockState.CORRUPT)
+# Evicting these loses what the centre never got, so it is counted.
+_UNSENT = (BlockState.UNSENT,)
 
 ORDER = (
-    Class(Kind.HEALTH, _KEPT, lost=False),
-    Class(Kind.READINGS, _KEPT, lost=False),
-    Class(Kind.HEALTH, _LOST, lost=True),
-    Class(Kind.READINGS, _LOST, lost=True),
-    Class(Kind.EVENTS, _KEPT, lost=False),
-    Class(Kind.EVENTS, _LOST, lost=True),
-    Class(Kind.ALARMS, _KEPT, lost=False),
-    Class(Kind.ALARMS, _LOST, lost=True),
+    Class(Kind.HEALTH, _KEPT),
+    Class(Kind.READINGS, _KEPT),
+    Class(Kind.HEALTH, ASIDE),
+    Class(Kind.READINGS, ASIDE),
+    Class(Kind.HEALTH, _UNSENT),
+    Class(Kind.READINGS, _UNSENT),
+    Class(Kind.EVENTS, _KEPT),
+    Class(Kind.EVENTS, ASIDE),
+    Class(Kind.EVENTS, _UNSENT),
+    Class(Kind.ALARMS, _KEPT),
+    Class(Kind.ALARMS, ASIDE),
+    Class(Kind.ALARMS, _UNSENT),
 )
 
-# By age nothing of an alarm that was not delivered goes: it is small, and it is what the agent is for.
-AGED = tuple(each for each in ORDER if not (each.kind is Kind.ALARMS and each.lost))
+# By age nothing of an alarm that was not answered goes: it is small, and it is what the agent is for.
+AGED = tuple(each for each in ORDER if each != Class(Kind.ALARMS, _UNSENT))
 
 # Evicting to a little under the bound, so that the next commit does not evict again.
 TARGET = 0.95
+
+# Blocks set aside are kept to be looked at, as they are kept at the centre: so many, and bytes of bodies, at most. A
+# centre that refuses everything would else leave no room for history.
+MOST_ASIDE = 1000
+MOST_ASIDE_BYTES = 16 * 1024 * 1024

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from agent.journal.block import BlockState, Sealed
+from agent.journal.block import Sealed
+from agent.journal.eviction import ASIDE
 from agent.journal.sql import COLUMNS, SCHEMA_VERSION, judged, stored, used
 from facility.items import Series, decode_catalogs, decode_series
 from facility.reading import PointKey, Reading
@@ -43,6 +44,15 @@ class JournalStatus:
     drops: dict[str, int]
     quarantined: dict[tuple[str, str], int]
     files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A block that the centre refused, or the disk changed (reason `corrupt`). number names it in this journal."""
+
+    number: int
+    block: Sealed
+    reason: str
 
 
 class JournalReader:
@@ -135,6 +145,19 @@ class JournalReader:
             except sqlite3.Error as exc:
                 raise JournalUnreadable(f"{self._path} cannot be read further: {judged(exc)}") from exc
 
+    def aside(self, number: int | None = None) -> list[Aside]:
+        """The blocks set aside, the newest first; with a number only that one."""
+        query = (
+            f"SELECT {COLUMNS}, reason FROM blocks WHERE state IN (?, ?) AND ? IN (position, 0) ORDER BY position DESC"
+        )
+        with closing(self._open()) as db:
+            try:
+                rows = db.execute(query, (*ASIDE, number or 0)).fetchall()
+                found = [stored(row[:-1]) for row in rows]
+            except (sqlite3.Error, ValueError) as exc:
+                raise JournalUnreadable(f"{self._path} cannot be read: {exc}") from exc
+        return [Aside(each.position, each.block, str(row[-1])) for each, row in zip(found, rows, strict=True)]
+
     def status(self) -> JournalStatus:
         """Figures of the whole file."""
         with closing(self._open()) as db:
@@ -151,7 +174,7 @@ class JournalReader:
         oldest = db.execute("SELECT min(born_at) FROM blocks WHERE state = 0").fetchone()[0]
         quarantined = db.execute(
             "SELECT kind, reason, count(*) FROM blocks WHERE state IN (?, ?) GROUP BY kind, reason",
-            (BlockState.REJECTED, BlockState.CORRUPT),
+            ASIDE,
         ).fetchall()
         beside = sorted(self._path.parent.glob(f"{self._path.name}.corrupt-*"))
         order = list(Kind)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.journal.block import BlockState, Key, Sealed, Stored
-from agent.journal.eviction import Class, DropReason
+from agent.journal.eviction import ASIDE, MOST_ASIDE, MOST_ASIDE_BYTES, Class, DropReason
 from facility.items import EARLIEST_MS
 from facility.wire import Kind
 
@@ -134,13 +134,29 @@ def insert(db: sqlite3.Connection, blocks: Iterable[Sealed], counts: Counts) -> 
 
 
 def mark(db: sqlite3.Connection, marks: Iterable[Mark], counts: Counts) -> None:
+    aside = False
     for each in marks:
+        aside = aside or each.state in ASIDE
         rows = db.execute(
             "UPDATE blocks SET state = ?, reason = ? WHERE stream = ? AND seq = ? AND state = 0 RETURNING kind, size",
             (each.state, each.reason, each.key.stream, each.key.seq),
         ).fetchall()
         for kind, size in rows:
             counts.add(Kind(kind), -1, -int(size))
+    if aside:
+        _bound_aside(db)
+
+
+def _bound_aside(db: sqlite3.Connection) -> None:
+    """Let the oldest go of what was set aside, where it is too much; it was counted when it was refused or found."""
+    states = ", ".join(str(int(state)) for state in ASIDE)
+    db.execute(
+        "DELETE FROM blocks WHERE position IN (SELECT position FROM ("
+        " SELECT position, row_number() OVER newer AS nth, sum(size) OVER newer AS bytes"
+        f" FROM blocks WHERE state IN ({states}) WINDOW newer AS (ORDER BY position DESC)"
+        ") WHERE nth > ? OR bytes > ?)",
+        (MOST_ASIDE, MOST_ASIDE_BYTES),
+    )
 
 
 def evict(

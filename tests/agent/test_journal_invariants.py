@@ -7,6 +7,8 @@ import resource
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 import agent.journal
 from agent.journal import BlockState, DropReason, InlineOffload, Journal, Store, ThreadOffload
 from facility.alarms import AlarmEvent, AlarmEventKind
@@ -254,6 +256,50 @@ async def test_deleted_only_when_answered_or_evicted(tmp_path: Path) -> None:
         (2, "corrupt"),
     ]
     await again.close()
+
+
+async def test_blocks_set_aside_are_bounded_and_keep_nothing_from_being_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock, max_bytes=2 * MIB)
+
+    async def refused(count: int, kind: Kind) -> None:
+        for _ in range(count):
+            if kind is Kind.READINGS:
+                journal.take(bulky(clock, 250))
+            else:
+                journal.append(kind, [alarm(clock)], at=now_ms(clock))
+            await journal.commit()
+            (offered,) = await journal.unsent(kind, limit=1)
+            journal.settle(offered.block.key, BlockState.REJECTED, "bad_time")
+            await journal.commit()
+            clock.advance(1)
+
+    def aside() -> list[tuple[object, ...]]:
+        return rows(tmp_path / "j.db", "SELECT kind, count(*) FROM blocks WHERE state = 2 GROUP BY kind")
+
+    await refused(10, Kind.READINGS)
+    for _ in range(14):
+        journal.take(bulky(clock, 250))
+        await journal.commit()
+        clock.advance(1)
+    assert journal.stats().drops == {}, "what nobody will ever take goes before what waits"
+    assert await unsent_count(journal) == 14 * 250
+    assert aside() == []
+    monkeypatch.setattr("agent.journal.sql.MOST_ASIDE", 3)
+    await refused(5, Kind.ALARMS)
+    assert aside() == [("alarms", 3)], "the oldest go"
+    monkeypatch.setattr("agent.journal.sql.MOST_ASIDE_BYTES", 1)
+    await refused(1, Kind.ALARMS)
+    assert aside() == []
+    monkeypatch.undo()
+    await refused(1, Kind.ALARMS)
+    clock.advance(8 * 86_400)
+    journal.append(Kind.EVENTS, [event(clock, "later")], at=now_ms(clock))
+    await journal.commit()
+    assert aside() == [], "and none is older than the journal keeps anything"
+    await journal.close()
 
 
 async def test_a_full_disk_degrades_to_bounded_memory_and_heals(tmp_path: Path) -> None:
