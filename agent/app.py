@@ -21,6 +21,7 @@ from agent.health import health_of
 from agent.http import HttpServer, Page
 from agent.journal import DropReason, Journal, Offload, OpenReport, Store, ThreadOffload
 from agent.knowledge import SETTLE_S, Watcher, catalog_of, points_of
+from agent.learnt import LearntFile
 from agent.live import LiveTable
 from agent.notify.local import LocalNotices
 from agent.notify.world import AgentWorld, local_notices
@@ -99,6 +100,7 @@ class Agent:
         self._pollers: dict[str, DevicePoller] = {}
         config = site.loaded.config
         self._journal_path = site.loaded.folder / config.journal.path
+        self._learnt = LearntFile(self._journal_path, pollers=lambda: self._pollers, offload=offload, clock=clock)
         self.journal = Journal(
             Store(
                 self._journal_path,
@@ -154,7 +156,9 @@ class Agent:
             stack.push_async_callback(self.local.close)
         stack.push_async_callback(self._links.close)
         stack.push_async_callback(self._close_pollers)
+        await self._learnt.load()
         self._open_pollers(self.site)
+        stack.push_async_callback(self._learnt.save)
         self._restore(report)
         self.journal.rules = self._pipeline.rule_state
         self._event(EventKind.AGENT_STARTED, {"version": VERSION, "config_digest": self.site.loaded.digest})
@@ -194,6 +198,7 @@ class Agent:
                 ("clock", self._watch_clock),
                 ("reload", self._reload),
                 ("watchdog", self._pet_watchdog),
+                ("learnt", self._learnt.run),
             ):
                 group.create_task(task(), name=name)
             if self.traps is not None:
@@ -293,7 +298,12 @@ class Agent:
             if old is not None and old.device == device.polled:
                 self._pollers[device.id] = before.pop(device.id)
             else:
-                self._pollers[device.id] = open_device(device.polled, clock=self._clock, modbus_links=self._links)
+                poller = open_device(device.polled, clock=self._clock, modbus_links=self._links)
+                if old is None:
+                    self._learnt.recall(device.id, poller)
+                else:
+                    poller.recall(old.learnt())
+                self._pollers[device.id] = poller
         self._poller.configure(
             self._pollers, {device.id: round(device.polled.interval_s * 1000) for device in site.devices}
         )

@@ -6,13 +6,14 @@ number.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collectors.compiled import GONE, Absent, CompiledPoint, CompiledSource, Found
 from collectors.counts import Count
 from collectors.decode import Refusal, text_of
 from collectors.exchange import ModbusAnswer, ModbusNeeds, SnmpAnswer, SnmpNeeds, Span, Table
+from collectors.learnt import LearntCount, count_of, counted
 from collectors.subjects import Names, Row
 from collectors.view import View
 from facility.profile import ModbusLimits, Point, Profile, Protocol
@@ -68,6 +69,7 @@ class Converter:
         told = Counter((point.metric, point.subject) for point in profile.points)
         self._alone = frozenset(key for key, count in told.items() if count == 1)
         self._memory: dict[tuple[str, str], _Memory] = {}
+        self._recalled: dict[tuple[str, str], LearntCount] = {}
         self._names: dict[tuple[str, tuple[int, ...]], Names] = {}
         self._restarted = False
         self._needs = _needs(profile, address_offset)
@@ -85,6 +87,17 @@ class Converter:
     def points(self) -> list[PointInfo]:
         """The points known so far; table rows and optional objects appear once the device has answered with them."""
         return [memory.info for memory in self._memory.values()]
+
+    def learnt(self) -> tuple[LearntCount, ...]:
+        """The counters that are known, with their turns."""
+        counts = (count_of(metric, subject, memory.count) for (metric, subject), memory in self._memory.items())
+        return tuple(each for each in counts if each is not None)
+
+    def recall(self, counts: Iterable[LearntCount]) -> None:
+        """Counters as an earlier program left them; each is taken up when its point is met again."""
+        self._recalled = {(each.metric, each.subject): each for each in counts}
+        for key in [key for key in self._memory if key in self._recalled]:
+            self._memory[key].count = counted(self._recalled.pop(key))
 
     def convert(self, answer: SnmpAnswer | ModbusAnswer, *, taken_at: int, restarted: bool = False) -> list[Reading]:
         """The readings of one answer; taken_at: milliseconds UTC; restarted: the device did since the answer before."""
@@ -256,6 +269,8 @@ class Converter:
             if name:
                 en, zh = f"{en}: {name}", f"{zh}：{name}"
             memory = self._memory[key] = _Memory(PointInfo(point.metric, subject, entry.unit, en, zh))
+            if entry.counter and key in self._recalled:
+                memory.count = counted(self._recalled.pop(key))
         return memory
 
     def _rooted(self, answer: SnmpAnswer | ModbusAnswer) -> Mapping[str, str]:

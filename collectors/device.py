@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol as Interface
 
+import msgspec
+
 from collectors.bus import GiveWay
 from collectors.convert import Converter, PointInfo
 from collectors.errors import CollectError
@@ -16,6 +18,7 @@ from collectors.exchange import (
     SnmpAnswer,
     SnmpNeeds,
 )
+from collectors.learnt import Learnt, cells_of, holes_of, pace_of, recall_pace
 from collectors.modbus.client import ModbusLink, ModbusLinks
 from collectors.modbus.collect import ModbusCollector
 from collectors.modbus.target import ModbusTarget
@@ -74,6 +77,10 @@ class Speaker(Interface):
 
     def plan(self) -> list[str]: ...
 
+    def learnt(self) -> Learnt: ...
+
+    def recall(self, learnt: Learnt) -> None: ...
+
     async def close(self) -> None: ...
 
 
@@ -107,6 +114,19 @@ class DevicePoller:
     def plan(self) -> list[str]:
         """The requests of the next poll, for people."""
         return self._speaker.plan()
+
+    def learnt(self) -> Learnt:
+        """What is worth keeping over a restart of the program."""
+        return msgspec.structs.replace(
+            self._speaker.learnt(), profile=self.device.profile.id, counts=self._converter.learnt()
+        )
+
+    def recall(self, learnt: Learnt) -> None:
+        """Take up what an earlier program learnt of this device; before the first poll. What does not fit is left."""
+        if learnt.profile == self.device.profile.id:
+            self._converter.recall(learnt.counts)
+            if learnt.place == self._speaker.learnt().place:
+                self._speaker.recall(learnt)
 
     async def poll(self, give_way: GiveWay | None = None) -> PollOutcome:
         """Ask once, within the device's deadline, and say what came. Raises for no weather, only for our own faults.
@@ -175,7 +195,10 @@ class DevicePoller:
 
 
 class _SnmpSpeaker:
-    def __init__(self, needs: SnmpNeeds, client: SnmpClient, collector: SnmpCollector, clock: Clock) -> None:
+    def __init__(
+        self, needs: SnmpNeeds, place: str, client: SnmpClient, collector: SnmpCollector, clock: Clock
+    ) -> None:
+        self._place = place
         self._needs = SnmpNeeds(tuple(dict.fromkeys((*needs.gets, SYS_UPTIME))), needs.walks)
         self._client = client
         self._collector = collector
@@ -198,6 +221,15 @@ class _SnmpSpeaker:
     def plan(self) -> list[str]:
         return self._collector.plan(self._needs)
 
+    def learnt(self) -> Learnt:
+        now, at = self._clock.monotonic(), now_ms(self._clock)
+        return Learnt("", self._place, pace=pace_of(self._collector.pace, now=now, now_ms=at))
+
+    def recall(self, learnt: Learnt) -> None:
+        if learnt.pace is not None:
+            now, at = self._clock.monotonic(), now_ms(self._clock)
+            recall_pace(self._collector.pace, learnt.pace, now=now, now_ms=at)
+
     async def close(self) -> None:
         await self._client.close()
 
@@ -205,8 +237,11 @@ class _SnmpSpeaker:
 class _ModbusSpeaker:
     restart = None  # Modbus knows no uptime
 
-    def __init__(self, needs: ModbusNeeds, collector: ModbusCollector, link: ModbusLink, links: ModbusLinks) -> None:
+    def __init__(
+        self, needs: ModbusNeeds, place: str, collector: ModbusCollector, link: ModbusLink, links: ModbusLinks
+    ) -> None:
         self._needs = needs
+        self._place = place
         self._collector = collector
         self._link = link
         self._links = links
@@ -221,6 +256,13 @@ class _ModbusSpeaker:
 
     def plan(self) -> list[str]:
         return self._collector.plan(self._needs)
+
+    def learnt(self) -> Learnt:
+        holes, cuts = cells_of(self._collector.holes)
+        return Learnt("", self._place, holes=holes, cuts=cuts)
+
+    def recall(self, learnt: Learnt) -> None:
+        self._collector.holes = holes_of(learnt)
 
     async def close(self) -> None:
         await self._links.release(self._link)
@@ -237,13 +279,14 @@ def open_device(device: PolledDevice, *, clock: Clock, modbus_links: ModbusLinks
         needs = converter.needs()
         assert isinstance(needs, SnmpNeeds)
         client = SnmpClient(target, clock=clock)
-        speaker: Speaker = _SnmpSpeaker(needs, client, SnmpCollector(target, client, clock=clock), clock)
+        speaker: Speaker = _SnmpSpeaker(needs, str(target), client, SnmpCollector(target, client, clock=clock), clock)
         bus = f"snmp:{target.host}"
     else:
         converter = Converter(device.profile, device=device.id, address_offset=target.address_offset)
         needs = converter.needs()
         assert isinstance(needs, ModbusNeeds)
         link = modbus_links.link(target)
-        speaker = _ModbusSpeaker(needs, ModbusCollector(target, link, clock=clock), link, modbus_links)
+        place = f"{target}, addresses {target.address_offset:+}"
+        speaker = _ModbusSpeaker(needs, place, ModbusCollector(target, link, clock=clock), link, modbus_links)
         bus = target.bus
     return DevicePoller(device, bus=bus, speaker=speaker, converter=converter, clock=clock)

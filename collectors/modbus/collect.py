@@ -1,5 +1,7 @@
 """Brings what a profile needs from one unit: merged blocks, holes learnt, what arrived kept."""
 
+import logging
+
 from collectors.bus import GiveWay
 from collectors.errors import BadReply, CollectError, DeviceBusy, DeviceUnreachable, PointFailed, PointMissing
 from collectors.exchange import Cell, ModbusAnswer, ModbusNeeds
@@ -8,6 +10,8 @@ from collectors.modbus.target import ModbusTarget
 from collectors.plan import Block, Holes, halves, plan
 from facility.clock import Clock, now_ms
 from facility.reading import QualityReason
+
+log = logging.getLogger(__name__)
 
 # Silences in a row after which a unit that did answer is left for this poll.
 STRIKES = 2
@@ -140,6 +144,7 @@ class ModbusCollector:
         learns = isinstance(why, PointMissing)
         if parts is None:
             if learns:
+                log.info("the unit has not what was asked", extra={"device": str(self._target), "cells": str(block)})
                 self.holes.learn(block, now_ms(self._clock))
             self._fail(block, why.reason)
             return

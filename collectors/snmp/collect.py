@@ -69,6 +69,10 @@ class SnmpCollector:
         """Rows in one GETBULK at present, 0 for GETNEXT."""
         return self._pace.repetitions
 
+    @property
+    def pace(self) -> Pace:
+        return self._pace
+
     def forget(self) -> None:
         """The agent restarted: it may have other objects now."""
         self._missing.clear()

@@ -4,12 +4,25 @@ Pure: decisions take `now` (monotonic seconds). What failed once may have been t
 with every walk that needed several requests, up to a size that failed twice; everything after a day.
 """
 
+from dataclasses import dataclass
+
 # Low first: agents of UPS cards have answered 25 with silence (seen by users of snmp_exporter).
 MAX_REPETITIONS = 10
 # Rows of some 25 bytes each: more would not fit one datagram of an Ethernet (1,472 bytes), and agents cut it anyway.
 MOST_REPETITIONS = 50
 # What had to shrink is tried in full size again after a day: the link may have been bad, not the agent.
 REGROW_S = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was found out. shrunk_at: monotonic seconds, None where nothing had to shrink."""
+
+    batch: int
+    bulk: bool
+    rows: int
+    ceiling: int
+    shrunk_at: float | None
 
 
 class Pace:
@@ -25,6 +38,17 @@ class Pace:
         self._ceiling = MOST_REPETITIONS
         self._failed_size = 0
         self._shrunk_at: float | None = None
+
+    def known(self) -> Known:
+        return Known(self.batch, self._bulk, self._rows, self._ceiling, self._shrunk_at)
+
+    def recall(self, *, batch: int, bulk: bool, rows: int, ceiling: int, since: float) -> None:
+        """What an earlier program found out, `since` monotonic seconds; never beyond what is asked for now."""
+        self.batch = max(1, min(batch, self.batch))
+        self._bulk = self._bulk and bulk
+        self._ceiling = max(1, min(ceiling, MOST_REPETITIONS))
+        self._rows = max(1, min(rows, self._ceiling))
+        self._shrunk_at = since
 
     @property
     def bulk(self) -> bool:
