@@ -4,7 +4,7 @@ Series are made at the moment they are asked for, from what holds then. A dead d
 its series end at the next scrape. Names, rooms and models stand on `coldaisle_device_info` only.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -16,7 +16,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from agent.figures import POLL_BUCKETS, Figures
+from agent.figures import POLL_BUCKETS, DeviceFigures, Figures
 from agent.guard import ClockGuard
 from agent.journal import Journal
 from agent.live import LiveTable
@@ -25,7 +25,7 @@ from agent.uplink import Uplink
 from collectors.device import ModbusLinks
 from facility.clock import Clock, now_ms
 from facility.metrics import metric
-from facility.reading import Reading
+from facility.reading import QualityReason, Reading
 from facility.severity import Severity
 from facility.wire import Kind
 from rules.engine import Engine
@@ -98,6 +98,28 @@ class Exposition(Collector):
                 up.add_metric([place, config.id], float(state.up))
         yield info
         yield up
+        yield from self._accounts(place)
+
+    def _accounts(self, place: str) -> Iterator[Metric]:
+        """What polling each device costs."""
+        last = GaugeMetricFamily(
+            "coldaisle_device_last_poll_seconds", "How long the last poll of a device took.", labels=["site", "device"]
+        )
+        counted: tuple[tuple[str, str, Callable[[DeviceFigures], float]], ...] = (
+            ("poll_seconds", "Time spent polling a device.", lambda each: each.seconds),
+            ("polls", "Polls of a device.", lambda each: each.polls),
+            ("requests", "Requests sent to a device.", lambda each: each.requests),
+            ("overruns", "Polls of a device that took longer than its interval.", lambda each: each.overruns),
+            ("missed_slots", "Polls of a device that were due and skipped.", lambda each: each.missed_slots),
+        )
+        for device, figures in self._figures.devices.items():
+            last.add_metric([place, device], figures.last_s)
+        yield last
+        for name, what, of in counted:
+            family = CounterMetricFamily(f"coldaisle_device_{name}", what, labels=["site", "device"])
+            for device, figures in self._figures.devices.items():
+                family.add_metric([place, device], of(figures))
+            yield family
 
     def _values(self) -> Iterator[Metric]:
         families: dict[str, Metric] = {}
@@ -147,6 +169,8 @@ class Exposition(Collector):
         yield _count("requests", "Requests sent to devices.", figures.requests)
         thrown_away = self._links.discarded
         yield _counter("modbus_discarded", "Modbus frames and stray bytes of no use.", "reason", thrown_away)
+        bad = {str(reason): figures.bad_readings[reason] for reason in QualityReason}
+        yield _counter("bad_readings", "Readings that are no good value, by why.", "reason", bad)
         yield _count("missed_slots", "Polls that were due and skipped.", figures.missed_slots)
         yield _count("bus_faults", "Faults of the agent itself while polling a bus.", figures.bus_faults)
         yield _gauge("clock_held_readings", "Readings held until the clock can be believed.", self._guard.held)

@@ -1,14 +1,28 @@
 """Counts of the agent's own work, kept by its parts and shown by `/metrics` and health blocks."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from collectors.exchange import PollOutcome
+from collectors.exchange import PollOutcome, PollProblem
 from facility.alarms import AlarmEvent
+from facility.reading import QualityReason
 
 # Upper bounds of the poll-time histogram in seconds: from a loopback answer to a device that takes its whole deadline.
 POLL_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+@dataclass(slots=True)
+class DeviceFigures:
+    """Of one device. last_s: how long its last poll took; overruns: polls that took longer than their interval."""
+
+    interval_s: float
+    polls: int = 0
+    seconds: float = 0.0
+    last_s: float = 0.0
+    requests: int = 0
+    overruns: int = 0
+    missed_slots: int = 0
 
 
 @dataclass(slots=True)
@@ -20,6 +34,8 @@ class Figures:
     poll_seconds: float = 0.0
     requests: int = 0
     missed_slots: int = 0
+    devices: dict[str, DeviceFigures] = field(default_factory=dict)
+    bad_readings: Counter[QualityReason] = field(default_factory=Counter)
     bus_faults: int = 0
     alarm_events: Counter[str] = field(default_factory=Counter)  # by kind
     sent: Counter[str] = field(default_factory=Counter)  # blocks by kind, every sending counted
@@ -35,7 +51,30 @@ class Figures:
     trap_polls: int = 0
     notices: Counter[str] = field(default_factory=Counter)  # by Fate
 
+    def configure(self, intervals_ms: Mapping[str, int]) -> None:
+        """The devices there are now; those of others are forgotten."""
+        before, self.devices = self.devices, {}
+        for device, interval in intervals_ms.items():
+            figures = self.devices[device] = before.get(device) or DeviceFigures(interval / 1000)
+            figures.interval_s = interval / 1000
+
+    def missed(self, device: str, slots: int) -> None:
+        """Slots of a device were due and skipped."""
+        self.missed_slots += slots
+        if device in self.devices:
+            self.devices[device].missed_slots += slots
+
     def polled(self, outcome: PollOutcome) -> None:
+        for reading in outcome.readings:
+            if reading.reason is not None:
+                self.bad_readings[reading.reason] += 1
+        device = self.devices.get(outcome.device)
+        if device is not None and outcome.problem is not PollProblem.BACKING_OFF:
+            device.polls += 1
+            device.seconds += outcome.seconds
+            device.last_s = outcome.seconds
+            device.requests += outcome.requests
+            device.overruns += outcome.seconds > device.interval_s
         self.polls["ok" if outcome.problem is None else str(outcome.problem)] += 1
         self.requests += outcome.requests
         self.poll_seconds += outcome.seconds

@@ -44,6 +44,7 @@ class Poller:
 
     def configure(self, pollers: Mapping[str, BusPoller], intervals_ms: Mapping[str, int]) -> None:
         """The devices to be polled, by id, with their intervals."""
+        self._figures.configure(intervals_ms)
         grouped: dict[str, dict[str, BusPoller]] = {}
         for device, poller in pollers.items():
             grouped.setdefault(poller.bus, {})[device] = poller
@@ -72,7 +73,7 @@ class Poller:
                 slots = missed_slots(device, interval, after=last, until=tick) + due(device, interval, tick)
                 if slots:
                     asked.append(device)
-                    self._figures.missed_slots += slots - 1
+                    self._figures.missed(device, slots - 1)
             if asked:
                 group.create_task(self._run_bus(bus, asked), name=f"bus {key}")
 
@@ -92,4 +93,5 @@ class Poller:
         except Exception:
             self._figures.bus_faults += 1
             log.exception("polling a bus failed", extra={"bus": bus.key})
-        self._figures.missed_slots += bus.newly_missed()
+        for device, slots in bus.newly_missed().items():
+            self._figures.missed(device, slots)

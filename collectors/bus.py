@@ -54,11 +54,11 @@ class Bus:
         self._waiting: dict[str, _Turn] = {}
         self._asked: dict[str, asyncio.Event] = {}
         self._passed_over = 0
-        self._told = 0
+        self._told: Counter[str] = Counter()
 
-    def newly_missed(self) -> int:
-        """Slots missed since this was last asked."""
-        before, self._told = self._told, self.missed.total()
+    def newly_missed(self) -> Counter[str]:
+        """Slots missed since this was last asked, by device."""
+        before, self._told = self._told, self.missed.copy()
         return self._told - before
 
     async def run(self, due_ids: Iterable[str], on_outcome: OnOutcome) -> None:

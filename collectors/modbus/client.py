@@ -20,11 +20,13 @@ from pymodbus.pdu import ModbusPDU
 
 from collectors.errors import BadReply, CollectError, DeviceUnreachable
 from collectors.exchange import PollProblem, Table
-from collectors.modbus.frames import Ear, TcpEar, data_bytes
+from collectors.modbus.frames import Discard, Ear, TcpEar, data_bytes
 from collectors.modbus.refusals import refused
 from collectors.modbus.target import Framing, ModbusTarget
 from collectors.plan import Block
 from facility.clock import Clock
+
+log = logging.getLogger(__name__)
 
 # The library logs every late answer and refused connection as an error of its own; who is told what is decided above.
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
@@ -44,6 +46,9 @@ QUIET_CAP_S = 1.0
 # Characters of a request on the line: unit, function, address, count, checksum; and of an answer without its data.
 _REQUEST_CHARACTERS = 8
 _ANSWER_CHARACTERS = 5
+
+# Discarded frames of a kind between two lines in the log; all of them are counted.
+TOLD_EVERY = 100
 
 # What may go out, whatever the library is asked for: read coils, discrete inputs, holding and input registers.
 READING = frozenset(table.function for table in Table)
@@ -183,6 +188,7 @@ class ModbusLink:
                 f"{target}: the connection was closed instead of an answer to {block}", problem=PollProblem.UNREACHABLE
             )
         if odd is None:
+            self._ear.hush()
             self._silences += 1
             if self._silences >= DOUBT_AFTER:
                 self._drop()
@@ -273,10 +279,20 @@ class ModbusLink:
         self._heard_at = self._clock.monotonic()
         if self._client is not None:
             self._client.ctx.recv_buffer = b""  # else the same bytes would come again with the next ones
+        before = self._ear.discarded.copy()
         answer = self._ear.hear(data)
+        if self._ear.discarded != before:
+            self._tell(before)
         if isinstance(self._ear, TcpEar) and self._ear.broken is not None:
             self._stop_waiting()
         return answer
+
+    def _tell(self, before: Counter[Discard]) -> None:
+        """Say the first of a kind that was discarded, and then every so many: a bad line has some each minute."""
+        for why, count in self._ear.discarded.items():
+            for told in range(before[why] + 1, count + 1):
+                if told == 1 or told % TOLD_EVERY == 0:
+                    log.warning("Modbus bytes discarded", extra={"line": self.line, "reason": why, "count": told})
 
     def _on_connect(self, up: bool) -> None:
         # The library lets a request wait on when its connection is lost; there is nothing left to wait for.

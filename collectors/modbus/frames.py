@@ -91,6 +91,10 @@ class TcpEar:
             self._heard = b""
         self._question = unit, block.table.function, data_bytes(block)
 
+    def hush(self) -> None:
+        """Nothing is asked any more: an answer that still comes is late."""
+        self._question = None
+
     def sent(self, frame: bytes) -> None:
         """The request as it goes out: its transaction id is what its answer is known by."""
         self._transaction = frame[:2]
