@@ -72,6 +72,9 @@ def import_table(sheets: Sequence[Sheet], wish: Wish, *, source: str) -> Importe
         hints.append(
             f"{maker.wordless} bits have no words beside them: 1 is taken for alarm (or on), 0 for normal (or off)"
         )
+    by_text = sum(each.by_text for each in registers)
+    if by_text:
+        hints.append(f'{by_text} points have values that mean "no data", named in their texts: see `sentinels`')
     columns = tuple(
         f"{sheet.name}: {layout.describe()}"
         for sheet in sheets

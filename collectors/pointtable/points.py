@@ -89,6 +89,7 @@ class PointMaker:
         self._remarks = remarks
         self._taken: dict[tuple[str, str], str] = {}
         self._slugs: set[str] = set()
+        self._said = {remark.place for remark in remarks}
         self.unmapped = 0
         self.wordless = 0  # bits without words beside them
 
@@ -110,6 +111,7 @@ class PointMaker:
 
     def _say(self, weight: Weight, draft: _Draft, message: str) -> None:
         bit = "" if draft.bit is None else f" bit {draft.bit}"
+        self._said.add(draft.placed.register.place)
         self._remarks.append(Remark(weight, draft.placed.register.place, f"{draft.name}{bit}: {message}"))
 
     def _point(self, draft: _Draft) -> dict[str, Any] | None:
@@ -167,6 +169,10 @@ class PointMaker:
             self._say(Weight.LEFT_OUT, draft, "a bit that no metric fits; name one in a metric column to read it")
             return None
         self.unmapped += 1
+        place = draft.placed.register.name_place
+        if not self._said.intersection((place, draft.placed.register.place)):
+            message = f"{draft.name}: no metric is known for it; kept as {entry.name}, which no rule judges"
+            self._remarks.append(Remark(Weight.WARNING, place, message))
         return self._data(draft, entry, "", self._number(draft, entry) or {})
 
     def _slug(self, draft: _Draft) -> str:
@@ -283,9 +289,6 @@ class PointMaker:
             source["offset"] = _short(offset)
         if unit is not None and unit is not Unit.NONE:
             source["unit"] = unit.value
-        if register.sentinels:
-            kind = NumberType(source.get("type", "u16"))
-            source["sentinels"] = [_as_read(value, kind) for value in register.sentinels]
         return source
 
     def _place(self, draft: _Draft, default: NumberType) -> dict[str, Any]:
@@ -305,6 +308,8 @@ class PointMaker:
             source["word_order"] = "little"
         if typed is not None and typed.little_bytes:
             source["byte_order"] = "little"
+        if register.sentinels:
+            source["sentinels"] = [_as_read(value, kind) for value in register.sentinels]
         return source
 
 
@@ -336,8 +341,10 @@ def _default_type(entry: Metric) -> NumberType:
     return NumberType.S16 if entry.quantity is Quantity.TEMPERATURE else NumberType.U16
 
 
-def _as_read(raw: int, kind: NumberType) -> int:
-    """A raw value as the register's type reads it: 0x8000 of an s16 is -32768."""
+def _as_read(raw: int, kind: NumberType) -> int | float:
+    """A raw value as the register's type reads it: 0x8000 of an s16 is -32768, 32767 of a float 32767.0."""
+    if kind in (NumberType.F32, NumberType.F64):
+        return float(raw)
     bits = 16 * kind.words
     return raw - (1 << bits) if kind.value[0] == "s" and raw >= 1 << (bits - 1) else raw
 

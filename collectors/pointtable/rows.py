@@ -29,6 +29,7 @@ from collectors.pointtable.cells import (
 )
 from collectors.pointtable.columns import Field, Layout, Told, find_layout, is_heading, layout_at
 from collectors.pointtable.lists import bits_in, states_in
+from collectors.pointtable.sentinels import no_data
 from collectors.pointtable.sheets import Sheet
 from collectors.pointtable.units import Measured, parse_unit
 
@@ -64,6 +65,7 @@ class Register:
     """One row, understood, its address still as the table counts. function None: the table does not say."""
 
     place: str
+    name_place: str
     name: str
     name_en: str
     written: Written
@@ -78,6 +80,7 @@ class Register:
     states: dict[int, str] = field(default_factory=dict)
     bits: dict[int, str] = field(default_factory=dict)
     sentinels: tuple[int, ...] = ()
+    by_text: bool = False  # the sentinels are named in a text, no column says them
     metric: str = ""
     subject: str = ""
     note: str = ""
@@ -193,9 +196,11 @@ class _SheetReader:
             raise _Said(Weight.ERROR, self._place(row, Field.NAME), f"is longer than a name ({len(name)} characters)")
         written = self._written(row, address)
         measured, unit_text = self._unit(row)
-        states, bits = self._lists(row)
+        sentinels, by_text = self._sentinels(row)
+        states, bits = self._lists(row, sentinels)
         return Register(
             place=self._sheet.place(row),
+            name_place=self._place(row, Field.NAME),
             name=_one_line(name or name_en),
             name_en=_one_line(name_en),
             written=written,
@@ -209,7 +214,8 @@ class _SheetReader:
             unit_text=unit_text,
             states=states,
             bits=bits,
-            sentinels=self._parsed(row, Field.SENTINELS, _numbers) if self._text(row, Field.SENTINELS) else (),
+            sentinels=sentinels,
+            by_text=by_text,
             metric=self._text(row, Field.METRIC).strip(),
             subject=self._text(row, Field.SUBJECT).strip(),
             note=_one_line(self._text(row, Field.NOTE)),
@@ -251,14 +257,22 @@ class _SheetReader:
             self._remarks.append(Remark(Weight.WARNING, self._place(row, Field.UNIT), str(error)))
             return None, text
 
-    def _lists(self, row: int) -> tuple[dict[int, str], dict[int, str]]:
+    def _sentinels(self, row: int) -> tuple[tuple[int, ...], bool]:
+        """Raw values that mean "no data", and whether only a text names them."""
+        if self._text(row, Field.SENTINELS):
+            return self._parsed(row, Field.SENTINELS, _numbers), False
+        texts = (self._text(row, column) for column in (Field.NOTE, Field.STATES, Field.UNIT, Field.NAME))
+        found = tuple(dict.fromkeys(value for text in texts for value in no_data(text)))
+        return found, bool(found)
+
+    def _lists(self, row: int, sentinels: tuple[int, ...]) -> tuple[dict[int, str], dict[int, str]]:
         """States and bits, from the column for them, else from the remarks where there are plainly several."""
         told = self._text(row, Field.STATES)
         for text, least in ((told, 1), (self._text(row, Field.UNIT), 2), (self._text(row, Field.NOTE), 2)):
             bits = bits_in(text)
             if len(bits) >= least and re.search(r"BIT|位|第|^[BD]0", plain(text)):
                 return {}, bits
-            states = states_in(text)
+            states = {value: label for value, label in states_in(text).items() if value not in sentinels}
             if len(states) >= least:
                 return states, {}
         return {}, {}

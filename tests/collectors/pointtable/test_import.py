@@ -44,6 +44,7 @@ def test_a_makers_table_becomes_a_profile_in_every_encoding(encoding: str) -> No
     assert said(done) == [
         "t!D18: left out: '06' only writes; nothing is read there",
         "t!E19: left out: 'STRING' is a text, which is no reading",
+        "t!C15: warning: 油压差: no metric is known for it; kept as unmapped.acme.holding-21, which no rule judges",
     ]
     assert any("40001 is holding 0 on the wire" in hint for hint in done.hints)
 
@@ -137,7 +138,7 @@ def test_a_whole_register_may_be_one_flag() -> None:
     done = imported(HEAD + "漏水告警,5,3,BOOL,,,\n压缩机1过载,6,3,开关量,,,0:正常 1:故障\n", kind=DeviceKind.CRAC)
     assert points(done) == {
         "crac.leak.state": {"holding": 5, "states": {"0": "dry", "1": "leak"}},
-        "crac.alarm.state alarm/holding-6": {"holding": 6, "states": {"0": "normal", "1": "alarm"}},
+        "crac.compressor.alarm.state compressor/1": {"holding": 6, "states": {"0": "normal", "1": "alarm"}},
     }
 
 
@@ -194,6 +195,14 @@ def test_a_metric_that_is_named_is_taken_at_its_word_and_checked() -> None:
     assert "crac.supply_air.temperature is a temperature; unit, states or bits of the row say otherwise" in problems[1]
     assert "subject 'cold aisle'" in problems[2]
     assert "outdoor.temperature is read already from t!5" in problems[3]
+
+
+def test_a_name_without_a_metric_is_kept_and_warned_of_by_its_cell() -> None:
+    done = imported(HEAD + "油压差,0,3,UINT16,0.1,kPa,\n回风温度,1,3,INT16,0.1,℃,\n", kind=DeviceKind.CRAC)
+    assert list(points(done)) == ["unmapped.acme.holding-0", "crac.return_air.temperature"]
+    assert said(done) == [
+        "t!A2: warning: 油压差: no metric is known for it; kept as unmapped.acme.holding-0, which no rule judges"
+    ]
 
 
 def test_two_rows_of_one_meaning_are_both_kept() -> None:

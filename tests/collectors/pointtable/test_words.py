@@ -32,8 +32,20 @@ CRAC = {
     "回风温度最高值": None,
     "额定制冷量": None,
     "直流母线电压": None,
-    "风机过载": None,
-    "吸气过热度": None,
+    "电子膨胀阀开度": None,
+    # Everyday names
+    "风机过载": "crac.fan.alarm.state",
+    "压缩机1故障": "crac.compressor.alarm.state compressor/1",
+    "电加热故障": "crac.heater.alarm.state",
+    "吸气过热度": "crac.refrigerant.superheat",
+    "供水温度": "crac.water.inlet.temperature",
+    "回水温度": "crac.water.outlet.temperature",
+    "漏水": "crac.leak.state",
+    "过滤网": "crac.filter.state",
+    "机组状态": "crac.state",
+    "公共报警": "crac.alarm.state",
+    "冷凝水泵": "crac.pump.state",
+    "累计电量": "power.energy",
 }
 UPS = {
     "A相输入电压": "ups.input.voltage phase/L1",
@@ -56,6 +68,8 @@ UPS = {
     "充电电流": None,
     "IGBT温度": None,
     "模块1故障": None,
+    "UPS故障": "ups.state",
+    "自检结果": "ups.battery.test",
 }
 ROOM = {
     "温度1": "room.temperature probe/1",
@@ -65,11 +79,25 @@ ROOM = {
     "漏水位置": "leak.distance",
     "温度上限": None,
     "湿度补偿": None,
+    # Temperatures of something else than air: a room's limits would judge them.
+    "供水温度": None,
+    "冷却水回水温度": None,
+    "变压器A相绕组温度": None,
+    "电缆接头温度": None,
+    "CPU温度": None,
 }
+PDU = {
+    "防雷器状态": "power.surge.state",
+    "支路1电流": "power.current branch/1",
+    "温度": None,
+}
+LEAK = {"感应绳长度": "leak.cable.length", "漏水": "leak.state"}
 NAMES = [
     *((DeviceKind.CRAC, *each) for each in CRAC.items()),
     *((DeviceKind.UPS, *each) for each in UPS.items()),
     *((DeviceKind.ENVIRONMENT, *each) for each in ROOM.items()),
+    *((DeviceKind.PDU, *each) for each in PDU.items()),
+    *((DeviceKind.LEAK, *each) for each in LEAK.items()),
 ]
 
 
