@@ -7,7 +7,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from http import HTTPStatus
 
 from msgspec import UNSET
 
@@ -17,7 +16,7 @@ from agent.budget import Budget
 from agent.exposition import CONTENT_TYPE, Exposition
 from agent.figures import Figures
 from agent.guard import ClockGuard, OrderedIds
-from agent.health import health_of
+from agent.health import health_of, readiness
 from agent.http import HttpServer, Page
 from agent.journal import DropReason, Journal, Offload, OpenReport, Store, ThreadOffload
 from agent.knowledge import SETTLE_S, Watcher, catalog_of, points_of
@@ -442,10 +441,4 @@ class Agent:
         return Page(b"ok\n")
 
     def _ready(self) -> Page:
-        """Ready when the journal is durable; without the centre an agent still does its work."""
-        stats = self.journal.stats()
-        if stats.degraded:
-            return Page(f"journal: {stats.degraded}\n".encode(), HTTPStatus.SERVICE_UNAVAILABLE)
-        if self.uplink is None:
-            return Page(b"ok, no uplink configured\n")
-        return Page(b"ok\n" if self.uplink.connected else b"ok, not connected to the centre\n")
+        return readiness(self.journal.stats(), connected=None if self.uplink is None else self.uplink.connected)

@@ -1,7 +1,10 @@
-"""The agent's own state as the centre hears it each minute."""
+"""The agent's own state, as the centre hears it each minute and whoever watches the process may ask."""
+
+from http import HTTPStatus
 
 from agent import VERSION
 from agent.figures import Figures
+from agent.http import Page
 from agent.journal import JournalStats
 from agent.site import Site
 from facility.items import HealthItem
@@ -28,3 +31,12 @@ def health_of(
         drops=dict(stats.drops),
         rejected=dict(figures.rejected),
     )
+
+
+def readiness(stats: JournalStats, *, connected: bool | None) -> Page:
+    """Ready when the journal is durable; without the centre an agent still works. connected: None: no uplink."""
+    if stats.degraded:
+        return Page(f"journal: {stats.degraded}\n".encode(), HTTPStatus.SERVICE_UNAVAILABLE)
+    if connected is None:
+        return Page(b"ok, no uplink configured\n")
+    return Page(b"ok\n" if connected else b"ok, not connected to the centre\n")
