@@ -1,7 +1,7 @@
 """`coldaisle rules backtest`: what rules would have raised over the history an agent has kept."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from agent.site import Site, read_site
 from facility.clock import from_ms
 from facility.config import ConfigErrors
 from facility.reading import QUALITY_CODES, PointKey, Quality
-from rules.backtest import Chunk, Report, backtest
+from rules.backtest import Chunk, Column, Report, backtest
 from rules.facts import DeviceFacts
 from rules.files import RuleErrors, load_rules
 from rules.model import RuleSet
@@ -28,6 +28,8 @@ FAILED, USAGE = 1, 2
 DAY_MS = 86_400_000
 MOST_LINES = 50
 GOOD = QUALITY_CODES[Quality.GOOD]
+# A block is as wide as a group commit, and what a poll lasts; a merged one is wider.
+_AT_ONCE_MS = 5_000
 
 app = typer.Typer()
 
@@ -96,7 +98,24 @@ def _chunks(reader: JournalReader, start: int) -> Iterator[Chunk]:
             (each.point, each.at, each.value, [code == GOOD for code in each.quality] if each.quality else None)
             for each in series
         ]
-        yield Chunk(columns, block.first_at, block.last_at)
+        if block.last_at - block.first_at <= _AT_ONCE_MS:
+            yield Chunk(columns, block.first_at, block.last_at)
+        else:
+            yield from _in_time(columns)
+
+
+def _in_time(columns: Sequence[Column]) -> Iterator[Chunk]:
+    """A block merged of many, second by second, as its readings were judged: a rule may look at two points at once."""
+    seconds: dict[int, list[Column]] = {}
+    for point, at, values, good in columns:
+        start = 0
+        for end in range(1, len(at) + 1):
+            if end == len(at) or at[end] // 1000 != at[start] // 1000:
+                part = (point, at[start:end], values[start:end], None if good is None else good[start:end])
+                seconds.setdefault(at[start] // 1000, []).append(part)
+                start = end
+    for _, parts in sorted(seconds.items()):
+        yield Chunk(parts, min(min(part[1]) for part in parts), max(max(part[1]) for part in parts))
 
 
 def _show(report: Report) -> None:

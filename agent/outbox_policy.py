@@ -173,6 +173,10 @@ class LiveMark:
 
     def note(self, now: float, position: int) -> int:
         """Note the last position now; returns the position up to which readings are backlog."""
+        if self._seen and position < self._seen[-1][1]:
+            # The journal's file was replaced, and its positions begin anew: all that was taken over is backlog.
+            self._mark = position
+            self._seen.clear()
         # One note a second is enough, and bounds the row to LIVE_S entries.
         if not self._seen or now - self._seen[-1][0] >= 1.0:
             self._seen.append((now, position))

@@ -1,8 +1,9 @@
 """How fast the journal takes and gives back: `python -m bench.journal [--values 500000]`.
 
 500 points whose values drift as a room's do, through the true `Journal` on this machine's disk: taken and committed
-with `synchronous=FULL` in groups of so many values, then offered as the outbox does, unpacked and decoded to readings.
-CPU seconds are this process's; bytes are what the file's pages hold a value.
+with `synchronous=FULL` in groups of so many values, small blocks merged as the running journal does (not yet sent, as
+when the centre is away), then offered as the outbox does, unpacked and decoded to readings. CPU seconds are this
+process's; bytes are what the file's pages hold a value, without merging and with it.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ def drifting(chance: random.Random) -> list[float]:
     return [round(20 + chance.random() * 10, 1) for _ in range(POINTS)]
 
 
-async def append(journal: Journal, clock: ManualClock, values: int, group: int) -> None:
+async def append(journal: Journal, clock: ManualClock, values: int, group: int, *, merging: bool) -> None:
     """`values` readings, each point read each 10 s of the journal's clock, `group` of them in one commit."""
     chance = random.Random(1)
     now = drifting(chance)
@@ -56,6 +57,8 @@ async def append(journal: Journal, clock: ManualClock, values: int, group: int) 
             taken += 1
         journal.take(readings)
         await journal.commit()
+        if merging:
+            await journal.merge()
 
 
 async def replay(journal: Journal) -> int:
@@ -72,16 +75,15 @@ async def replay(journal: Journal) -> int:
 
 
 async def measure(folder: Path, values: int, group: int) -> tuple[str, ...]:
-    clock = ManualClock(START)
-    store = Store(folder / "journal.db", max_bytes=8 << 30, max_age_ms=3650 * 86_400_000)
-    journal = Journal(store, clock=clock, offload=InlineOffload(), new_id=new_id)
-    await journal.open()
     # What making readings costs is not the journal's.
     began, cpu = time.perf_counter(), time.process_time()
-    await append(_Nowhere(), clock, values, group)
+    await append(_Nowhere(), ManualClock(START), values, group, merging=False)
     making, making_cpu = time.perf_counter() - began, time.process_time() - cpu
+    plain = await kept(folder / "plain.db", values, group)
+    clock = ManualClock(START)
+    journal = await opened(folder / "journal.db", clock)
     began, cpu = time.perf_counter(), time.process_time()
-    await append(journal, clock, values, group)
+    await append(journal, clock, values, group, merging=True)
     took, took_cpu = time.perf_counter() - began - making, time.process_time() - cpu - making_cpu
     used = journal.stats().used_bytes
     began, cpu = time.perf_counter(), time.process_time()
@@ -91,8 +93,25 @@ async def measure(folder: Path, values: int, group: int) -> tuple[str, ...]:
     assert given == values
     return (
         f"{group:,}", f"{values / took:,.0f}", f"{took_cpu / values * 1e6:.1f}", f"{values / gave:,.0f}",
-        f"{gave_cpu / values * 1e6:.1f}", f"{used / values:.1f}",
+        f"{gave_cpu / values * 1e6:.1f}", f"{plain / values:.1f}", f"{used / values:.1f}",
     )  # fmt: skip
+
+
+async def opened(path: Path, clock: ManualClock) -> Journal:
+    store = Store(path, max_bytes=8 << 30, max_age_ms=3650 * 86_400_000)
+    journal = Journal(store, clock=clock, offload=InlineOffload(), new_id=new_id)
+    await journal.open()
+    return journal
+
+
+async def kept(path: Path, values: int, group: int) -> int:
+    """Bytes of a journal that merges nothing."""
+    clock = ManualClock(START)
+    journal = await opened(path, clock)
+    await append(journal, clock, values, group, merging=False)
+    used = journal.stats().used_bytes
+    await journal.close()
+    return used
 
 
 class _Nowhere(Journal):
@@ -111,10 +130,10 @@ class _Nowhere(Journal):
 def main(values: Annotated[int, typer.Option(help="Readings in each run.")] = 500_000) -> None:
     programs = f"SQLite {sqlite3.sqlite_version}, Python {platform.python_version()}, coldaisle {version('coldaisle')}"
     title = f"journal: {programs}"
-    table = Table("values a commit", "append/s", "CPU us", "replay/s", "CPU us", "bytes a value", title=title)
-    for group in (100, 500, 1_000, 5_000):
+    table = Table("values a commit", "append/s", "CPU us", "replay/s", "CPU us", "unmerged B", "B a value", title=title)
+    for group in (20, 50, 200, 1_000, 5_000):
         with tempfile.TemporaryDirectory(prefix="coldaisle-journal-") as folder:
-            table.add_row(*asyncio.run(measure(Path(folder), min(values, group * 1_000), group)))
+            table.add_row(*asyncio.run(measure(Path(folder), values, group)))
     console.print(table)
 
 

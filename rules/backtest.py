@@ -16,6 +16,9 @@ MOST_SHOWN = 10_000
 _ORIGIN = "backtest"
 
 
+Column = tuple[PointKey, Sequence[int], Sequence[float | str | None], Sequence[bool] | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A stretch of the record: columns of points in time order, and the time (ms) from and up to which all are given.
@@ -23,7 +26,7 @@ class Chunk:
     Each is a point, its times, its values, and whether each is good (None: every one).
     """
 
-    columns: Sequence[tuple[PointKey, Sequence[int], Sequence[float | str | None], Sequence[bool] | None]]
+    columns: Sequence[Column]
     from_ms: int
     until_ms: int
 

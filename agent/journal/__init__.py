@@ -26,6 +26,8 @@ Invariants. Later code leans on them; each has a test of its name in `tests/agen
   be looked at, so many and so old at most, and is evicted before what waits to be sent.
 - packed_in_place_without_loss: packing puts one block in the place of its neighbours in one transaction; it takes none
   that is on its way, and leaves out only what thinning counts.
+- merged_out_of_sight: small neighbours become one block in one transaction, waiting ones only while nobody was offered
+  them; what may have been sent keeps name and bytes, and a broken block is left.
 - order_is_kept_within_a_kind: unsent blocks of a kind are offered in the order they were born.
 """
 

@@ -87,6 +87,18 @@ class Stored:
     position: int
 
 
+@dataclass(slots=True)
+class Numbers:
+    """The numbers of a stream: counted by the process and never by the file, so none is given twice."""
+
+    stream: str
+    last: int = 0
+
+    def next(self) -> Key:
+        self.last += 1
+        return Key(self.stream, self.last)
+
+
 Number = Callable[[], int]
 
 

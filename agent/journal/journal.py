@@ -5,16 +5,17 @@ Taking never waits and never fails; the disk is touched by `commit` alone, on th
 
 import asyncio
 import logging
-from collections.abc import Container, Sequence
+import math
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from agent.journal.block import BlockState, Draft, Key, Sealed, Stored, seal_drafts
+from agent.journal.block import BlockState, Draft, Key, Numbers, Stored, seal_drafts
 from agent.journal.eviction import DropReason
 from agent.journal.memory import Waiting
 from agent.journal.offload import Offload
-from agent.journal.packing import MAX_BLOCKS, Thinner, groups, pack
 from agent.journal.recovery import OpenReport, open_or_recover
+from agent.journal.rewriting import Rewriter
 from agent.journal.sql import Mark, StoreCorrupt, StoreFull
 from agent.journal.store import Store
 from agent.journal.taken import RuleSource, Taken
@@ -29,15 +30,14 @@ log = logging.getLogger(__name__)
 MEMORY_BYTES = 16 * 1024 * 1024
 # Answers that wait for the disk. One forgotten beyond it costs a block sent twice.
 MAX_ANSWERED = 100_000
+# Small blocks are looked for this often: ten of the smallest sites' are then merged at once, and asking costs nothing.
+MERGE_EVERY_S = 10.0
 # A disk that refused is asked again this often.
 RETRY_S = 5.0
 
 
 class Journal:
-    """See the package's docstring for what it promises.
-
-    packed: position up to which waiting readings were packed.
-    """
+    """See the package's docstring for what it promises."""
 
     def __init__(
         self,
@@ -53,18 +53,17 @@ class Journal:
         self._clock = clock
         self._offload = offload
         self._group_commit_s = group_commit_s
-        self.stream = new_id(now_ms(clock))
+        self._numbers = Numbers(new_id(now_ms(clock)))
+        self._rewriter = Rewriter(store, self._numbers)
         self.last_position = 0
         self.changed = asyncio.Event()
-        self._seq = 0
+        self._merge_at = -math.inf
         self._waiting = Waiting(memory_bytes)
         self._answered: dict[Key, Mark] = {}
         self._opened = False
         self._retry_at = 0.0
         self._tally = Tally()
         self._taken = Taken(self._tally)
-        self._thinner = Thinner()
-        self.packed = 0
         self._lock = asyncio.Lock()
 
     # --- life ------------------------------------------------------------------------------------------------------
@@ -92,6 +91,7 @@ class Journal:
                 self._taken.wake.clear()
                 await self.commit(readings=self._taken.is_much)
             await self.commit()
+            await self.merge()
 
     async def close(self) -> None:
         """Commit what is held and close the file."""
@@ -100,6 +100,10 @@ class Journal:
             await self._offload.run(self._store.close_orderly, now_ms(self._clock))
         except (StoreFull, StoreCorrupt) as exc:
             log.warning("the journal's last word was not written", extra={"cause": str(exc)})
+
+    @property
+    def stream(self) -> str:
+        return self._numbers.stream
 
     @property
     def catalog(self) -> str:
@@ -160,12 +164,12 @@ class Journal:
 
     async def _seal(self, drafts: list[Draft]) -> None:
         sealing = asyncio.ensure_future(
-            self._offload.run(seal_drafts, drafts, self.stream, self._seq, now_ms(self._clock))
+            self._offload.run(seal_drafts, drafts, self.stream, self._numbers.last, now_ms(self._clock))
         )
         try:
-            blocks, self._seq, oversize = await asyncio.shield(sealing)
+            blocks, self._numbers.last, oversize = await asyncio.shield(sealing)
         except asyncio.CancelledError:
-            blocks, self._seq, oversize = await sealing
+            blocks, self._numbers.last, oversize = await sealing
             self._waiting.add(blocks)
             raise
         self._waiting.add(blocks)
@@ -185,6 +189,7 @@ class Journal:
                 await self._reopen()
             evicted = await self._offload.run(
                 self._store.commit, blocks, list(marks.values()), rule_state=state, drops=drops,
+                offered=bool(self._tally.degraded),
                 now_ms=now_ms(self._clock),
             )  # fmt: skip
         except StoreFull as exc:
@@ -248,7 +253,7 @@ class Journal:
         try:
             # Answered blocks not yet marked on the disk stand in the way of at most their own number.
             rows = await self._offload.run(
-                self._store.unsent_of, kind, above=above, upto=upto, limit=limit + min(len(self._answered), 1000)
+                self._store.offer, kind, above=above, upto=upto, limit=limit + min(len(self._answered), 1000)
             )
         except StoreFull:
             rows = []
@@ -287,13 +292,12 @@ class Journal:
             held = await self.get(key)
             if held is None:
                 return None
-            self._seq += 1
             spoken = held.block.catalog if catalog is None else catalog
             if held.block.kind in (Kind.CATALOG, Kind.HEALTH):
                 spoken = self.catalog  # under the newest number it says which one holds
             block = replace(
                 held.block,
-                key=Key(self.stream, self._seq),
+                key=self._numbers.next(),
                 catalog=spoken,
                 digest=digest(held.block.kind, spoken, held.block.body),
             )
@@ -309,37 +313,47 @@ class Journal:
         self.changed.set()
         return block.key
 
-    async def pack(self, *, busy: Container[Key], spacing_ms: int) -> tuple[int, bool]:
+    @property
+    def packed(self) -> int:
+        """Position up to which waiting readings were packed."""
+        return self._store.packed
+
+    async def pack(self, *, busy: Collection[Key], spacing_ms: int) -> tuple[int, bool]:
         """Make few blocks of the many small ones that wait, leaving those in `busy` alone, and thin what they hold.
 
         Returns how many readings were thinned out, and whether there is more to pack. `packed` is how far it came.
         """
-        thinned = 0
+        async with self._lock:
+            leave = {*busy, *self._answered}
+            try:
+                done = await self._offload.run(self._rewriter.pack, leave, spacing_ms)
+            except StoreFull as exc:
+                log.debug("readings are not packed now", extra={"cause": str(exc)})
+                return 0, False
+            except StoreCorrupt as exc:
+                await self._recover(str(exc))
+                return 0, False
+            await self._look()
+        return done
+
+    async def merge(self) -> None:
+        """A bounded step, if it is time for one: small neighbours in the history, or waiting, become one block."""
+        now = self._clock.monotonic()
+        if now < self._merge_at or self._tally.degraded:
+            return
+        self._merge_at = now + MERGE_EVERY_S
         async with self._lock:
             try:
-                rows = await self._offload.run(
-                    self._store.unsent_of, Kind.READINGS, above=self.packed, limit=MAX_BLOCKS
-                )
-                for group in groups(rows, leave=lambda block: self._left(block, busy)):
-                    thinned += await self._offload.run(self._pack, group, spacing_ms)
-            except (StoreFull, StoreCorrupt) as exc:
-                log.debug("readings are not packed now", extra={"cause": str(exc)})
-                return thinned, False
-            if rows:
-                self.packed = rows[-1].position
-                await self._look()
-        return thinned, len(rows) == MAX_BLOCKS
-
-    def _left(self, block: Sealed, busy: Container[Key]) -> bool:
-        return block.key in busy or block.key in self._answered or not block.intact()
-
-    def _pack(self, group: Sequence[Stored], spacing_ms: int) -> int:
-        packed = pack(group, self._thinner, spacing_ms, stream=self.stream, after=self._seq)
-        if packed is None:
-            return 0
-        self._seq = packed.number
-        self._store.merge(group, packed.block)
-        return packed.thinned
+                more = await self._offload.run(self._rewriter.merge)
+            except StoreFull as exc:
+                log.debug("blocks are not merged now", extra={"cause": str(exc)})
+                return
+            except StoreCorrupt as exc:
+                await self._recover(str(exc))
+                return
+        if more:
+            self._merge_at = now
+            await self._look()
 
     async def offer_catalog(self, names: str, *, at: int) -> bool:
         """Put a copy of the catalog of this digest into the outbox again; False when the journal has it no more."""
@@ -350,13 +364,12 @@ class Journal:
         if block is None:
             return False
         async with self._lock:
-            self._seq += 1
             # Under the newest number it would hold from now on: it says which one does.
             self._waiting.add(
                 [
                     replace(
                         block,
-                        key=Key(self.stream, self._seq),
+                        key=self._numbers.next(),
                         born_at=at,
                         catalog=self.catalog,
                         digest=digest(block.kind, self.catalog, block.body),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from agent.journal.block import Draft, Sealed, Stored, seal_drafts
 from facility.items import decode_series
 from facility.reading import PointKey, Reading
-from facility.wire import Kind, decode
+from facility.wire import Kind, WireError, decode
 
 # Values in one packed block: some 25 KB, ten times below the wire's cap.
 MAX_PACKED = 5_000
@@ -67,17 +67,25 @@ def groups(blocks: Sequence[Stored], *, leave: Callable[[Sealed], bool]) -> list
     return [group for group in found if group]
 
 
-def pack(group: Sequence[Stored], thinner: Thinner, spacing_ms: int, *, stream: str, after: int) -> Packed | None:
-    """One block of a group's readings, numbered after `after`; None when it has to stay as it is."""
+def pack(
+    group: Sequence[Stored], *, stream: str, after: int, thinner: Thinner | None = None, spacing_ms: int = 0
+) -> Packed | None:
+    """One block of a group's readings, numbered after `after`; None when it has to stay as it is.
+
+    thinner: leaves out what is closer to its neighbour than `spacing_ms`.
+    """
     if len(group) == 1 and not spacing_ms:
         return None
-    found = [
-        reading
-        for each in group
-        for series in decode_series(decode(each.block.payload()).items, now_ms=1 << 60)[0]
-        for reading in series.readings()
-    ]
-    kept = thinner.thin(found, spacing_ms) if spacing_ms else found
+    found: list[Reading] = []
+    for each in group:
+        try:
+            taken, refused = decode_series(decode(each.block.payload()).items, now_ms=1 << 60)
+        except WireError:
+            return None
+        if refused:
+            return None  # whoever takes the block has the last word on what stands in it
+        found += (reading for series in taken for reading in series.readings())
+    kept = thinner.thin(found, spacing_ms) if thinner is not None and spacing_ms else found
     if not kept:
         return Packed(None, len(found), after)
     first, last = group[0].block, group[-1].block

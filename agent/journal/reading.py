@@ -77,7 +77,7 @@ class JournalReader:
     def history(
         self, device: str, *, metric: str | None = None, from_ms: int, to_ms: int, subject: str | None = None
     ) -> Iterator[Reading]:
-        """Readings of a device with from <= taken_at < to, block by block, oldest block first."""
+        """Readings of a device with from <= taken_at < to, block by block, oldest block first, each in time order."""
         with closing(self._open()) as db:
             try:
                 rows = db.execute(
@@ -90,12 +90,15 @@ class JournalReader:
                     except (WireError, ValueError):
                         continue  # set aside by the agent when it meets it
                     # What stands in our own journal was judged when it was taken: no bound from here on.
-                    for series in decode_series(items, now_ms=1 << 60)[0]:
-                        if series.device != device or metric not in (None, series.metric):
-                            continue
-                        if subject not in (None, series.subject):
-                            continue
-                        yield from (each for each in series.readings() if from_ms <= each.taken_at < to_ms)
+                    found = [
+                        each
+                        for series in decode_series(items, now_ms=1 << 60)[0]
+                        if series.device == device and metric in (None, series.metric)
+                        if subject in (None, series.subject)
+                        for each in series.readings()
+                        if from_ms <= each.taken_at < to_ms
+                    ]
+                    yield from sorted(found, key=lambda each: each.taken_at)
             except sqlite3.Error as exc:
                 raise JournalUnreadable(f"{self._path} cannot be read further: {judged(exc)}") from exc
 

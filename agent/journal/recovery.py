@@ -129,7 +129,7 @@ def _replace(store: Store, cause: str, now_ms: int) -> OpenReport:
     target = Store(fresh, max_bytes=store.bounds.max_bytes, max_age_ms=store.bounds.max_age_ms)
     try:
         target.open()
-        salvaged, lost, rule_state = _replay(store.path, target, now_ms)
+        salvaged, lost, rule_state, packed = _replay(store.path, target, now_ms, packed=store.packed)
         target.close()
         if Path(f"{fresh}-wal").exists():
             raise StoreFull(f"{fresh} could not be written to its end")
@@ -141,7 +141,7 @@ def _replace(store: Store, cause: str, now_ms: int) -> OpenReport:
         raise
     _take_place(fresh, store.path)
     _forget_oldest(store.path)
-    store.broken = ""
+    store.broken, store.packed = "", packed
     store.open()
     return dataclasses.replace(
         _opened(store),
@@ -194,15 +194,18 @@ def _forget_oldest(path: Path) -> None:
         _remove(each)
 
 
-def _replay(source: Path, store: Store, now_ms: int) -> tuple[int, int, bytes | None]:
-    """Blocks taken over, blocks known to be lost, and the rule state if it was readable."""
+def _replay(source: Path, store: Store, now_ms: int, *, packed: int) -> tuple[int, int, bytes | None, int]:
+    """Blocks taken over, blocks known to be lost, and the rule state if it was readable.
+
+    Positions are given anew, from 1: the fourth is where the new file has what the old one had up to `packed`.
+    """
     try:
         db = sqlite3.connect(f"file:{quote(str(source))}?mode=rw", uri=True, isolation_level=None)
     except UNREADABLE:
-        return 0, 0, None
+        return 0, 0, None, 0
     blocks: list[Sealed] = []
     marks: list[Mark] = []
-    salvaged = lost = 0
+    salvaged = lost = packed_upto = 0
     rule_state: bytes | None = None
     try:
         try:
@@ -210,7 +213,7 @@ def _replay(source: Path, store: Store, now_ms: int) -> tuple[int, int, bytes | 
             rule_state = bytes(found[0]) if found else None
         except UNREADABLE:
             rule_state = None
-        for block, state, reason in _readable(db):
+        for position, block, state, reason in _readable(db):
             if block is None or not block.intact():
                 lost += 1
                 continue
@@ -218,16 +221,18 @@ def _replay(source: Path, store: Store, now_ms: int) -> tuple[int, int, bytes | 
             if state is not BlockState.UNSENT:
                 marks.append(Mark(block.key, state, reason))
             salvaged += 1
+            if position <= packed:
+                packed_upto = salvaged
             if len(blocks) >= _STEP:
                 store.commit(blocks, marks, now_ms=now_ms)
                 blocks, marks = [], []
     finally:
         db.close()
     store.commit(blocks, marks, rule_state=rule_state, now_ms=now_ms)
-    return salvaged, lost, rule_state
+    return salvaged, lost, rule_state, packed_upto
 
 
-def _readable(db: sqlite3.Connection) -> Iterator[tuple[Sealed | None, BlockState, str]]:
+def _readable(db: sqlite3.Connection) -> Iterator[tuple[int, Sealed | None, BlockState, str]]:
     """Every block row in order, None for one that is there but cannot be read. A broken page costs its rows only."""
     bounds = _bounds(db)
     if bounds is None:
@@ -280,13 +285,13 @@ def _one(db: sqlite3.Connection, position: int) -> tuple[object, ...] | None:
     return row
 
 
-def _block(db: sqlite3.Connection, row: tuple[Any, ...]) -> tuple[Sealed | None, BlockState, str]:
+def _block(db: sqlite3.Connection, row: tuple[Any, ...]) -> tuple[int, Sealed | None, BlockState, str]:
     try:
         *columns, state, reason = row
         found = stored(tuple(columns))
-        return _by_its_name(db, found), BlockState(state), str(reason)
+        return found.position, _by_its_name(db, found), BlockState(state), str(reason)
     except (ValueError, TypeError):
-        return None, BlockState.CORRUPT, ""
+        return 0, None, BlockState.CORRUPT, ""
 
 
 def _by_its_name(db: sqlite3.Connection, found: Stored) -> Sealed | None:

@@ -108,13 +108,24 @@ class Evicted:
         self.count[reason, kind] = self.count.get((reason, kind), 0) + count
 
 
-def insert(db: sqlite3.Connection, blocks: Iterable[Sealed], counts: Counts) -> None:
+def insert(
+    db: sqlite3.Connection,
+    blocks: Iterable[Sealed],
+    counts: Counts,
+    *,
+    position: int | None = None,
+    state: BlockState = BlockState.UNSENT,
+) -> None:
+    """Blocks at the end, or one at a position that is free."""
     for block in blocks:
         # A commit whose caller was cancelled is made again with the same blocks.
         added = db.execute(
-            "INSERT INTO blocks (stream, seq, kind, first_at, last_at, born_at, count, size, catalog, names, digest,"
-            " body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (stream, seq) DO NOTHING",
+            "INSERT INTO blocks (position, state, stream, seq, kind, first_at, last_at, born_at, count, size, catalog,"
+            " names, digest, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (stream, seq) DO NOTHING",
             (
+                position,
+                state,
                 block.key.stream,
                 block.key.seq,
                 block.kind,
@@ -129,22 +140,27 @@ def insert(db: sqlite3.Connection, blocks: Iterable[Sealed], counts: Counts) -> 
                 block.body,
             ),
         )
-        if added.rowcount:
+        if added.rowcount and state is BlockState.UNSENT:
             counts.add(block.kind, 1, block.size)
 
 
-def mark(db: sqlite3.Connection, marks: Iterable[Mark], counts: Counts) -> None:
+def mark(db: sqlite3.Connection, marks: Iterable[Mark], counts: Counts) -> int | None:
+    """Write answers down. Returns the lowest position that was marked, None for none."""
+    lowest: int | None = None
     aside = False
     for each in marks:
         aside = aside or each.state in ASIDE
         rows = db.execute(
-            "UPDATE blocks SET state = ?, reason = ? WHERE stream = ? AND seq = ? AND state = 0 RETURNING kind, size",
+            "UPDATE blocks SET state = ?, reason = ? WHERE stream = ? AND seq = ? AND state = 0"
+            " RETURNING kind, size, position",
             (each.state, each.reason, each.key.stream, each.key.seq),
         ).fetchall()
-        for kind, size in rows:
+        for kind, size, position in rows:
             counts.add(Kind(kind), -1, -int(size))
+            lowest = int(position) if lowest is None else min(lowest, int(position))
     if aside:
         _bound_aside(db)
+    return lowest
 
 
 def _bound_aside(db: sqlite3.Connection) -> None:
@@ -191,6 +207,19 @@ def evict(
     return bool(rows)
 
 
+def remove(db: sqlite3.Connection, old: Stored, state: BlockState, counts: Counts) -> None:
+    """Delete one block from its place. ValueError when another stands there, or in another state."""
+    key = old.block.key
+    gone = db.execute(
+        "DELETE FROM blocks WHERE position = ? AND stream = ? AND seq = ? AND state = ?",
+        (old.position, key.stream, key.seq, state),
+    )
+    if gone.rowcount != 1:
+        raise ValueError(f"at {old.position} stands another block")
+    if state is BlockState.UNSENT:
+        counts.add(old.block.kind, -1, -old.block.size)
+
+
 def prune_catalogs(db: sqlite3.Connection) -> None:
     """Forget delivered catalogs that no unsent block speaks of; the newest always stays."""
     db.execute(
@@ -214,6 +243,10 @@ def count_unsent(db: sqlite3.Connection) -> Counts:
     for kind, blocks, size in db.execute("SELECT kind, count(*), sum(size) FROM blocks WHERE state = 0 GROUP BY kind"):
         counts.add(Kind(kind), int(blocks), int(size))
     return counts
+
+
+def last_position(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT coalesce(max(position), 0) FROM blocks").fetchone()[0])
 
 
 def used(db: sqlite3.Connection) -> int:

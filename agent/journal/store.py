@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from agent.journal.block import Key, Sealed, Stored
+from agent.journal.block import BlockState, Key, Sealed, Stored
 from agent.journal.bounds import Bounds
+from agent.journal.merging import Extent
 from agent.journal.sql import (
     BY_NAME,
     COLUMNS,
@@ -29,8 +30,10 @@ from agent.journal.sql import (
     count_unsent,
     insert,
     judged,
+    last_position,
     mark,
     prune_catalogs,
+    remove,
     roll_back,
     stored,
     used,
@@ -54,6 +57,10 @@ class Store:
         self.unsent = Counts()
         # What was found wrong with the file in use. Opening it again would not see it: the file is to be replaced.
         self.broken = ""
+        # Positions: up to which unsent readings may have been sent; and up to which they were packed.
+        self.offered = 0
+        self.packed = 0
+        self._merged: dict[BlockState, int] = {}
         self._db: sqlite3.Connection | None = None
 
     # --- opening ---------------------------------------------------------------------------------------------------
@@ -74,6 +81,9 @@ class Store:
         try:
             self._prepare(db)
             self.unsent = count_unsent(db)
+            # Whoever wrote them may have sent them.
+            self.offered = last_position(db)
+            self._merged = {}
         except (StoreCorrupt, *UNREADABLE) as exc:
             db.close()
             raise _meaning(exc) from exc
@@ -153,13 +163,17 @@ class Store:
         *,
         rule_state: bytes | None = None,
         drops: Mapping[str, int] | None = None,
+        offered: bool = False,
         now_ms: int,
     ) -> Evicted:
-        """One durable transaction; when this returns, a power cut takes none of it. Says what had to go for it."""
+        """One durable transaction; when this returns, a power cut takes none of it. Says what had to go for it.
+
+        offered: blocks among these may have been sent, from memory.
+        """
         counts = Counts()
         with self._transaction() as db:
             insert(db, blocks, counts)
-            mark(db, marks, counts)
+            marked = mark(db, marks, counts)
             if Kind.CATALOG in counts.blocks:
                 prune_catalogs(db)
             if rule_state is not None:
@@ -169,6 +183,11 @@ class Store:
             for (reason, _), count in evicted.count.items():
                 lost[reason] = lost.get(reason, 0) + count
             count_drops(db, lost)
+            if offered:
+                self.offered = last_position(db)
+        if marked is not None:
+            # What was delivered late stands among what was merged long ago.
+            self._merged[BlockState.COMMITTED] = min(self.merged(BlockState.COMMITTED), marked - 1)
         for kind in counts.blocks:
             self.unsent.add(kind, counts.blocks[kind], counts.size[kind])
         return evicted
@@ -181,21 +200,48 @@ class Store:
                 (new.key.stream, new.key.seq, new.catalog, new.digest, old.stream, old.seq),
             )
 
-    def merge(self, old: Sequence[Stored], new: Sealed | None) -> None:
+    def merge(self, old: Sequence[Stored], new: Sealed | None, state: BlockState) -> None:
         """Put one block in the place of several neighbours, or nothing: one transaction, the order is kept."""
         counts = Counts()
         with self._transaction() as db:
             for each in old:
-                db.execute("DELETE FROM blocks WHERE position = ?", (each.position,))
-                counts.add(each.block.kind, -1, -each.block.size)
+                remove(db, each, state, counts)
             if new is not None:
-                insert(db, [new], counts)
-                db.execute(
-                    "UPDATE blocks SET position = ? WHERE stream = ? AND seq = ?",
-                    (old[-1].position, new.key.stream, new.key.seq),
-                )
+                insert(db, [new], counts, position=old[-1].position, state=state)
         for kind in counts.blocks:
             self.unsent.add(kind, counts.blocks[kind], counts.size[kind])
+
+    # --- merging ---------------------------------------------------------------------------------------------------
+
+    def mergeable(self, state: BlockState, *, above: int, limit: int) -> list[Extent]:
+        """Blocks of readings in a state that may become one with their neighbours, in order.
+
+        The centre knows a block by its name once it may have been sent, so unsent ones are left up to the last that was
+        offered. The journal's last block stays: when it was born is when this journal was last written.
+        """
+        if state is BlockState.UNSENT:
+            above = max(above, self.offered, self.packed)
+        rows = self._ask(
+            "SELECT catalog, position, count, size, first_at, last_at FROM blocks WHERE kind = ? AND state = ?"
+            " AND position > ? AND position < (SELECT max(position) FROM blocks) ORDER BY position LIMIT ?",
+            (Kind.READINGS, state, above, limit),
+        )
+        try:
+            return [Extent(str(row[0]), *map(int, row[1:])) for row in rows]
+        except UNREADABLE as exc:
+            raise self._judged(exc) from exc
+
+    def at(self, positions: Sequence[int]) -> list[Stored]:
+        """The blocks at these positions, in order."""
+        marks = ", ".join("?" * len(positions))
+        return self._blocks(f"position IN ({marks}) ORDER BY position", positions) if positions else []
+
+    def merged(self, state: BlockState) -> int:
+        """Up to which position blocks of a state were merged."""
+        return self._merged.get(state, 0)
+
+    def merged_upto(self, state: BlockState, position: int) -> None:
+        self._merged[state] = position
 
     # --- the outbox ------------------------------------------------------------------------------------------------
 
@@ -211,6 +257,13 @@ class Store:
                 raise self._judged(ValueError(f"the block at {each.position} is not known by its name"))
         return found
 
+    def offer(self, kind: Kind, *, above: int = 0, upto: int | None = None, limit: int) -> list[Stored]:
+        """The same, to be sent: from now on the centre may know them by their names."""
+        found = self.unsent_of(kind, above=above, upto=upto, limit=limit)
+        if kind is Kind.READINGS and found:
+            self.offered = max(self.offered, found[-1].position)
+        return found
+
     def get(self, key: Key) -> Stored | None:
         found = self._blocks("stream = ? AND seq = ?", (key.stream, key.seq))
         return found[0] if found else None
@@ -221,7 +274,10 @@ class Store:
         return found[0].block if found else None
 
     def last_position(self) -> int:
-        return int(self._ask("SELECT coalesce(max(position), 0) FROM blocks")[0][0])
+        try:
+            return last_position(self._open_db())
+        except UNREADABLE as exc:
+            raise self._judged(exc) from exc
 
     def look(self) -> tuple[int, int, int | None]:
         """The last position, the bytes used, and when the oldest block of the outbox was born (ms UTC)."""

@@ -416,6 +416,26 @@ async def test_order_is_kept_within_a_kind(tmp_path: Path) -> None:
     await journal.close()
 
 
+async def test_merged_out_of_sight(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    for value in range(2000):
+        journal.take([reading(clock, float(value))])
+        await journal.commit()
+        clock.advance(1)
+        await journal.merge()
+        if value == 99:
+            sent = await journal.unsent(Kind.READINGS, limit=100)
+    found = await journal.unsent(Kind.READINGS, limit=2000)
+    assert found[:100] == sent
+    assert [each.block.count for each in found[100:103]] == [600, 600, 600]
+    values = [
+        value for each in found for item in decode(each.block.payload()).items for value in json.loads(item)["value"]
+    ]
+    assert values == [float(value) for value in range(2000)]
+    await journal.close()
+
+
 async def test_packed_in_place_without_loss(tmp_path: Path) -> None:
     clock = manual_clock()
     journal = await opened(tmp_path / "j.db", clock)

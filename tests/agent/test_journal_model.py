@@ -1,7 +1,8 @@
 """The journal against a plain model, through crashes, power cuts, lying disks and full ones, in any order.
 
 Every reading and event carries a number of its own. The model is three sets of numbers: what must still be offered,
-what may be lost with the process, what the centre has answered for. It knows nothing of blocks, files or SQLite.
+what may be lost with the process, what the centre has answered for; and the names and digests of what was published.
+It knows nothing of files or SQLite, nor which blocks are merged.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from agent.journal import BlockState, DropReason, InlineOffload, Journal, Key, OpenReport, Store, Stored
-from agent.journal.journal import RETRY_S
+from agent.journal.journal import MERGE_EVERY_S, RETRY_S
 from agent.journal.sql import Evicted, Mark, StoreFull
 from facility.clock import now_ms
 from facility.ids import new_id
@@ -52,6 +53,11 @@ class Disk(Store):
             raise StoreFull("no space left on device")
         return super().commit(blocks, marks, **rest)
 
+    def merge(self, *what: Any) -> None:
+        if self.full:
+            raise StoreFull("no space left on device")
+        super().merge(*what)
+
     def close_orderly(self, now_ms: int) -> None:
         if self.full:
             self.close()
@@ -70,7 +76,10 @@ def numbers(stored: Stored) -> list[int]:
 
 
 class JournalModel(RuleBasedStateMachine):
-    """kept: on the disk and not answered. loose: taken, not on the disk. answered: not to be offered again."""
+    """kept: on the disk and not answered. loose: taken, not on the disk. answered: not to be offered again.
+
+    published: what was offered to be sent and has no answer, name -> (digest, numbers).
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +95,10 @@ class JournalModel(RuleBasedStateMachine):
         self.answered: set[int] = set()
         self.half_answered: dict[int, Kind] = {}
         self.names: dict[Key, str] = {}
+        self.published: dict[Key, tuple[str, list[int]]] = {}
         self.dropped = 0
+        # Taken since this opening, and dropped from memory while the disk was full.
+        self.forgotten = 0
         self.synced: tuple[Path, dict[Kind, set[int]]] | None = None
 
     def run(self, work: Any) -> Any:
@@ -110,7 +122,8 @@ class JournalModel(RuleBasedStateMachine):
         self.journal = Journal(
             store, clock=self.clock, offload=InlineOffload(), new_id=new_id, memory_bytes=MEMORY_BYTES
         )
-        self.dropped = 0
+        self.journal._rewriter.merge_at_most = 8  # a few commits
+        self.dropped = self.forgotten = 0
         report: OpenReport = self.run(self.journal.open())
         assert report.quarantined is None, "no cut of the power corrupts a file"
         return report
@@ -144,13 +157,23 @@ class JournalModel(RuleBasedStateMachine):
         self.run(self.journal.commit())
         self.settle_model()
 
+    @rule(counts=st.lists(st.integers(1, 3), min_size=4, max_size=12))
+    def trickle(self, counts: list[int]) -> None:
+        """A small site: many blocks of few readings."""
+        for count in counts:
+            self.take(count)
+            self.commit()
+
     def settle_model(self) -> None:
         """What a commit does to the model: on the disk everything loose is kept; in memory some of it may go."""
         if self.journal.stats().degraded:
             return
         for kind in KINDS:
-            self.kept[kind] |= self.loose[kind]
+            written = {number for each in self.offered(kind) for number in numbers(each)}
+            self.forgotten += len(self.loose[kind] - written)
+            self.kept[kind] |= self.loose[kind] & written
             self.loose[kind].clear()
+        assert self.forgotten <= self.journal.stats().drops.get(DropReason.MEMORY_FULL, 0), "what is gone is counted"
         for number, kind in self.half_answered.items():
             self.kept[kind].discard(number)
         self.half_answered.clear()
@@ -158,10 +181,11 @@ class JournalModel(RuleBasedStateMachine):
     @rule(data=st.data())
     def answer(self, data: st.DataObject) -> None:
         kind = data.draw(st.sampled_from(KINDS))
-        offered = self.offered(kind)
+        offered = self.publish(kind, 100_000)
         if not offered:
             return
         block = data.draw(st.sampled_from(offered))
+        self.published.pop(block.block.key, None)
         self.journal.settle(block.block.key, data.draw(st.sampled_from((BlockState.COMMITTED, BlockState.REJECTED))))
         for number in numbers(block):
             self.answered.add(number)
@@ -171,16 +195,57 @@ class JournalModel(RuleBasedStateMachine):
     @rule(data=st.data())
     def pack(self, data: st.DataObject) -> None:
         """Few blocks of many; those that are on their way to the centre stay as they are."""
-        flying = {each.block.key: each.block.digest for each in self.offered(Kind.READINGS) if data.draw(st.booleans())}
+        offered = self.publish(Kind.READINGS, 100_000)
+        flying = {each.block.key: each.block.digest for each in offered if data.draw(st.booleans())}
+        # Of the others the link was lost, or they were never sent: they may become one, under another name (ADR 0010).
+        self.published = {key: each for key, each in self.published.items() if key in flying}
         assert self.run(self.journal.pack(busy=flying.keys(), spacing_ms=0)) == (0, False)
         now = {each.block.key: each.block.digest for each in self.offered(Kind.READINGS)}
         assert flying.items() <= now.items()
 
     @rule(data=st.data())
     def renumber(self, data: st.DataObject) -> None:
-        offered = self.offered(data.draw(st.sampled_from(KINDS)))
+        offered = self.publish(data.draw(st.sampled_from(KINDS)), 100_000)
         if offered:
-            self.run(self.journal.resequence(data.draw(st.sampled_from(offered)).block.key))
+            old = data.draw(st.sampled_from(offered)).block.key
+            if self.run(self.journal.resequence(old)) is not None:
+                self.published.pop(old, None)
+
+    @rule(kind=st.sampled_from(KINDS), limit=st.integers(1, 5))
+    def send(self, kind: Kind, limit: int) -> None:
+        self.publish(kind, limit)
+
+    def publish(self, kind: Kind, limit: int) -> Sequence[Stored]:
+        """What is offered now the centre may know by its name, whatever becomes of this machine."""
+        found: Sequence[Stored] = self.run(self.journal.unsent(kind, limit=limit))
+        for each in found:
+            self.published[each.block.key] = (each.block.digest, numbers(each))
+        return found
+
+    @rule()
+    def merge(self) -> None:
+        """What it merges is no concern of the model's: nothing may be seen of it, also when the disk has no room."""
+        self.remember_files()
+        self.clock.advance(MERGE_EVERY_S)
+        self.run(self.journal.merge())
+
+    @rule(torn=st.binary(max_size=200), part=st.floats(0, 1))
+    def cut_power_in_a_merge(self, torn: bytes, part: float) -> None:
+        """The transaction is written in part: what it was to replace is there."""
+        if self.disk.full or self.journal.stats().degraded:
+            return
+        copy = self.copy_files("cut")
+        before = (copy / "j.db-wal").read_bytes() if (copy / "j.db-wal").exists() else b""
+        self.clock.advance(MERGE_EVERY_S)
+        self.run(self.journal.merge())
+        wal = self.folder / "j.db-wal"
+        after = wal.read_bytes() if wal.exists() else b""
+        self.journal._store.close()
+        if after[: len(before)] == before:
+            (copy / "j.db-wal").write_bytes(after[: len(before) + int(part * (len(after) - len(before)))] + torn)
+        self.put_files(copy)
+        self.forget_process()
+        self.open()
 
     # --- what disks and machines do --------------------------------------------------------------------------------
 
@@ -204,9 +269,9 @@ class JournalModel(RuleBasedStateMachine):
         self.remember_files()
         self.run(self.journal.close())
         if not self.disk.full and not self.journal.stats().degraded:
+            self.disk.open()  # to look at what is there
             self.settle_model()
-            for kind in KINDS:
-                assert not self.loose[kind]
+            self.disk.close()
         self.forget_process()
         self.open()
 
@@ -242,6 +307,7 @@ class JournalModel(RuleBasedStateMachine):
         # Answers the file has lost again may be asked for again; what it never had is gone.
         on_disk = {kind: set(kept[kind]) for kind in KINDS}
         self.answered -= {number for found in on_disk.values() for number in found}
+        self.published.clear()
         self.kept = on_disk
         self.synced = None
         self.open()
@@ -275,8 +341,20 @@ class JournalModel(RuleBasedStateMachine):
     # --- what must hold --------------------------------------------------------------------------------------------
 
     def offered(self, kind: Kind) -> Sequence[Stored]:
-        found: Sequence[Stored] = self.run(self.journal.unsent(kind, limit=100_000))
-        return found
+        """All that would be, without doing so."""
+        found = [] if self.disk._db is None else self.disk.unsent_of(kind, limit=100_000)
+        if self.journal.stats().degraded:
+            found += self.journal._waiting.of(kind)
+        return [each for each in found if each.block.key not in self.journal._answered]
+
+    @invariant()
+    def what_was_published_keeps_its_name_and_bytes(self) -> None:
+        for kind in KINDS:
+            offered = {each.block.key: each.block.digest for each in self.offered(kind)}
+            must = self.kept[kind] - self.half_answered.keys()
+            for key, (digest, held) in self.published.items():
+                if held and must.issuperset(held):
+                    assert offered.get(key) == digest
 
     @invariant()
     def every_kept_number_is_offered_once_and_in_order(self) -> None:

@@ -163,3 +163,12 @@ def test_what_an_outage_kept_is_backlog_when_the_link_returns() -> None:
     for second in range(100, 4000, 15):  # cut off: noted with each attempt to connect
         mark.note(float(second), second)
     assert 3990 - LIVE_S - 30 <= mark.note(3990.0, 3990) <= 3990 - LIVE_S
+
+
+def test_positions_that_begin_anew_are_all_backlog() -> None:
+    mark = LiveMark(5000)
+    for second in range(100):
+        mark.note(float(second), 5000 + second)
+    assert mark.note(100.0, 300) == 300  # the file was replaced
+    assert mark.note(101.0, 301) == 300
+    assert mark.note(100.0 + LIVE_S + 1, 400) == 301

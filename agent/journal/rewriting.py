@@ -1,0 +1,69 @@
+"""Many small blocks of readings become one, in the file: packed for a metered link, or merged to spare the disk.
+
+Each call is one bounded step on the journal's thread: what is read is what is replaced, nothing comes in between.
+"""
+
+from collections.abc import Collection, Sequence
+
+from agent.journal.block import BlockState, Key, Numbers, Stored
+from agent.journal.merging import choose
+from agent.journal.packing import MAX_BLOCKS, MAX_PACKED, Thinner, groups, pack
+from agent.journal.store import Store
+from facility.wire import Kind
+
+# What the centre may know by its name is never touched; see `Store.mergeable`.
+_MERGED = (BlockState.UNSENT, BlockState.COMMITTED)
+
+
+class Rewriter:
+    """numbers: where the names of new blocks come from; whoever uses it elsewhere meanwhile gives a number twice.
+
+    merge_at_most: values in a merged block.
+    """
+
+    def __init__(self, store: Store, numbers: Numbers) -> None:
+        self._store = store
+        self._numbers = numbers
+        self._thinner = Thinner()
+        self.merge_at_most = MAX_PACKED
+
+    def pack(self, leave: Collection[Key], spacing_ms: int) -> tuple[int, bool]:
+        """Pack and thin what waits above `Store.packed`, which follows; what is in `leave` stays as it is.
+
+        Returns how many readings were thinned, and whether there is more.
+        """
+        store = self._store
+        rows = store.unsent_of(Kind.READINGS, above=store.packed, limit=MAX_BLOCKS)
+        thinned = 0
+        for group in groups(rows, leave=lambda block: block.key in leave or not block.intact()):
+            thinned += self._replace(group, BlockState.UNSENT, spacing_ms)
+        if rows:
+            store.packed = rows[-1].position
+        return thinned, len(rows) == MAX_BLOCKS
+
+    def merge(self) -> bool:
+        """Merge one group of each state; True when there may be more to do."""
+        more = False
+        for state in _MERGED:
+            above = self._store.merged(state)
+            rows = self._store.mergeable(state, above=above, limit=MAX_BLOCKS)
+            full = len(rows) == MAX_BLOCKS
+            choice = choose(rows, after=above, full=full, most=self.merge_at_most)
+            blocks = self._store.at([each.position for each in choice.group])
+            # A broken block stays as it is: its digest is what tells.
+            if blocks and all(each.block.intact() for each in blocks):
+                self._replace(blocks, state, 0)
+            self._store.merged_upto(state, choice.upto)
+            more |= full or bool(choice.group)
+        return more
+
+    def _replace(self, group: Sequence[Stored], state: BlockState, spacing_ms: int) -> int:
+        """One block in the place of a group; how many readings were thinned."""
+        found = pack(
+            group, stream=self._numbers.stream, after=self._numbers.last, thinner=self._thinner, spacing_ms=spacing_ms
+        )
+        if found is None:
+            return 0
+        self._numbers.last = found.number
+        self._store.merge(group, found.block, state)
+        return found.thinned
