@@ -70,7 +70,8 @@ def domains_of(kit: Kit, *, history_db: Database) -> list[Domain]:
     # Tickets are told first: what has a ticket is told to people by it.
     rules = load_rules(kit.config.alarms.rules, over=library())
     alarm_service = AlarmService(
-        observers=[alarm_tickets, AlarmNotices(notifier=notifier, tickets=links)], titles=titles_of(rules)
+        observers=[alarm_tickets, AlarmNotices(notifier=notifier, tickets=links, hold=alarm_tickets.policy.hold)],
+        titles=titles_of(rules),
     )
     ticket_service = TicketService(alarms=alarm_service, notifier=notifier)
     centre = CentreAlarms(alarm_service)
