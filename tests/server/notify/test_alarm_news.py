@@ -17,8 +17,8 @@ NEW = AlarmSnapshot(
     id="b", key_id="k", key=AlarmKey("edge1", "th-01", "room-hot"), customer_id="c", site_id="s",
     metric="room.temperature", level="hi", severity=Severity.INFO, worst_severity=Severity.INFO, value=28.0, limit=27.0,
     device_en="d", device_zh="d", rule_en="r", rule_zh="r", room="hall", active=True, state=AlarmState.UNACKED,
-    why=None, arrival=Arrival.LIVE, raised_at=AT, ended_at=None, end_reason=None, acked_by=None, acked_name=None, ack_note=None,
-    muted_because=None,
+    why=None, arrival=Arrival.LIVE, raised_at=AT, ended_at=None, end_reason=None, acked_by=None, acked_name=None,
+    ack_note=None, muted_because=None,
 )  # fmt: skip
 OLDER = replace(
     NEW, id="a", active=False, raised_at=AT - HOLD, ended_at=AT - timedelta(minutes=5), end_reason=EndReason.RECOVERED
