@@ -55,10 +55,38 @@ class Override(Part):
             return None
         content = rule.model_dump(by_alias=True, exclude_none=True)
         content["flap"] = content.get("flap", "off")
+        numbers = _numbers(content)
         for key, value in self.set.items():
             content[key] = _merged(content.get(key), value)
         content |= {"id": f"{rule.id}-{self.name}", "select": select, "source": self.source}
+        if rule.levels is not None:
+            content["levels"] = self._with_sources(rule, content["levels"])
+        elif _numbers(content) == numbers:
+            content["source"] = f"{rule.source}; {self.source}"
         return Rule.model_validate(content)
+
+    def _with_sources(self, rule: Rule, levels: Any) -> Any:
+        """The levels, each with the source of its own number: a standard is not the source of another number."""
+        given = self.set.get("levels", {})
+        if not isinstance(levels, Mapping) or not isinstance(given, Mapping):
+            return levels  # no levels at all, as reading them will say
+        found = dict(levels)
+        for name, level in levels.items():
+            old, new = getattr(rule.levels, name, None), given.get(name, {})
+            if not isinstance(level, Mapping) or not isinstance(new, Mapping) or "source" in new:
+                continue
+            own = None if old is None or level.get("limit") != old.limit else old.source or rule.source
+            found[name] = {**level, "source": own}
+        return found
+
+
+def _numbers(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a rule's condition a standard may be the source of."""
+    return {
+        name: {key: value for key, value in part.items() if key != "severity"}
+        for name in ("rate", "forecast", "absent")
+        if isinstance(part := content.get(name), Mapping)
+    }
 
 
 def _both(narrow: Select, wide: Select) -> Select | None:

@@ -52,6 +52,49 @@ def test_devices_of_a_room_get_their_own_numbers_and_all_others_keep_theirs(tmp_
     assert "contract 7" in special.sources
 
 
+def sources(folder: Path, rule: str, setting: str) -> str:
+    """What the overridden rule names as its sources."""
+    text = f"""
+version: 1
+overrides:
+  - {{name: north, rules: [{rule}], select: {{rooms: [north]}}, set: {setting}, source: "contract 7"}}
+"""
+    (folder / "site.yaml").write_text(text, encoding="utf-8")
+    made = load_rules([folder], over=library()).get(f"{rule}-north")
+    assert made is not None
+    return made.sources
+
+
+ASHRAE = "ASHRAE TC 9.9 class A1 allowable 15-32 degrees"
+GB = "GB 50174-2017 Appendix A: cold aisle 18-27 degrees"
+
+
+def test_a_standard_is_named_for_its_own_numbers_only(tmp_path: Path) -> None:
+    rule = "room-temperature-high-gb"
+    assert f"hi 27: {GB}" in sources(tmp_path, rule, "{levels: {hihihi: {limit: 35}}}")
+    assert ASHRAE not in sources(tmp_path, rule, "{levels: {hihihi: {limit: 35}}}"), "35 is not A1's"
+    assert f"hihihi 32: {ASHRAE}" in sources(tmp_path, rule, "{levels: {hihihi: {severity: major}}, clear_for: 5m}")
+    assert "hihihi 35: A3" in sources(tmp_path, rule, "{levels: {hihihi: {limit: 35, source: A3 allowable}}}")
+    assert sources(tmp_path, rule, "{levels: {hihihi: {limit: 35}}}").startswith("contract 7; ")
+
+
+def test_a_standard_named_once_for_all_levels_stays_with_those_that_are_its_own(tmp_path: Path) -> None:
+    standard = "GB 50174-2017 Appendix A: dew point 5.5-15 degrees"
+    rule = next(each for each in library() if each.source == standard and each.levels is not None)
+    (threshold,) = rule.thresholds
+    moved = f"{{levels: {{{threshold.id}: {{limit: {threshold.limit + 1}}}}}}}"
+    assert standard not in sources(tmp_path, rule.id, moved)
+    assert standard in sources(tmp_path, rule.id, "{clear_for: 7m}")
+
+
+def test_a_standard_of_a_rate_goes_with_another_rate_and_stays_with_another_delay(tmp_path: Path) -> None:
+    standard = "at most 20 degrees/h"
+    rule = next(each for each in library() if each.rate is not None and standard in each.sources)
+    assert standard in sources(tmp_path, rule.id, "{for: 3m}")
+    assert standard in sources(tmp_path, rule.id, "{rate: {severity: minor}}")
+    assert sources(tmp_path, rule.id, "{rate: {rise: 15}}") == "contract 7"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
