@@ -83,6 +83,24 @@ _MAINS_V: _Range = {"minimum": 0.0, "maximum": 1000.0}  # low voltage by IEC 600
 _AMPS: _Range = {"minimum": 0.0, "maximum": 10_000.0}
 _HZ: _Range = {"minimum": 0.0, "maximum": 1000.0}
 _POS: _Range = {"minimum": 0.0}
+_UNITS: _Range = {"minimum": 0.0, "maximum": 10_000.0}  # of one system: packs, rectifiers, entries of an alarm table
+
+# What no point of a machine room can show, where the register names no narrower limit: it is there for the largest raw
+# values, which cards send for "not available". Power: 10,000 A at the 1,000 V where low voltage ends
+# (IEC 60038), in three phases; energy: that for a hundred years. Seconds: those from 1970 to 2100, more than a life of
+# run hours. Counts: one a minute for that long. Flow: ten times the largest air handler of a catalogue (100,000 m3/h).
+# Charge: a string of 10,000 cells of 100 Ah in parallel. Resistance: what an insulation tester shows.
+_LARGEST: dict[Quantity, float] = {
+    Quantity.POWER: 2e7,
+    Quantity.APPARENT_POWER: 2e7,
+    Quantity.REACTIVE_POWER: 2e7,
+    Quantity.ENERGY: 2e13,
+    Quantity.DURATION: 4_102_444_800.0,
+    Quantity.COUNT: 7e7,
+    Quantity.AIRFLOW: 1e6,
+    Quantity.CHARGE: 1e6,
+    Quantity.RESISTANCE: 1e9,
+}
 
 
 def _number(
@@ -96,6 +114,9 @@ def _number(
     counter: bool = False,
     **limits: Unpack[_Range],
 ) -> Metric:
+    largest = _LARGEST.get(quantity)
+    if largest is not None:
+        limits = {"minimum": -largest, "maximum": largest, **limits}
     return Metric(
         name=name,
         quantity=quantity,
@@ -161,7 +182,7 @@ _ALL: tuple[Metric, ...] = (
     _state("device.clock.state", "Device clock", "设备时钟", "health"),
     _state("device.communication", "Communication", "通信状态", "communication"),
     _number("device.uptime", _Q.DURATION, "Uptime", "运行时长", decimals=0, **_POS),
-    _number("device.alarms.active", _Q.COUNT, "Active device alarms", "设备活动告警数", decimals=0, **_POS),
+    _number("device.alarms.active", _Q.COUNT, "Active device alarms", "设备活动告警数", decimals=0, **_UNITS),
     _state("device.service.state", "Service due", "维护到期", "service"),
     _number("device.service.progress", _Q.RATIO, "Part of the service interval used", "维护周期进度", decimals=0, **_PCT),
     # UPS
@@ -236,8 +257,8 @@ _ALL: tuple[Metric, ...] = (
     _number("ups.battery.test.current", _Q.CURRENT, "Battery current at the last test", "上次自检电池电流", minimum=-10_000.0,
             maximum=10_000.0),
     _number("ups.battery.resistance", _Q.RESISTANCE, "Battery internal resistance", "电池内阻", decimals=4, **_POS),
-    _number("ups.battery.packs", _Q.COUNT, "Battery packs", "电池组数", decimals=0, **_POS),
-    _number("ups.battery.packs.bad", _Q.COUNT, "Bad battery packs", "故障电池组数", decimals=0, **_POS),
+    _number("ups.battery.packs", _Q.COUNT, "Battery packs", "电池组数", decimals=0, **_UNITS),
+    _number("ups.battery.packs.bad", _Q.COUNT, "Bad battery packs", "故障电池组数", decimals=0, **_UNITS),
     _state("ups.battery.state", "Battery state", "电池状态", "battery"),
     _state("ups.battery.charging", "Battery charging", "电池充放电", "charging"),
     _state("ups.battery.replace", "Battery replacement", "电池更换", "replace"),
@@ -263,8 +284,8 @@ _ALL: tuple[Metric, ...] = (
     _number("rectifier.input.voltage", _Q.VOLTAGE, "Rectifier input voltage", "整流模块输入电压", **_MAINS_V),
     _number("rectifier.input.current", _Q.CURRENT, "Rectifier input current", "整流模块输入电流", **_AMPS),
     _number("rectifier.temperature", _Q.TEMPERATURE, "Rectifier temperature", "整流模块温度", minimum=-40.0, maximum=150.0),
-    _number("rectifier.units", _Q.COUNT, "Rectifier modules installed", "已装整流模块数", decimals=0, **_POS),
-    _number("rectifier.units.active", _Q.COUNT, "Rectifier modules at work", "工作的整流模块数", decimals=0, **_POS),
+    _number("rectifier.units", _Q.COUNT, "Rectifier modules installed", "已装整流模块数", decimals=0, **_UNITS),
+    _number("rectifier.units.active", _Q.COUNT, "Rectifier modules at work", "工作的整流模块数", decimals=0, **_UNITS),
     _state("rectifier.state", "Rectifier module", "整流模块状态", "health"),
     # Precision air conditioners and in-row cooling
     _number("crac.supply_air.temperature", _Q.TEMPERATURE, "Supply air temperature", "送风温度", **_AIR),

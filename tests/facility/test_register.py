@@ -32,6 +32,24 @@ def test_at_least_80_metrics_each_with_unit_and_two_labels() -> None:
             assert entry.minimum < entry.maximum
 
 
+def test_every_number_has_a_lowest_and_a_highest_value() -> None:
+    """Cards send the largest number of a type for "not available": nothing without limits would be judged as said."""
+    open_ended = [
+        entry.name
+        for entry in REGISTER.values()
+        if entry.states is None and (entry.minimum is None or entry.maximum is None)
+    ]
+    assert open_ended == []
+    largest = 2**31 - 1
+    # Seconds of 2038 and 2 GWh are possible; of everything else that is no value.
+    believed = {
+        entry.name
+        for entry in REGISTER.values()
+        if entry.states is None and entry.maximum is not None and entry.maximum >= largest
+    }
+    assert {REGISTER[name].unit.value for name in believed} <= {"s", "Wh"}
+
+
 def test_names_the_rest_of_the_product_is_written_against() -> None:
     for name in (
         "room.temperature", "room.humidity", "room.dew_point", "room.pressure.differential", "air.pressure.barometric",

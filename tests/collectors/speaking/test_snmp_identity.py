@@ -158,7 +158,7 @@ def energies(raws: Sequence[tuple[int, bool]], wraps_at: int | None = 2**32) -> 
     [
         (2**32, [(2**32 - 5, False), (7, False), (9, False)], [2**32 - 5, 2**32 + 7, 2**32 + 9]),
         (2**16, [(65_000, False), (100, False), (60_000, False), (50, False)], [65_000, 65_636, 125_536, 131_122]),
-        (2**64, [(10**12, False), (5, False), (6, False)], [10**12, None, 6]),  # nobody lives to see that wrap
+        (2**64, [(10**10, False), (5, False), (6, False)], [10**10, None, 6]),  # nobody lives to see that wrap
         (2**32, [(2**32 - 5, False), (7, True)], [2**32 - 5, 7]),  # the device began anew: a reset
         (2**32, [(5000, False), (0, False), (5001, False)], [5000, None, 5001]),  # a glitch
         (2**32, [(5000, False), (3, False), (4, False)], [5000, None, 4]),  # a reset by hand
