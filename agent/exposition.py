@@ -112,9 +112,14 @@ class Exposition(Collector):
             ("overruns", "Polls of a device that took longer than its interval.", lambda each: each.overruns),
             ("missed_slots", "Polls of a device that were due and skipped.", lambda each: each.missed_slots),
         )
+        left_out = GaugeMetricFamily(
+            "coldaisle_device_points_left_out", "Points beyond the 5,000 of one device.", labels=["site", "device"]
+        )
         for device, figures in self._figures.devices.items():
             last.add_metric([place, device], figures.last_s)
+            left_out.add_metric([place, device], figures.left_out)
         yield last
+        yield left_out
         for name, what, of in counted:
             family = CounterMetricFamily(f"coldaisle_device_{name}", what, labels=["site", "device"])
             for device, figures in self._figures.devices.items():

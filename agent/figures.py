@@ -23,6 +23,7 @@ class DeviceFigures:
     requests: int = 0
     overruns: int = 0
     missed_slots: int = 0
+    left_out: int = 0  # points beyond what is read of one device
 
 
 @dataclass(slots=True)
@@ -75,6 +76,7 @@ class Figures:
             device.last_s = outcome.seconds
             device.requests += outcome.requests
             device.overruns += outcome.seconds > device.interval_s
+            device.left_out = outcome.left_out
         self.polls["ok" if outcome.problem is None else str(outcome.problem)] += 1
         self.requests += outcome.requests
         self.poll_seconds += outcome.seconds

@@ -26,6 +26,9 @@ class KnowsPoints(Protocol):
 
     complete: bool
 
+    @property
+    def forgotten(self) -> int: ...
+
     def points(self) -> list[PointInfo]: ...
 
 
@@ -98,6 +101,7 @@ class Watcher:
     def __init__(self) -> None:
         self._known: set[tuple[str, str, str]] = set()
         self._complete: set[str] = set()
+        self._forgotten = 0
         self._new = 0
         self._last = (0, 0)
 
@@ -116,7 +120,15 @@ class Watcher:
                 self._new += 1
 
     def settled(self, pollers: Mapping[str, KnowsPoints]) -> bool:
-        """Whether there is news, and none came since this was asked before."""
+        """Whether there is news, and none came since this was asked before; or points were forgotten.
+
+        A point that was forgotten is news when it returns.
+        """
+        forgotten = sum(poller.forgotten for poller in pollers.values())
+        if forgotten != self._forgotten:
+            self._forgotten = forgotten
+            self._known.clear()
+            return True
         now = (self._new, len(complete_of(pollers) - self._complete))
         last, self._last = self._last, now
         return now == last and now != (0, 0)

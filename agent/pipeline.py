@@ -10,6 +10,7 @@ from agent.figures import Figures
 from agent.guard import ClockGuard, OrderedIds
 from agent.journal import Journal
 from agent.live import LiveTable
+from collectors.convert import MAX_POINTS
 from collectors.exchange import PollOutcome, Restart
 from facility.alarms import AlarmEvent
 from facility.clock import Clock, now_ms
@@ -56,6 +57,8 @@ class Pipeline:
     def take(self, outcome: PollOutcome) -> None:
         """One poll, all the way."""
         self._figures.polled(outcome)
+        if outcome.left_out:
+            self._left_out(outcome.device, outcome.left_out)
         found = self._guard.judge(outcome.readings, now_ms(self._clock))
         self._live.keep(outcome, found.judged)
         if outcome.restart is not None:
@@ -99,3 +102,8 @@ class Pipeline:
         self._journal.append(
             Kind.EVENTS, [EventItem(self._ids(at), at, EventKind.DEVICE_REBOOT, device, detail)], at=at
         )
+
+    def _left_out(self, device: str, count: int) -> None:
+        """A device has more points than are read of one: told at the device's first, and every ten minutes after."""
+        log.debug("a device has too many points", extra={"device": device, "left_out": count})
+        self._journal.notice("too_many_points", {"reason": device, "left_out": str(count), "most": str(MAX_POINTS)})

@@ -23,6 +23,10 @@ from facility.units import Quantity, Unit
 
 # Rows of one device: a rack PDU has some hundred outlets; beyond this a walk is not a table of sensors.
 MAX_POINTS = 5000
+# A row that left its table is forgotten after a week: a module that is repaired and put back keeps its curve.
+FORGET_ROWS_MS = 7 * 86_400_000
+# Looking for them is an hourly affair.
+_LOOK_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class _Memory:
     """What the filters know of one point."""
 
     info: PointInfo
+    row: bool = False  # of a table: it may leave for good
+    seen_at: int = 0
     good_at: int = 0
     good: float | None = None
     count: Count = field(default_factory=Count)
@@ -58,7 +64,8 @@ class _Memory:
 class Converter:
     """Turns answers of one device into readings. Not shared between devices: it remembers.
 
-    address_offset shifts every Modbus address, for devices whose manual and wire differ by one.
+    address_offset shifts every Modbus address, for devices whose manual and wire differ by one. forgotten: rows that
+    left so long ago that they are no points any more; left_out: those of the last answer that found no room.
     """
 
     def __init__(self, profile: Profile, *, device: str, address_offset: int = 0) -> None:
@@ -72,6 +79,9 @@ class Converter:
         self._recalled: dict[tuple[str, str], LearntCount] = {}
         self._names: dict[tuple[str, tuple[int, ...]], Names] = {}
         self._restarted = False
+        self.forgotten = 0
+        self.left_out = 0
+        self._looked_at = 0
         self._needs = _needs(profile, address_offset)
         self._walks = frozenset(self._needs.walks) if isinstance(self._needs, SnmpNeeds) else frozenset()
         self._roots: dict[str, str] = {}
@@ -123,6 +133,7 @@ class Converter:
         done: dict[tuple[str, str], Sourced | None] = {}
         bare: list[Reading] = []
         self._restarted = restarted
+        self.left_out = 0
         uniques: dict[tuple[str, tuple[int, ...]], Mapping[str, str]] = {}
 
         def unique(column: str, within: tuple[int, ...]) -> Mapping[str, str]:
@@ -147,6 +158,7 @@ class Converter:
                     here.add(subject)
             if point.point.is_table:
                 self._lost_rows(point, here, view, done, taken_at)
+        self._forget_rows(taken_at)
         return (*bare, *(sourced for sourced in done.values() if sourced is not None))
 
     def _plain(self, compiled: CompiledPoint, source: CompiledSource, view: View, taken_at: int) -> Reading | None:
@@ -179,10 +191,13 @@ class Converter:
                 return None
             found = Found(QualityReason.SENTINEL, "", None)
         elif memory is None:
-            if found.value is QualityReason.NO_SUCH_OBJECT or len(self._memory) >= MAX_POINTS:
+            if found.value is QualityReason.NO_SUCH_OBJECT:
                 return None
             if isinstance(found.value, Refusal) and found.value is not QualityReason.SENTINEL and found.raw is None:
                 return None  # never seen and not answered: nothing says that the device has it
+            if len(self._memory) >= MAX_POINTS:
+                self.left_out += 1
+                return None
             memory = self._remember(point, subject, view.raw_text(point.name, row))
         return self._judged(compiled, memory, found, taken_at)
 
@@ -252,6 +267,9 @@ class Converter:
         compiled.seen = here
         if reason is not GONE:
             here |= missing
+        for subject in here:
+            if (known := self._memory.get((compiled.point.metric, subject))) is not None:
+                known.seen_at = taken_at
         for subject in sorted(missing):
             key = (compiled.point.metric, subject)
             memory = self._memory.get(key)
@@ -259,6 +277,15 @@ class Converter:
                 done[key] = self._judged(
                     compiled, memory, Found(reason, compiled.sources[0].source.column or "", None), taken_at
                 )
+
+    def _forget_rows(self, taken_at: int) -> None:
+        if 0 <= taken_at - self._looked_at < _LOOK_MS:
+            return
+        self._looked_at = taken_at
+        gone = [key for key, known in self._memory.items() if known.row and taken_at - known.seen_at > FORGET_ROWS_MS]
+        for key in gone:
+            del self._memory[key]
+        self.forgotten += len(gone)
 
     def _remember(self, point: Point, subject: str, name: str | None) -> _Memory:
         key = (point.metric, subject)
@@ -268,7 +295,9 @@ class Converter:
             en, zh = (point.label.en, point.label.zh) if point.label else (entry.en, entry.zh)
             if name:
                 en, zh = f"{en}: {name}", f"{zh}：{name}"
-            memory = self._memory[key] = _Memory(PointInfo(point.metric, subject, entry.unit, en, zh))
+            memory = self._memory[key] = _Memory(
+                PointInfo(point.metric, subject, entry.unit, en, zh), row=point.is_table
+            )
             if entry.counter and key in self._recalled:
                 memory.count = counted(self._recalled.pop(key))
         return memory

@@ -111,6 +111,11 @@ class DevicePoller:
         """The points known so far, for the catalog."""
         return self._converter.points()
 
+    @property
+    def forgotten(self) -> int:
+        """How many points were forgotten, for they left long ago; it grows."""
+        return self._converter.forgotten
+
     def plan(self) -> list[str]:
         """The requests of the next poll, for people."""
         return self._speaker.plan()
@@ -178,7 +183,10 @@ class DevicePoller:
         word = "ok" if problem is None else "lost"
         at = self._stamps.last if readings else self._taken_at()
         spoken = Reading(self.device.id, COMMUNICATION, "", word, at)
-        return PollOutcome(self.device.id, started_ms, seconds, requests, (spoken, *readings), problem, detail)
+        left_out = self._converter.left_out
+        return PollOutcome(
+            self.device.id, started_ms, seconds, requests, (spoken, *readings), problem, detail, left_out=left_out
+        )
 
     def _taken_at(self) -> int:
         return self._stamps.next(now_ms(self._clock))

@@ -107,7 +107,7 @@ class PollOutcome:
     """One poll of one device.
 
     readings: what it brought, bad ones included with their reason; problem: None when the device answered at all.
-    restart: it was found to have restarted, told once.
+    restart: it was found to have restarted, told once. left_out: points it has beyond what is read of one device.
     started_ms: milliseconds UTC; seconds: how long it took; requests: how many went out.
     """
 
@@ -119,3 +119,4 @@ class PollOutcome:
     problem: PollProblem | None = None
     detail: str = ""
     restart: Restart | None = None
+    left_out: int = 0

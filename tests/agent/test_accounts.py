@@ -7,7 +7,9 @@ import yaml
 
 from agent.figures import Figures
 from collectors.exchange import PollOutcome, PollProblem
+from facility.items import decode_events
 from facility.reading import QualityReason
+from facility.wire import Kind, decode
 from tests.agent.running import running, write_config
 from tests.collectors.speaking.gateway import Frame, Say, odd_gateway
 from tests.support.peers import until_async
@@ -54,6 +56,20 @@ async def test_bad_readings_and_the_cost_of_each_device_are_shown(tmp_path: Path
     assert shown[f"coldaisle_device_requests_total{of}"] == shown[f"coldaisle_device_polls_total{of}"] <= len(heard)
     assert 0 < shown[f"coldaisle_device_last_poll_seconds{of}"] <= shown[f"coldaisle_device_poll_seconds_total{of}"]
     assert shown[f"coldaisle_device_overruns_total{of}"] == shown[f"coldaisle_device_missed_slots_total{of}"] == 0
+
+
+async def test_points_beyond_the_bound_are_told_to_the_centre_and_shown(tmp_path: Path) -> None:
+    device = {"id": "th-1", "profile": "generic/xy-md02", "address": "127.0.0.1", "port": 1, "interval": "1h"}
+    async with running(write_config(tmp_path, devices=[device])) as agent, httpx.AsyncClient() as client:
+        for _ in range(3):
+            agent._pipeline.take(PollOutcome("th-1", 0, 0.1, 1, (), left_out=12))
+        await agent.journal.commit()
+        text = (await client.get(agent.metrics_url)).text
+        blocks = await agent.journal.unsent(Kind.EVENTS, limit=10)
+    assert 'coldaisle_device_points_left_out{device="th-1",site="s1"} 12.0' in text
+    events = [event for stored in blocks for event in decode_events(decode(stored.block.payload()).items)[0]]
+    (told,) = [event for event in events if event.detail.get("what") == "too_many_points"]
+    assert told.detail == {"what": "too_many_points", "reason": "th-1", "left_out": "12", "most": "5000"}
 
 
 def test_a_poll_past_its_interval_is_an_overrun_and_who_is_gone_is_forgotten() -> None:
