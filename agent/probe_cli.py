@@ -106,8 +106,9 @@ def _print(report: ProbeReport) -> None:
         unit = "" if entry.states is not None else symbol(entry.unit)
         table.add_row(reading.metric, reading.subject, str(value), unit, quality, each.source)
     console.print(table)
-    for line in report.holes:
-        console.print(f"  learnt: {line}", markup=False)
+    console.print("what a poll asks:", markup=False)
+    for line in report.costs:
+        console.print(f"  {line}", markup=False, soft_wrap=True)
     console.print(
         f"{len(report.readings)} readings, {report.requests} requests, one poll took {report.seconds:.2f} s; "
         f"not answered: {len(report.unanswered)}",
@@ -138,6 +139,7 @@ def _print_json(report: ProbeReport) -> None:
                 ],
                 "unanswered": report.unanswered,
                 "holes": list(report.holes),
+                "costs": list(report.costs),
                 "requests": report.requests,
                 "seconds": round(report.seconds, 3),
                 "problem": report.problem,

@@ -5,9 +5,18 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from collectors.convert import Converter, Sourced
+from collectors.costs import cost_words, modbus_words, snmp_words
 from collectors.errors import CollectError
-from collectors.exchange import ModbusAnswer, ModbusNeeds, PollProblem, SnmpAnswer, SnmpNeeds
-from collectors.identify import Identification, fact_needs, identify, identity_needs, name_plate
+from collectors.exchange import ModbusAnswer, ModbusNeeds, PollProblem, SnmpAnswer, SnmpNeeds, Span, Table
+from collectors.identify import (
+    Identification,
+    fact_needs,
+    identify,
+    identify_registers,
+    identity_needs,
+    name_plate,
+    register_needs,
+)
 from collectors.library import Library
 from collectors.modbus.client import ModbusLink, ModbusLinks
 from collectors.modbus.collect import ModbusCollector
@@ -35,8 +44,9 @@ class ProbeReport:
     profile: the one the readings were made with, recognised or given; candidates: all that fit, best first;
     device: vendor, model, serial, firmware, name as far as known; plan: the requests of one poll; readings: with
     where each was read and what stood there; unanswered: what the profile asks for and the device did not give, by
-    reason; holes: what this look taught about what a Modbus unit has not, in words; requests: how many went out in
-    all; seconds: how long one poll took.
+    reason; holes: what this look taught about what a Modbus unit has not, in words; costs: the requests of the next
+    poll with their sizes and what polling costs, in words; requests: how many went out in all; seconds: how long one
+    poll took.
     """
 
     target: str
@@ -48,6 +58,7 @@ class ProbeReport:
     readings: tuple[Sourced, ...] = ()
     unanswered: dict[str, str] = field(default_factory=dict)
     holes: tuple[str, ...] = ()
+    costs: tuple[str, ...] = ()
     requests: int = 0
     seconds: float = 0.0
     problem: PollProblem | None = None
@@ -127,8 +138,8 @@ async def probe(
 
     timeout_s: what one answer may take; as the named profile says, else as the target does, where it is left out.
 
-    ValueError for an address that is none and for a profile that does not fit it (a Modbus device cannot say what it
-    is: name its profile); UnknownProfileError for a profile that is not there.
+    A Modbus unit is recognised where a register tells what it is. ValueError for an address that is none and for a
+    profile that does not fit it; UnknownProfileError for a profile that is not there.
     """
     target = parse_address(address) if isinstance(address, str) else address
     chosen = None if profile_id is None else library.get(profile_id)
@@ -141,10 +152,7 @@ async def probe(
     deadline = clock.monotonic() + deadline_s
     if isinstance(target, SnmpTarget):
         return await _probe_snmp(target, library, chosen, clock, deadline)
-    if chosen is None:
-        known = ", ".join(each.id for each in library.all() if each.protocol is Protocol.MODBUS)
-        raise ValueError(f"a Modbus device cannot say what it is: name its profile ({known})")
-    return await _probe_modbus(target, chosen, clock, deadline)
+    return await _probe_modbus(target, library, chosen, clock, deadline)
 
 
 async def _probe_snmp(
@@ -174,8 +182,9 @@ async def _probe_snmp(
         # A fresh memory: what identification found missing is asked again, as a first poll would.
         reader = SnmpCollector(target, client, clock=clock)
         plan = tuple(reader.plan(needs))
-        began = clock.monotonic()
+        began, sent = clock.monotonic(), client.sent
         answer = await reader.collect(needs, deadline=deadline)
+        seconds = clock.monotonic() - began
         return ProbeReport(
             str(target),
             profile=profile,
@@ -185,8 +194,12 @@ async def _probe_snmp(
             plan=plan,
             readings=tuple(converter.convert_sourced(answer, taken_at=now_ms(clock))),
             unanswered={oid: reason.value for oid, reason in sorted(answer.failed.items())},
+            costs=(
+                *snmp_words(reader.plan(needs)),
+                cost_words(client.sent - sent, seconds, profile.interval),
+            ),
             requests=client.sent,
-            seconds=clock.monotonic() - began,
+            seconds=seconds,
         )
     except CollectError as exc:
         return _lost(target, exc, client.sent, found)
@@ -194,9 +207,46 @@ async def _probe_snmp(
         await client.close()
 
 
-async def _probe_modbus(target: ModbusTarget, profile: Profile, clock: Clock, deadline: float) -> ProbeReport:
+async def _probe_modbus(
+    target: ModbusTarget, library: Library, chosen: Profile | None, clock: Clock, deadline: float
+) -> ProbeReport:
     links = ModbusLinks(clock=clock)
     link = links.link(target)
+    try:
+        found = Identification(chosen)
+        if chosen is None:
+            found = await _recognised(target, link, library, clock, deadline)
+        if found.best is None:
+            return ProbeReport(
+                str(target),
+                requests=link.sent,
+                problem=PollProblem.PROFILE_MISMATCH,
+                detail="it answers, and no register tells what it is; name its profile "
+                f"({', '.join(each.id for each in library.all() if each.protocol is Protocol.MODBUS)})",
+            )
+        return await _read_modbus(target, link, found, clock, deadline)
+    except CollectError as exc:
+        return _lost(target, exc, link.sent, Identification(chosen))
+    finally:
+        await links.close()
+
+
+async def _recognised(
+    target: ModbusTarget, link: ModbusLink, library: Library, clock: Clock, deadline: float
+) -> Identification:
+    """What the unit is by its registers, as a search tries it. CollectError where it does not answer at all."""
+    needs = register_needs(library)
+    # Something must be asked, or a unit that is not there would be taken for one that nothing recognises.
+    needs = needs if needs.spans else replace(needs, spans=(Span(Table.HOLDING, 0),))
+    answer = await ModbusCollector(target, link, clock=clock).collect(needs, deadline=deadline)
+    return identify_registers(library, answer)
+
+
+async def _read_modbus(
+    target: ModbusTarget, link: ModbusLink, found: Identification, clock: Clock, deadline: float
+) -> ProbeReport:
+    profile = found.best
+    assert profile is not None
     reader = ModbusCollector(target, link, clock=clock)
     converter = Converter(profile, device=PROBED, address_offset=target.address_offset)
     needs = converter.needs()
@@ -206,20 +256,21 @@ async def _probe_modbus(target: ModbusTarget, profile: Profile, clock: Clock, de
     began = clock.monotonic()
     try:
         answer: ModbusAnswer = await reader.collect(needs, deadline=deadline)
-        seconds = clock.monotonic() - began
+        seconds, polled = clock.monotonic() - began, reader.sent
         plate = await _plate(target, link, profile, needs, clock, deadline)
     except CollectError as exc:
-        return _lost(target, exc, reader.sent, Identification(profile), plan)
-    finally:
-        await links.close()
+        return _lost(target, exc, link.sent, found, plan)
     return ProbeReport(
         str(target),
         profile=profile,
+        fallback=found.fallback,
+        candidates=found.candidates,
         device=plate,
         plan=plan,
         readings=tuple(converter.convert_sourced(answer, taken_at=now_ms(clock))),
         unanswered={f"{table}:{at}": reason.value for (table, at), reason in sorted(answer.failed.items())},
         holes=tuple(reader.holes.told()),
+        costs=(*modbus_words(needs, reader.holes), cost_words(polled, seconds, profile.interval)),
         requests=link.sent,
         seconds=seconds,
     )

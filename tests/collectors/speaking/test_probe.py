@@ -49,6 +49,8 @@ async def test_a_known_device_is_recognised_and_read_with_its_sources(snmpd: Snm
         ("ups.output.load", 42.0, f"{LOAD}.1", "42"),
     ]
     assert report.unanswered == {RUNTIME: "no_such_object", VOLTAGE: "no_such_object"}
+    assert report.costs[0].startswith("GET 3 objects: ")
+    assert report.costs[-1].startswith("one poll: ")
 
 
 @pytest.mark.peer("snmpd")
@@ -75,6 +77,7 @@ async def test_a_modbus_unit_is_read_with_a_named_profile() -> None:
         ("holding:60", "60"),
     ]
     assert report.plan == ("unit 3: FC03 holding:20-21", "unit 3: FC03 holding:60")
+    assert report.costs[:2] == ("FC03 holding:20-21: 2 registers", "FC03 holding:60: 1 register")
     assert report.requests == 2
 
 
@@ -102,6 +105,16 @@ async def test_what_a_look_taught_about_a_unit_is_in_the_report() -> None:
         )
     assert report.holes == ("holding:21-22 is not there", "no request may reach across holding:31")
     assert report.unanswered == {"holding:21": "no_such_object", "holding:22": "no_such_object"}
+    *asked, cost = report.costs
+    assert asked == [
+        "FC03 holding:20: 1 register",
+        "FC03 holding:29: 1 register",
+        "FC03 holding:31: 1 register",
+        "learnt: holding:21-22 is not there",
+        "learnt: no request may reach across holding:31",
+    ]
+    assert cost.startswith(f"one poll: {report.requests} requests in ")
+    assert "every 30 s that is " in cost
     assert [each.raw for each in report.readings if each.reading.good] == ["20", "29", "31"]
 
 
@@ -116,9 +129,21 @@ async def test_what_does_not_answer_is_in_the_report() -> None:
     assert silent.readings == ()
 
 
-async def test_a_modbus_device_without_a_profile_is_asked_nothing_and_the_choice_is_named() -> None:
-    with pytest.raises(ValueError, match=r"name its profile \(bench/device\)"):
-        await probe("modbus://127.0.0.1", library=Library([probes([1])]), clock=system_clock())
+async def test_a_modbus_unit_is_recognised_by_its_registers_or_the_choice_is_named() -> None:
+    kind = {"any": {"probes": {"holding": 30, "in": [30]}}}
+    knows = Profile.model_validate(probes([20]).model_dump(by_alias=True, exclude_unset=True) | {"identify": kind})
+    async with gateway({3: Unit(), 4: Unit(base=1000)}) as port:
+        known = await probe(f"modbus://127.0.0.1:{port}/3", library=Library([knows]), clock=system_clock())
+        other = await probe(f"modbus://127.0.0.1:{port}/4", library=Library([knows]), clock=system_clock())
+        plain = await probe(f"modbus://127.0.0.1:{port}/4", library=Library([probes([1])]), clock=system_clock())
+        target = ModbusTarget("127.0.0.1", port=port, unit=5, timeout_s=0.1)
+        dead = await probe(target, library=Library([knows]), clock=system_clock())
+    assert known.candidates == ("bench/device",)
+    assert [each.raw for each in known.readings] == ["20"]
+    for report in (other, plain):
+        assert report.problem is PollProblem.PROFILE_MISMATCH
+        assert "name its profile (bench/device)" in report.detail
+    assert dead.problem is PollProblem.TIMEOUT
     with pytest.raises(ValueError, match="speaks modbus, the address is snmp"):
         await probe("127.0.0.1", library=Library([probes([1])]), clock=system_clock(), profile_id="bench/device")
 
