@@ -154,7 +154,9 @@ class Uplink:
     async def _session(self) -> None:
         since = now_ms(self._clock)
         status = str(Topic(self._site, self._agent, STATUS))
-        offline = dump(Status(VERSION, AgentState.OFFLINE, self._version, since))
+        will, goodbye = (
+            dump(Status(VERSION, AgentState.OFFLINE, self._version, since, goodbye)) for goodbye in (False, True)
+        )
         client = aiomqtt.Client(
             self._broker.host,
             self._broker.port,
@@ -166,7 +168,7 @@ class Uplink:
             keepalive=self._broker.keepalive_s,
             timeout=PUBLISH_S,
             max_queued_incoming_messages=_MAX_INCOMING,
-            will=aiomqtt.Will(status, offline, qos=1, retain=True),
+            will=aiomqtt.Will(status, will, qos=1, retain=True),
         )
         # Up to a window of publishes wait for their PUBACK at once; aiomqtt warns from the eleventh on.
         client.pending_calls_threshold = 2 * WINDOW
@@ -185,13 +187,13 @@ class Uplink:
                     # A clean end of the messages is the end of the session, too.
                     receiving.add_done_callback(lambda _: sending.cancel())
             except asyncio.CancelledError:
-                await self._say_goodbye(client, status, offline)
+                await self._say_goodbye(client, status, goodbye)
                 raise
 
-    async def _say_goodbye(self, client: aiomqtt.Client, status: str, offline: bytes) -> None:
+    async def _say_goodbye(self, client: aiomqtt.Client, status: str, goodbye: bytes) -> None:
         """A clean disconnect sends no last will, so it is said here; a broker that is gone needs no goodbye."""
         try:
-            await client.publish(status, offline, 1, True, timeout=2.0)
+            await client.publish(status, goodbye, 1, True, timeout=2.0)
         except aiomqtt.MqttError as exc:
             log.debug("status offline not delivered", extra={"cause": str(exc)})
 

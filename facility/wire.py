@@ -248,12 +248,16 @@ class AgentState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Retained, and the agent's last will. A cache: silence is judged by the centre too."""
+    """Retained, and the agent's last will. A cache: silence is judged by the centre too.
+
+    goodbye: the agent itself says offline, because it was told to stop; its last will does not.
+    """
 
     v: int
     state: AgentState
     version: str
     since: int
+    goodbye: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,10 @@
 """A site that ran on its UPS's battery and then fell silent has probably gone dark: critical at once.
 
+At once is when the broker publishes the agent's last will, or the centre finds it silent. A goodbye is told apart: an
+agent that is restarted for service while the UPS is on battery raises nothing. Where it does not come back it is silent
+after three health periods, and then nobody watches a site on its battery, whoever stopped the agent: a machine that
+its UPS shut down in order said goodbye, too.
+
 Found in the state by a job, so neither the order in which the alarm and the silence arrive nor a restart matters.
 """
 
@@ -16,6 +21,8 @@ from server.kit.scope import Scope
 # The metric and state in which a UPS says that the mains are gone (facility's register).
 ON_BATTERY = ("ups.output.source", "battery")
 _GONE = (AgentStatus.OFFLINE, AgentStatus.SILENT)
+# What is raised stays while the agent is away, even if it comes and says goodbye again.
+_AWAY = (*_GONE, AgentStatus.STOPPED)
 
 
 class SiteDark:
@@ -26,7 +33,8 @@ class SiteDark:
 
     async def look(self, session: WriteSession, now: datetime) -> None:
         """Job."""
-        gone = {agent.id: agent for agent in await fleet.agents_by_status(session, Scope.system(), _GONE)}
+        away = await fleet.agents_by_status(session, Scope.system(), _AWAY)
+        gone = {agent.id: agent for agent in away if agent.status in _GONE}
         metric, state = ON_BATTERY
         for alarm in await repository.active_of_metric(session, metric, agents=list(gone)):
             agent = gone.get(alarm.agent_id or "")
@@ -41,7 +49,7 @@ class SiteDark:
                 value=alarm.device,
                 now=now,
             )
-        still = {(agent.site_id, agent.code) for agent in gone.values()}
+        still = {(agent.site_id, agent.code) for agent in away}
         for row in await repository.active_of_centre(session, SITE_DARK.id):
             if (row.site_id, row.device) not in still:
                 await self._alarms.end_centre(session, site_id=row.site_id, rule=SITE_DARK, device=row.device, now=now)

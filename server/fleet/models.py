@@ -14,11 +14,14 @@ from server.kit.scope import SiteScoped
 
 
 class AgentStatus(StrEnum):
-    """What the centre believes of an agent. `SILENT` is the centre's own word: nothing came for three periods."""
+    """What the centre believes of an agent. STOPPED: it said goodbye itself; OFFLINE: its last will says so. SILENT is
+    the centre's own word: nothing came for three periods.
+    """
 
     NEVER = "never"
     ONLINE = "online"
     OFFLINE = "offline"
+    STOPPED = "stopped"
     SILENT = "silent"
 
 

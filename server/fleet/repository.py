@@ -63,7 +63,10 @@ async def agents_seen_before(session: ReadSession, scope: Scope, before: datetim
     """Agents not yet called silent of which nothing came since `before`, longest gone first."""
     query = (
         sa.select(Agent)
-        .where(Agent.status.in_([AgentStatus.ONLINE, AgentStatus.OFFLINE]), Agent.last_seen_at < before)
+        .where(
+            Agent.status.in_([AgentStatus.ONLINE, AgentStatus.OFFLINE, AgentStatus.STOPPED]),
+            Agent.last_seen_at < before,
+        )
         .order_by(Agent.last_seen_at)
         .limit(limit)
         .options(joinedload(Agent.site))

@@ -176,17 +176,22 @@ async def note_events(session: WriteSession, agent: AgentRef, items: Sequence[Ev
 
 
 async def note_status(session: WriteSession, agent: AgentRef, status: Status, *, now: datetime) -> None:
-    """The retained word of an agent or its last will. It never ends a silence: a retained "online" proves no life."""
+    """The retained word of an agent or its last will, heard at `now`. It never ends a silence: a retained "online"
+    proves no life. Of a will and a goodbye that both came, the goodbye is the agent's own.
+    """
     row = await session.get(Agent, agent.id, with_for_update=True, populate_existing=True)
     if row is None:
         return
     row.version = clip(status.version, 64)
+    follows: tuple[AgentStatus, ...]
     if status.state is AgentState.ONLINE:
-        if row.status in (AgentStatus.NEVER, AgentStatus.OFFLINE):
-            row.status, row.status_since = AgentStatus.ONLINE, now
-            row.last_seen_at = row.last_seen_at or now
-    elif row.status in (AgentStatus.NEVER, AgentStatus.ONLINE):
-        row.status, row.status_since = AgentStatus.OFFLINE, now
+        said, follows = AgentStatus.ONLINE, (AgentStatus.NEVER, AgentStatus.OFFLINE, AgentStatus.STOPPED)
+    elif status.goodbye:
+        said, follows = AgentStatus.STOPPED, (AgentStatus.NEVER, AgentStatus.ONLINE, AgentStatus.OFFLINE)
+    else:
+        said, follows = AgentStatus.OFFLINE, (AgentStatus.NEVER, AgentStatus.ONLINE)
+    if row.status in follows:
+        row.status, row.status_since = said, now
         row.last_seen_at = row.last_seen_at or now
 
 
@@ -198,11 +203,16 @@ async def note_seen(
     watchers: Sequence[AgentWatcher],
     now: datetime,
 ) -> None:
-    """Blocks came from these agents (row ids) and readings of these devices (row ids): they live."""
+    """Blocks came from these agents (row ids), then, and readings of these devices (row ids): they live.
+
+    A block that came before the word that its agent is gone does not bring it back.
+    """
     await repository.set_seen(session, Agent, agents)
-    for agent_id in sorted(agents):
+    for agent_id, at in sorted(agents.items()):
         row = await session.get(Agent, agent_id, populate_existing=True)
         if row is None or row.status is AgentStatus.ONLINE:
+            continue
+        if row.status in (AgentStatus.OFFLINE, AgentStatus.STOPPED) and at <= row.status_since:
             continue
         was_silent = row.status is AgentStatus.SILENT
         row.status, row.status_since = AgentStatus.ONLINE, now

@@ -80,7 +80,7 @@ class Ingest:
         self._client: aiomqtt.Client | None = None
         self._listening_since: datetime | None = None
         self._directory = Directory()
-        self._statuses: dict[tuple[str, str], Status] = {}
+        self._statuses: dict[tuple[str, str], tuple[Status, datetime]] = {}
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -164,7 +164,7 @@ class Ingest:
             return
         if topic.endswith(f"/{STATUS}"):
             self._hold_status(topic, payload)
-        elif not self._inbox.put(Message(topic, payload)):
+        elif not self._inbox.put(Message(topic, payload, self._clock.now())):
             self._metrics.dropped.labels("queue_full").inc()
         self._metrics.queue.set(len(self._inbox))
 
@@ -176,7 +176,7 @@ class Ingest:
             log.warning("status not understood", extra={"topic": topic, "error": str(error)})
             return
         if len(self._statuses) < CLIENT_QUEUE:
-            self._statuses[place.site, place.agent] = status
+            self._statuses[place.site, place.agent] = status, self._clock.now()
 
     # --- the work --------------------------------------------------------------------------------------------------
 
@@ -220,13 +220,11 @@ class Ingest:
                 async with self._db.write() as session:
                     if since is not None:
                         await listening.note(session, self._identifier, since=since, now=now)
-                    for (site, code), status in sorted(statuses.items()):
+                    for (site, code), (status, at) in sorted(statuses.items()):
                         agent = await self._directory.find_agent(session, site, code)
                         if agent is not None:
-                            await fleet.note_status(session, agent, status, now=now)
-                    await fleet.note_seen(
-                        session, dict.fromkeys(agents, now), devices, watchers=self._watchers, now=now
-                    )
+                            await fleet.note_status(session, agent, status, now=at)
+                    await fleet.note_seen(session, agents, devices, watchers=self._watchers, now=now)
             except (sa.exc.SQLAlchemyError, OSError) as error:
                 # The next readings show the same life again.
                 log.error("signs of life not recorded", extra={"error": str(error)})

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from datetime import datetime
 
 from facility.clock import Clock
 
@@ -17,8 +18,11 @@ LINGER_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Message:
+    """at: when it came, where that matters."""
+
     topic: str
     payload: bytes
+    at: datetime | None = None
 
 
 class Inbox:

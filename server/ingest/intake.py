@@ -1,6 +1,7 @@
 """From a message to a block, or to a named refusal. Pure."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from facility.wire import Block, Header, Kind, RejectReason, Topic, WireError, decode, parse_topic
 from server.ingest.inbox import Message
@@ -8,11 +9,12 @@ from server.ingest.inbox import Message
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A block as it came on its topic, with the bytes for quarantine."""
+    """A block as it came on its topic, with the bytes for quarantine. at: when it came, where that is known."""
 
     topic: Topic
     block: Block
     payload: bytes
+    at: datetime | None = None
 
     @property
     def header(self) -> Header:
@@ -53,4 +55,4 @@ def read(message: Message) -> Entry | Refusal | None:
     if block.header.kind is not kind:
         detail = f"a block of {block.header.kind} on the topic of {kind}"
         return Refusal(topic, block.header, RejectReason.WRONG_TOPIC, detail, message.payload)
-    return Entry(topic, block, message.payload)
+    return Entry(topic, block, message.payload, message.at)

@@ -15,6 +15,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from facility.clock import Clock, to_ms
 from facility.wire import Answer, Kind, RejectedItem, RejectReason, RetryReason, Verdict
@@ -91,7 +92,7 @@ class Processor:
         self._directory = Directory()
         self._failures: OrderedDict[tuple[str, str, int], int] = OrderedDict()
         self._main_weather, self._history_weather = Weather(), Weather()
-        self.seen_agents: dict[str, AgentRef] = {}
+        self.seen_agents: dict[str, datetime] = {}
         self.seen_devices: dict[str, DeviceSeen] = {}
 
     async def take(self, messages: Sequence[Message]) -> list[Reply]:
@@ -124,7 +125,8 @@ class Processor:
         for job in jobs:
             assert job.answer is not None, "every block is answered"
             replies.append(self._reply(job.entry, job.answer))
-            self.seen_agents[job.agent.id] = job.agent
+            at = job.entry.at or self._clock.now()
+            self.seen_agents[job.agent.id] = max(at, self.seen_agents.get(job.agent.id, at))
         return replies
 
     # --- who -------------------------------------------------------------------------------------------------------

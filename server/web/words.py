@@ -50,6 +50,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "never": N_("Never seen"),
         "online": N_("Online"),
         "offline": N_("Offline"),
+        "stopped": N_("Stopped"),
         "silent": N_("Silent"),
     },
     "quality": {

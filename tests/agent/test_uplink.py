@@ -239,6 +239,7 @@ async def test_a_catalog_asked_for_again_says_which_one_holds(tmp_path: Path, mo
 
 async def test_what_an_earlier_opening_left_is_sent_by_the_present_one(tmp_path: Path, mosquitto: Mosquitto) -> None:
     async with bench(tmp_path, mosquitto) as it:
+        await until_async(lambda: it.uplink.connected)
         await it.keep(1.0)
         left = it.journal.stream
     async with Ledger(mosquitto.host, mosquitto.port) as ledger, bench(tmp_path, mosquitto) as it:
@@ -289,11 +290,12 @@ async def test_a_conflict_gets_a_new_number_and_nothing_is_lost(tmp_path: Path, 
         assert [what for what, _ in it.notices] == ["block_renumbered"]
 
 
-async def test_status_is_online_then_offline_by_the_last_will(tmp_path: Path, mosquitto: Mosquitto) -> None:
+async def test_status_is_online_then_offline_by_its_own_goodbye(tmp_path: Path, mosquitto: Mosquitto) -> None:
     async with Ledger(mosquitto.host, mosquitto.port) as ledger:
         async with bench(tmp_path, mosquitto):
             await until_async(lambda: ledger.statuses and ledger.statuses[-1]["state"] == "online")
         await until_async(lambda: ledger.statuses[-1]["state"] == "offline")
+        assert ledger.statuses[-1]["goodbye"] is True, "it was told to stop"
 
 
 async def test_live_readings_do_not_wait_behind_a_backlog(tmp_path: Path, mosquitto: Mosquitto) -> None:

@@ -16,12 +16,12 @@ def on_battery(world: World) -> AlarmEvent:
     return replace(event, rule="ups-on-battery", metric="ups.output.source", value="battery", limit="battery")
 
 
-async def say(world: World, state: AgentState) -> None:
+async def say(world: World, state: AgentState, *, goodbye: bool = False) -> None:
     """The agent's own word, or its last will; the jobs that are due then run."""
     agent = await make_agent(world, world.home)
     async with world.server.db.write() as session:
         now = world.clock.now()
-        await fleet.note_status(session, agent, Status(1, state, "1", to_ms(now)), now=now)
+        await fleet.note_status(session, agent, Status(1, state, "1", to_ms(now), goodbye), now=now)
     world.clock.advance(5)
     await world.server.jobs.run_due()
 
@@ -53,3 +53,39 @@ async def test_another_alarm_before_the_silence_is_not_darkness(world: World) ->
     await deliver(world, item(raised(world.clock.now())))
     await say(world, AgentState.OFFLINE)
     assert await dark(world) == []
+
+
+async def test_a_goodbye_on_battery_is_dark_only_when_the_agent_does_not_come_back(world: World) -> None:
+    """It is restarted for service; or its machine was shut down, because the battery runs out."""
+    await say(world, AgentState.ONLINE)
+    await deliver(world, item(on_battery(world)))
+    await say(world, AgentState.OFFLINE, goodbye=True)
+    await say(world, AgentState.OFFLINE)
+    assert await dark(world) == [], "the goodbye outweighs a will"
+    await say(world, AgentState.ONLINE)
+    assert await dark(world) == []
+    await say(world, AgentState.OFFLINE, goodbye=True)
+    for _ in range(4):
+        world.clock.advance(60)
+        await world.server.jobs.run_due()
+    assert await dark(world) == [("edge1", "critical", "ups-1", True)]
+
+
+async def test_blocks_that_came_before_the_will_do_not_put_the_alarm_off(world: World) -> None:
+    """Both are noted every few seconds: a site goes dark within the same ones in which it spoke."""
+    await say(world, AgentState.ONLINE)
+    await deliver(world, item(on_battery(world)))
+    agent = await make_agent(world, world.home)
+    spoke = world.clock.now()
+    world.clock.advance(1)
+    await say(world, AgentState.OFFLINE)
+    async with world.server.db.write() as session:
+        await fleet.note_seen(session, {agent.id: spoke}, {}, watchers=[], now=world.clock.now())
+    world.clock.advance(5)
+    await world.server.jobs.run_due()
+    assert await dark(world) == [("edge1", "critical", "ups-1", True)]
+    async with world.server.db.write() as session:
+        await fleet.note_seen(session, {agent.id: world.clock.now()}, {}, watchers=[], now=world.clock.now())
+    world.clock.advance(5)
+    await world.server.jobs.run_due()
+    assert await dark(world) == [("edge1", "critical", "ups-1", False)]
