@@ -39,63 +39,50 @@ def series_of(entry: Entry, *, now_ms: int) -> tuple[list[tuple[int, Series]], l
 
 
 async def apply(
-    session: WriteSession, agent: AgentRef, entry: Entry, *, alarms: AlarmSink, fresh: bool, now: datetime
+    session: WriteSession, agent: AgentRef, entry: Entry, *, alarms: AlarmSink, now: datetime
 ) -> list[RejectedItem]:
-    """Do what a block that is not of readings says, when it is fresh; returns the items refused, fresh or not."""
+    """Do what a block that is not of readings says, which was never taken before; returns the items refused."""
     if entry.kind is Kind.CATALOG:
-        return await _catalog(session, agent, entry, fresh=fresh, now=now)
+        return await _catalog(session, agent, entry, now=now)
     if entry.kind is Kind.ALARMS:
-        return await _alarms(session, agent, entry, alarms=alarms, fresh=fresh, now=now)
+        return await _alarms(session, agent, entry, alarms=alarms, now=now)
     if entry.kind is Kind.EVENTS:
         events, refused = decode_events(entry.block.items)
-        if fresh:
-            await fleet.note_events(session, agent, events, now=now)
+        await fleet.note_events(session, agent, events, now=now)
         return refused
     health, refused = decode_health(entry.block.items)
-    if fresh:
-        for item in health:
-            await fleet.note_health(session, agent, item, now=now)
-        header = entry.header
-        if header.catalog:
-            await catalogs.activate(
-                session,
-                agent,
-                header.catalog,
-                stream=header.stream,
-                seq=header.seq,
-                sent_by=header.sent_by,
-                now=now,
-            )
+    for item in health:
+        await fleet.note_health(session, agent, item, now=now)
+    header = entry.header
+    if header.catalog:
+        await catalogs.activate(
+            session, agent, header.catalog, stream=header.stream, seq=header.seq, sent_by=header.sent_by, now=now
+        )
     return refused
 
 
-async def _catalog(
-    session: WriteSession, agent: AgentRef, entry: Entry, *, fresh: bool, now: datetime
-) -> list[RejectedItem]:
+async def _catalog(session: WriteSession, agent: AgentRef, entry: Entry, *, now: datetime) -> list[RejectedItem]:
     found, refused = decode_catalogs(entry.block.items)
     if len(entry.block.items) != 1:
         detail = f"a catalog block holds one catalog, not {len(entry.block.items)}"
         return [RejectedItem("[0]", RejectReason.BAD_ITEM, detail)] if entry.block.items else []
     header = entry.header
     for catalog in found:
-        if fresh:
-            refused += await catalogs.receive(
-                session,
-                agent,
-                catalog,
-                stream=header.stream,
-                seq=header.seq,
-                sent_by=header.sent_by,
-                holds=header.catalog,
-                now=now,
-            )
-        else:
-            refused += catalogs.faults(catalog)
+        refused += await catalogs.receive(
+            session,
+            agent,
+            catalog,
+            stream=header.stream,
+            seq=header.seq,
+            sent_by=header.sent_by,
+            holds=header.catalog,
+            now=now,
+        )
     return refused
 
 
 async def _alarms(
-    session: WriteSession, agent: AgentRef, entry: Entry, *, alarms: AlarmSink, fresh: bool, now: datetime
+    session: WriteSession, agent: AgentRef, entry: Entry, *, alarms: AlarmSink, now: datetime
 ) -> list[RejectedItem]:
     items: list[AlarmItem] = []
     places: list[int] = []
@@ -105,7 +92,7 @@ async def _alarms(
         items.extend(good)
         places.extend(position for _ in good)
         refused.extend(_at(position, bad))
-    if fresh and items:
+    if items:
         for item in await alarms.apply(session, site=agent.site, agent=agent, items=items, now=now):
             place, _, rest = item.path[1:].partition("]")
             refused.append(replace(item, path=f"[{places[int(place)]}]{rest}"))

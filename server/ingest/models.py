@@ -5,11 +5,14 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.db.base import Base, PrimaryId
+from server.db.base import Base, JsonOrNull, PrimaryId
 
 
 class LedgerBlock(Base):
-    """A block (not of readings: those have their ledger beside them) whose content is committed."""
+    """A block (not of readings: those have their ledger beside them) whose content is committed.
+
+    refused: the items the answer named, [path, reason, detail] each; None when there were none.
+    """
 
     __tablename__ = "ingest_blocks"
 
@@ -18,6 +21,7 @@ class LedgerBlock(Base):
     seq: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
     digest: Mapped[str] = mapped_column(sa.String(32))
     at: Mapped[datetime] = mapped_column(index=True)
+    refused: Mapped[JsonOrNull]
 
 
 class Quarantined(Base):

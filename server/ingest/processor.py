@@ -14,7 +14,7 @@ before their refused items reach quarantine: after a crash in between the block 
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from facility.clock import Clock, to_ms
@@ -24,6 +24,7 @@ from server.fleet import catalogs
 from server.fleet import service as fleet
 from server.fleet.refs import AgentRef
 from server.fleet.service import DeviceSeen
+from server.fleet.texts import clip
 from server.history.rolling import Keep, oldest_taken
 from server.history.store import History, ReadingsBlock, Stored
 from server.ingest import contents, repository
@@ -245,18 +246,22 @@ class Processor:
             session,
             LedgerBlock(agent_id=job.agent.id, stream=header.stream, seq=header.seq, digest=header.digest, at=now),
         )
-        if before is not None and before != header.digest:
+        if before is not None and before.digest != header.digest:
             return _answer(
                 job.entry, Verdict.CONFLICT, "conflict", "this stream and sequence number held another block"
             )
-        refused = await contents.apply(
-            session, job.agent, job.entry, alarms=self._alarms, fresh=before is None, now=now
-        )
+        if before is not None:
+            # What is refused depends on the clock and on what else is here: it is remembered, not found anew.
+            return _answer(job.entry, Verdict.COMMITTED, rejected=repository.refused_before(before))
+        found = await contents.apply(session, job.agent, job.entry, alarms=self._alarms, now=now)
+        # As they can be kept: details quote what came, and no database takes all of that.
+        refused = [replace(item, detail=clip(item.detail, 500)) for item in found]
         if job.entry.kind is Kind.CATALOG:
             self._directory.forget_site(job.agent.site.id)
         await repository.keep_items(session, job.entry, refused, now=now)
-        if before is None:
-            self._count_refused(job.entry, refused)
+        if refused:
+            await repository.note_refused(session, job.agent.id, header, refused[:ANSWERED_ITEMS])
+        self._count_refused(job.entry, refused)
         return _answer(job.entry, Verdict.COMMITTED, rejected=tuple(refused))
 
     async def _failed(self, session: WriteSession, job: _Job, error: Exception) -> Answer:

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from facility.clock import to_ms
 from facility.ids import new_id
-from facility.wire import Header, RejectedItem, Topic
+from facility.wire import Header, RejectedItem, RejectReason, Topic
 from server.db.base import Base
 from server.db.session import ReadSession, WriteSession
 from server.fleet.texts import clip
@@ -88,15 +88,28 @@ def _insert_into(session: WriteSession, model: type[Base]) -> Any:
     return sqlite_insert(model)
 
 
-async def enter(session: WriteSession, block: LedgerBlock) -> str | None:
-    """Enter a block into the ledger; None when it is new, else the digest it was entered with before."""
+async def enter(session: WriteSession, block: LedgerBlock) -> LedgerBlock | None:
+    """Enter a block into the ledger; None when it is new, else the entry that was there before."""
     values = {"agent_id": block.agent_id, "stream": block.stream, "seq": block.seq}
     insert = _insert_into(session, LedgerBlock).values(**values, digest=block.digest, at=block.at)
     made = await session.scalar(insert.on_conflict_do_nothing().returning(LedgerBlock.seq))
     if made is not None:
         return None
-    row = await session.get(LedgerBlock, tuple(values.values()), populate_existing=True)
-    return row.digest if row is not None else ""
+    return await session.get_one(LedgerBlock, tuple(values.values()), populate_existing=True)
+
+
+async def note_refused(session: WriteSession, agent_id: str, header: Header, refused: Sequence[RejectedItem]) -> None:
+    """Remember what the answer to a block names, for when it is asked for again."""
+    block = sa.and_(
+        LedgerBlock.agent_id == agent_id, LedgerBlock.stream == header.stream, LedgerBlock.seq == header.seq
+    )
+    told = [[item.path, item.reason.value, item.detail] for item in refused]
+    await session.execute(sa.update(LedgerBlock).where(block).values(refused=told))
+
+
+def refused_before(block: LedgerBlock) -> tuple[RejectedItem, ...]:
+    """What the first answer named."""
+    return tuple(RejectedItem(path, RejectReason(reason), detail) for path, reason, detail in block.refused or ())
 
 
 async def note_stranger(session: WriteSession, site: str, agent: str, reason: str, *, now: datetime) -> bool:

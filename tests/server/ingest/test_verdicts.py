@@ -64,16 +64,17 @@ async def test_readings_are_committed_and_there(station: Station) -> None:
 async def test_second_delivery_is_answered_as_the_first_and_changes_nothing(station: Station) -> None:
     sender, known = await station.catalogued()
     good = sender.next("readings", [reading(21.5), reading("warm", AT + 1)], catalog=known)
-    alarm = sender.next("alarms", [event(), {"nonsense": 1}])
+    alarm = sender.next("alarms", [event(), {"nonsense": 1}, event("refused")])
     first = await station.take(good, alarm)
     again = await station.take(good, alarm)
     twice = await station.take(good, good)
     assert first == again == [twice[0], first[1]]
     assert [answer.verdict for answer in first] == [Verdict.COMMITTED, Verdict.COMMITTED]
     assert [item.path for item in first[0].rejected] == ["[1].value[0]"]
+    assert [item.path for item in first[1].rejected] == ["[1]", "[2]"]
     assert await station.values("th1") == [(AT, 21.5)]
     assert len(station.sink.taken) == 1
-    assert len(await station.quarantined()) == 2
+    assert len(await station.quarantined()) == 3
     assert station.counted("coldaisle_server_ingest_values_total") == 1
 
 
