@@ -2,7 +2,15 @@
 
 from datetime import datetime
 
-from server.alarms.centre_rules import AGENT_LOST, BROKER_LOST, NOTIFY_CHANNEL_FAILED
+from server.alarms import repository
+from server.alarms.centre_rules import (
+    AGENT_LOST,
+    BLOCK_QUARANTINED,
+    BROKER_LOST,
+    NOTIFY_CHANNEL_FAILED,
+    READINGS_DROPPED,
+    SITE_DARK,
+)
 from server.alarms.service import AlarmService
 from server.db.session import WriteSession
 from server.fleet.refs import AgentRef, SiteRef
@@ -10,6 +18,10 @@ from server.fleet.refs import AgentRef, SiteRef
 # What stands where a device would, for what concerns the server's own channels.
 NOTIFY_DEVICE = "notify"
 BROKER_DEVICE = "broker"
+# Of the centre's own alarms those whose device is an agent.
+ABOUT_AGENTS = frozenset(rule.id for rule in (AGENT_LOST, SITE_DARK, READINGS_DROPPED, BLOCK_QUARANTINED))
+# Looked at in one run of the job, so that a run stays a short transaction.
+MOST_MOVED = 500
 
 
 class CentreAlarms:
@@ -31,6 +43,16 @@ class CentreAlarms:
 
     async def agent_returned(self, session: WriteSession, *, agent: AgentRef, now: datetime) -> None:
         await self._alarms.end_centre(session, site_id=agent.site.id, rule=AGENT_LOST, device=agent.code, now=now)
+
+    async def agent_retired(self, session: WriteSession, *, agent: AgentRef, now: datetime) -> None:
+        """What it holds, and what the centre holds about it."""
+        found = await repository.active_of_origin(session, site_id=agent.site.id, origin=agent.code)
+        await self._alarms.retire(session, found, now)
+        await self._alarms.retire_centre(session, site_id=agent.site.id, device=agent.code, rules=ABOUT_AGENTS, now=now)
+
+    async def end_moved(self, session: WriteSession, now: datetime) -> None:
+        """Job: a device that another agent polls now has no alarm of the one before."""
+        await self._alarms.retire(session, await repository.active_of_moved(session, limit=MOST_MOVED), now)
 
     async def broker_lost(self, session: WriteSession, *, site: SiteRef, since: datetime, now: datetime) -> None:
         """Implements `server.fleet.watch.BrokerWatcher`: one alarm, in place of one for each agent."""

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from rules.model import RuleSet
 from server.alarms import told
+from server.alarms.centre import CentreAlarms
 from server.alarms.dark import SiteDark
 from server.alarms.endpoints import router
 from server.alarms.evaluate import CentreRules
@@ -37,6 +38,7 @@ def build(
             Job("alarms.evaluate", timedelta(seconds=10), centre.look),
             Job("alarms.losses", timedelta(seconds=30), losses.look),
             Job("alarms.site_dark", timedelta(seconds=5), dark.look),
+            Job("alarms.moved", timedelta(seconds=30), CentreAlarms(service).end_moved),
             Job("alarms.told", timedelta(hours=6), told.prune),
             Job("alarms.figures", timedelta(seconds=15), metrics.refresh),
         ],

@@ -9,7 +9,7 @@ _SEEN = (AlarmState.ACKED, AlarmState.NORMAL)
 
 def refold(row: Alarm, history: History) -> Transition:
     """Set every column that follows from the log and the marks; returns why the state is what it is."""
-    marks = Marks(row.succeeded_at, row.orphaned_at, row.seen_at)
+    marks = Marks(row.succeeded_at, row.orphaned_at, row.retired_at, row.seen_at)
     folded = fold(history.revisions.values(), acks=history.acks, marks=marks)
     row.revision = folded.revision
     row.level = folded.level

@@ -113,19 +113,21 @@ class Marks:
 
     succeeded_at: when the next younger occurrence of the same key began (an agent holds one of a key at a time).
     orphaned_at: the newest snapshot of its agent that did not hold it; seen_at: the newest one that did.
+    retired_at: when its agent was retired, or its device found to be another agent's.
     """
 
     succeeded_at: datetime | None = None
     orphaned_at: datetime | None = None
+    retired_at: datetime | None = None
     seen_at: datetime | None = None
 
     @property
-    def superseded_at(self) -> datetime | None:
-        """When it ended without saying so, or None. A snapshot that still holds it outweighs what came before."""
-        found = [at for at in (self.succeeded_at, self.orphaned_at) if at is not None]
-        if self.seen_at is not None:
-            found = [at for at in found if at > self.seen_at]
-        return min(found, default=None)
+    def ended(self) -> tuple[datetime, EndReason] | None:
+        """When it ended without saying so, and why. A snapshot that still holds it outweighs what came before."""
+        found = [(at, EndReason.SUPERSEDED) for at in (self.succeeded_at, self.orphaned_at) if at is not None]
+        if self.retired_at is not None:
+            found.append((self.retired_at, EndReason.DEVICE_RETIRED))
+        return min((end for end in found if self.seen_at is None or end[0] > self.seen_at), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,11 +162,11 @@ def fold(revisions: Iterable[Revision], *, acks: Iterable[Ack] = (), marks: Mark
         ordered = [r for r in ordered if r.revision <= end.revision]
     living = [r for r in ordered if r.kind is not AlarmEventKind.ENDED]
     newest = living[-1] if living else ordered[-1]
-    superseded_at = None if end is not None or marks is None else marks.superseded_at
-    ended_at, end_reason = superseded_at, EndReason.SUPERSEDED if superseded_at is not None else None
+    marked = None if end is not None or marks is None else marks.ended
+    ended_at, end_reason = marked or (None, None)
     if end is not None:
         ended_at, end_reason = end.at, EndReason(end.reason)
-    state, why = _replay(ordered, sorted(acks, key=lambda ack: ack.revision), superseded=superseded_at is not None)
+    state, why = _replay(ordered, sorted(acks, key=lambda ack: ack.revision), marked=marked is not None)
     return Folded(
         revision=ordered[-1].revision,
         level=newest.level,
@@ -174,7 +176,7 @@ def fold(revisions: Iterable[Revision], *, acks: Iterable[Ack] = (), marks: Mark
         limit=newest.limit,
         rule_revision=newest.rule_revision,
         raised_at=ordered[0].at,
-        updated_at=ordered[-1].at if superseded_at is None else superseded_at,
+        updated_at=ordered[-1].at if marked is None else marked[0],
         active=ended_at is None,
         ended_at=ended_at,
         end_reason=end_reason,
@@ -184,7 +186,7 @@ def fold(revisions: Iterable[Revision], *, acks: Iterable[Ack] = (), marks: Mark
     )
 
 
-def _replay(ordered: list[Revision], acks: list[Ack], *, superseded: bool) -> tuple[AlarmState, Transition]:
+def _replay(ordered: list[Revision], acks: list[Ack], *, marked: bool) -> tuple[AlarmState, Transition]:
     """Walk the table. The oldest revision known is the coming, whatever its kind: those before it are under way."""
     state, why = TRANSITIONS[AlarmState.NORMAL, Trigger.RAISED]
     waiting = list(acks)
@@ -201,6 +203,6 @@ def _replay(ordered: list[Revision], acks: list[Ack], *, superseded: bool) -> tu
         while waiting and waiting[0].revision <= revision.revision:
             seen = waiting.pop(0)
             state, why = TRANSITIONS.get((state, Trigger.ACKNOWLEDGED), (state, why))
-    if superseded:
+    if marked:
         state, why = TRANSITIONS.get((state, Trigger.ENDED), (state, why))
     return state, why

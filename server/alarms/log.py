@@ -22,6 +22,7 @@ class CentreKind(StrEnum):
 
     ACKNOWLEDGED = "acknowledged"
     SUPERSEDED = "superseded"
+    RETIRED = "retired"
     STILL_HELD = "still_held"
     MUTED = "muted"
     UNMUTED = "unmuted"

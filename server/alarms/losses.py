@@ -8,7 +8,7 @@ from server.alarms.centre_rules import BLOCK_QUARANTINED, READINGS_DROPPED
 from server.alarms.service import AlarmService
 from server.db.session import ReadSession, WriteSession
 from server.fleet import repository as fleet
-from server.fleet.models import Agent
+from server.fleet.models import Agent, AgentStatus
 from server.kit.scope import Scope
 
 # (site code, agent code, a reason) of agents that had something put into quarantine since a time.
@@ -71,7 +71,7 @@ class Losses:
         bad: set[tuple[str, str]] = set()
         for site, code, reason in await self._quarantine(session, now - QUIET):
             agent = await fleet.find_agent(session, Scope.system(), site, code)
-            if agent is None:
+            if agent is None or agent.status is AgentStatus.RETIRED:
                 continue
             bad.add((agent.site_id, agent.code))
             await self._alarms.raise_centre(

@@ -34,7 +34,7 @@ class Alarm(SiteScoped, Base):
 
     Names and titles are those of the time it came, so a later renaming does not rewrite history. `value` and
     `limit_value` are a number in the metric's base unit or a state word. `muted_because` is the reason of the mute it
-    is under. `succeeded_at`, `orphaned_at` and `seen_at` are `lifecycle.Marks`.
+    is under. `succeeded_at`, `orphaned_at`, `retired_at` and `seen_at` are `lifecycle.Marks`.
     """
 
     __tablename__ = "alarms"
@@ -74,6 +74,7 @@ class Alarm(SiteScoped, Base):
     muted_because: Mapped[str | None] = mapped_column(sa.String(64))
     succeeded_at: Mapped[datetime | None]
     orphaned_at: Mapped[datetime | None]
+    retired_at: Mapped[datetime | None]
     seen_at: Mapped[datetime | None]
     last_seq: Mapped[int]
 

@@ -16,6 +16,7 @@ from server.alarms.lifecycle import AlarmState
 from server.alarms.models import Alarm, AlarmEvent, AlarmKeyRow
 from server.customers.models import Site
 from server.db.session import ReadSession, WriteSession
+from server.fleet.models import Device
 from server.kit.paging import Order, PageRequest, fetch_page
 from server.kit.problems import NotFound
 from server.kit.scope import Scope, scoped
@@ -121,7 +122,7 @@ async def active_of_origin(session: ReadSession, *, site_id: str, origin: str) -
 
 
 async def superseded_among(session: ReadSession, *, site_id: str, origin: str, ids: Collection[str]) -> Sequence[Alarm]:
-    """Those of these occurrences of an origin that count as superseded here."""
+    """Those of these occurrences of an origin that count as superseded or retired here."""
     ordered = sorted(ids)
     found: list[Alarm] = []
     for start in range(0, len(ordered), CHUNK):
@@ -129,10 +130,23 @@ async def superseded_among(session: ReadSession, *, site_id: str, origin: str, i
             Alarm.site_id == site_id,
             Alarm.origin == origin,
             Alarm.id.in_(ordered[start : start + CHUNK]),
-            Alarm.end_reason == EndReason.SUPERSEDED,
+            Alarm.end_reason.in_([EndReason.SUPERSEDED, EndReason.DEVICE_RETIRED]),
         )
         found.extend(await session.scalars(query))
     return found
+
+
+async def active_of_moved(session: ReadSession, *, limit: int) -> Sequence[Alarm]:
+    """Active alarms of devices that another agent's catalog took over since. Not scoped: for a job.
+
+    One that came after the catalog may be of an agent whose own catalog is still under way.
+    """
+    query = (
+        sa.select(Alarm)
+        .join(Device, sa.and_(Device.site_id == Alarm.site_id, Device.device == Alarm.device))
+        .where(Alarm.active, Alarm.agent_id != Device.agent_id, Alarm.received_at < Device.updated_at)
+    )
+    return (await session.scalars(query.order_by(Alarm.id).limit(limit))).all()
 
 
 async def active_of_rule(

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from msgspec import UNSET
 
@@ -20,6 +19,7 @@ from facility.wire import RejectedItem, RejectReason
 from rules.judges import Reason
 from server.alarms import repository, told
 from server.alarms.centre_rules import CentreRule
+from server.alarms.changes import log_changes
 from server.alarms.folding import refold
 from server.alarms.incoming import fault_of, revision_of
 from server.alarms.lifecycle import Arrival, Revision, Value, judges, may_acknowledge
@@ -218,6 +218,25 @@ class AlarmService:
         if row is not None and row.active:
             await self._revise(session, row, AlarmEventKind.UPDATED, value, row.rule, now)
 
+    async def retire(self, session: WriteSession, found: Sequence[Alarm], now: datetime) -> None:
+        """End what agents hold of devices that are theirs no longer; a later snapshot that holds it is believed."""
+        await repository.lock_keys(session, {row.key_id for row in found})
+        for alarm in found:
+            row = await repository.fresh(session, alarm.id)
+            if row is not None and row.active:
+                before = snapshot_of(row)
+                row.retired_at = now
+                await self._settle(session, row, before, now)
+
+    async def retire_centre(
+        self, session: WriteSession, *, site_id: str, device: str, rules: Collection[str], now: datetime
+    ) -> None:
+        """End what the centre itself holds about an agent that is no more."""
+        for rule in sorted(rules):
+            active = await repository.active_of_centre(session, rule)
+            found = [row for row in active if (row.site_id, row.device) == (site_id, device)]
+            await self._end_centre(session, found, now, EndReason.DEVICE_RETIRED)
+
     async def _end_centre(
         self, session: WriteSession, found: Sequence[Alarm], now: datetime, reason: EndReason = EndReason.RECOVERED
     ) -> int:
@@ -415,7 +434,7 @@ class AlarmService:
         why = refold(row, history)
         if row.active or before is None:
             row.muted_because = await self._mute(session, snapshot_of(row), now)
-        self._log_centre(session, row, before, now)
+        log_changes(session, row, before, now)
         await session.flush()
         after = replace(snapshot_of(row, why), began_flapping=flaps)
         if before is not None and replace(before, why=why) == after:
@@ -429,20 +448,3 @@ class AlarmService:
             if reason is not None:
                 return reason
         return None
-
-    def _log_centre(self, session: WriteSession, row: Alarm, before: AlarmSnapshot | None, now: datetime) -> None:
-        """What the centre itself changed, for people who read the log."""
-        was_muted = None if before is None else before.muted_because
-        if row.muted_because != was_muted:
-            kind = CentreKind.MUTED if row.muted_because else CentreKind.UNMUTED
-            self._note(session, row, kind, {"because": row.muted_because or was_muted}, now)
-        superseded = row.end_reason is EndReason.SUPERSEDED
-        if superseded and (before is None or before.active):
-            self._note(session, row, CentreKind.SUPERSEDED, {}, now)
-        elif before is not None and before.end_reason is EndReason.SUPERSEDED and row.active:
-            self._note(session, row, CentreKind.STILL_HELD, {}, now)
-
-    def _note(
-        self, session: WriteSession, row: Alarm, kind: CentreKind, payload: dict[str, Any], now: datetime
-    ) -> None:
-        write_centre(session, row, kind, payload, at=now, actor=CENTRE, source=CENTRE, now=now)

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Query
 from server.fleet import repository, service
 from server.fleet.models import AgentStatus
 from server.fleet.schemas import AgentIn, AgentOut, DeviceDetail, DeviceOut, EventOut, PointOut
+from server.fleet.watch import AgentWatchers
 from server.kit.paging import Page, Paging, page_of
 from server.kit.principal import Permission
-from server.kit.requests import Now, Read, UnitRoute, Write, require
+from server.kit.requests import Now, Read, UnitRoute, Write, provide, require
 from server.kit.scope import Scope
 
 router = APIRouter(route_class=UnitRoute, tags=["fleet"])
@@ -35,6 +36,14 @@ async def create_agent(body: AgentIn, session: Write, scope: Edits, now: Now) ->
 @router.get("/agents/{agent_id}")
 async def get_agent(agent_id: str, session: Read, scope: Seen) -> AgentOut:
     return AgentOut.of(await repository.get_agent(session, scope, agent_id))
+
+
+@router.post("/agents/{agent_id}/retire")
+async def retire_agent(
+    agent_id: str, session: Write, scope: Edits, watchers: Annotated[AgentWatchers, provide(AgentWatchers)], now: Now
+) -> AgentOut:
+    """It is gone for good: its devices are retired and its alarms end as `device_retired`. 409 while it is online."""
+    return AgentOut.of(await service.retire_agent(session, scope, agent_id, watchers=watchers.all, now=now))
 
 
 @router.get("/agents/{agent_id}/events")

@@ -15,7 +15,7 @@ from server.kit.scope import SiteScoped
 
 class AgentStatus(StrEnum):
     """What the centre believes of an agent. STOPPED: it said goodbye itself; OFFLINE: its last will says so. SILENT is
-    the centre's own word: nothing came for three periods.
+    the centre's own word: nothing came for three periods. RETIRED is a person's: nothing is to come any more.
     """
 
     NEVER = "never"
@@ -23,6 +23,7 @@ class AgentStatus(StrEnum):
     OFFLINE = "offline"
     STOPPED = "stopped"
     SILENT = "silent"
+    RETIRED = "retired"
 
 
 class Agent(SiteScoped, Base):

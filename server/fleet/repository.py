@@ -334,3 +334,13 @@ async def forget_communication(session: WriteSession, agent_id: str) -> None:
     await session.execute(
         query.values(communication=UNKNOWN, communication_at=None), execution_options={"synchronize_session": False}
     )
+
+
+async def retire_parts(session: WriteSession, agent_id: str, *, now: datetime) -> None:
+    """The devices an agent has, and its rules, are in use no longer."""
+    quietly = {"synchronize_session": False}
+    gone = {"active": False, "updated_at": now, "communication": UNKNOWN, "communication_at": None}
+    devices = sa.update(Device).where(Device.agent_id == agent_id, Device.active)
+    await session.execute(devices.values(gone), execution_options=quietly)
+    rules = sa.update(Rule).where(Rule.agent_id == agent_id, Rule.active)
+    await session.execute(rules.values(active=False), execution_options=quietly)

@@ -28,6 +28,8 @@ from server.kit.scope import Scope
 # Where sites that enrol themselves go: the demo, and a first look.
 ENROLLED_CUSTOMER = "enrolled"
 _EVENT_SCHEMA = 1
+# What came before one of these was said does not contradict it.
+_GONE = (AgentStatus.OFFLINE, AgentStatus.STOPPED, AgentStatus.RETIRED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,41 @@ async def create_agent(session: WriteSession, scope: Scope, body: AgentIn, *, no
         site_id=row.site_id,
     )
     return await repository.get_agent(session, scope, row.id)
+
+
+async def retire_agent(
+    session: WriteSession, scope: Scope, agent_id: str, *, watchers: Sequence[AgentWatcher], now: datetime
+) -> Agent:
+    """Nothing is to come of an agent any more: its devices and rules are retired, its alarms end, its silence is none.
+
+    Conflict while it is online. One that speaks again all the same is back with the next catalog it sends.
+    """
+    row = await repository.get_agent(session, scope, agent_id)
+    if row.status is AgentStatus.RETIRED:
+        return row
+    if row.status is AgentStatus.ONLINE:
+        raise Conflict(f"agent {row.code!r} is online: stop it first", code="agent_online")
+    old = row.status
+    row.status, row.status_since = AgentStatus.RETIRED, now
+    # So that its next catalog is taken up even if it is the same; what it lost before is nobody's concern.
+    row.catalog_digest, row.drops = "", {}
+    await repository.retire_parts(session, row.id, now=now)
+    await session.flush()
+    for watcher in watchers:
+        await watcher.agent_retired(session, agent=repository.agent_ref(row), now=now)
+    audit(
+        session,
+        now=now,
+        actor=scope.principal,
+        action="fleet.agent.retired",
+        entity="agent",
+        entity_id=row.id,
+        old={"status": old.value},
+        new={"status": row.status.value},
+        customer_id=row.customer_id,
+        site_id=row.site_id,
+    )
+    return row
 
 
 def _new_agent(site: Site, code: str, now: datetime) -> Agent:
@@ -212,7 +249,7 @@ async def note_seen(
         row = await session.get(Agent, agent_id, populate_existing=True)
         if row is None or row.status is AgentStatus.ONLINE:
             continue
-        if row.status in (AgentStatus.OFFLINE, AgentStatus.STOPPED) and at <= row.status_since:
+        if row.status in _GONE and at <= row.status_since:
             continue
         was_silent = row.status is AgentStatus.SILENT
         row.status, row.status_since = AgentStatus.ONLINE, now

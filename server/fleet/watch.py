@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -29,6 +30,15 @@ class AgentWatcher(Protocol):
         """`since` is when the last block came."""
 
     async def agent_returned(self, session: WriteSession, *, agent: AgentRef, now: datetime) -> None: ...
+
+    async def agent_retired(self, session: WriteSession, *, agent: AgentRef, now: datetime) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AgentWatchers:
+    """All of them, in the order in which they are told."""
+
+    all: tuple[AgentWatcher, ...]
 
 
 class BrokerWatcher(Protocol):

@@ -52,6 +52,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "offline": N_("Offline"),
         "stopped": N_("Stopped"),
         "silent": N_("Silent"),
+        "retired": N_("Retired"),
     },
     "quality": {
         "good": N_("Good"),
@@ -83,6 +84,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "ended": N_("Ended"),
         "acknowledged": N_("Acknowledged"),
         "superseded": N_("Superseded"),
+        "retired": N_("Device retired"),
         "still_held": N_("Active after all"),
         "muted": N_("Muted"),
         "unmuted": N_("No longer muted"),

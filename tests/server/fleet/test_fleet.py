@@ -36,6 +36,9 @@ class Watcher:
     async def agent_returned(self, session: WriteSession, *, agent: AgentRef, now: datetime) -> None:
         self.heard.append(("returned", agent.code))
 
+    async def agent_retired(self, session: WriteSession, *, agent: AgentRef, now: datetime) -> None:
+        self.heard.append(("retired", agent.code))
+
 
 async def test_catalog_becomes_devices_points_rules_and_room(world: World, client_as: ClientAs) -> None:
     agent = await make_agent(world, world.home)
