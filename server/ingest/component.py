@@ -35,8 +35,9 @@ from server.fleet import service as fleet
 from server.fleet.watch import AgentWatcher
 from server.ingest.directory import Directory
 from server.ingest.inbox import Inbox, Message
+from server.ingest.jobs import Reply
 from server.ingest.metrics import IngestMetrics
-from server.ingest.processor import Processor, Reply
+from server.ingest.processor import Processor
 
 log = logging.getLogger(__name__)
 

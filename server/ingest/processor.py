@@ -14,7 +14,7 @@ before their refused items reach quarantine: after a crash in between the block 
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from facility.clock import Clock, to_ms
@@ -31,41 +31,21 @@ from server.ingest import contents, repository
 from server.ingest.directory import Directory
 from server.ingest.inbox import Message
 from server.ingest.intake import Entry, Refusal, read
+from server.ingest.jobs import ANSWERED_ITEMS, Job, Reply, answer_to, block_of, name_of, put_off, refused_now
 from server.ingest.metrics import IngestMetrics
 from server.ingest.models import LedgerBlock
 from server.ingest.protocols import AlarmSink
-from server.ingest.readings import Resolved, lag_seconds, merge_seen, resolve
+from server.ingest.readings import lag_seconds, merge_seen, resolve
 from server.ingest.weather import Weather, is_weather
 
 log = logging.getLogger(__name__)
 
 STRANGER_RETRY_S = 60.0
-STORAGE_RETRY_S = 10.0
 CATALOG_RETRY_S = 1.0
 # A block that fails by itself is tried again this often: the first failures may be a race or a bug of the moment.
 POISON_TRIES = 5
 POISON_REMEMBERED = 1000
 _PRECEDENCE = {kind: position for position, kind in enumerate((Kind.CATALOG, Kind.ALARMS, Kind.EVENTS, Kind.HEALTH))}
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer and whom it goes to."""
-
-    site: str
-    agent: str
-    answer: Answer
-
-
-@dataclass(slots=True)
-class _Job:
-    """A block on its way, with the answer once it is known."""
-
-    entry: Entry
-    agent: AgentRef
-    answer: Answer | None = None
-    resolved: Resolved | None = None
-    refused: tuple[RejectedItem, ...] = ()
 
 
 class Processor:
@@ -132,7 +112,7 @@ class Processor:
 
     # --- who -------------------------------------------------------------------------------------------------------
 
-    async def _identify(self, entries: Sequence[Entry], refusals: Sequence[Refusal]) -> tuple[list[_Job], list[Reply]]:
+    async def _identify(self, entries: Sequence[Entry], refusals: Sequence[Refusal]) -> tuple[list[Job], list[Reply]]:
         topics = [entry.topic for entry in entries] + [refusal.topic for refusal in refusals]
         senders = {(topic.site, topic.agent) for topic in topics}
         strangers = {sender for sender in senders if self._directory.known_agent(*sender) is None}
@@ -142,12 +122,12 @@ class Processor:
             async with self._db.write() as session:
                 for refusal in known:
                     await repository.keep_block(session, refusal, now=self._clock.now())
-        jobs: list[_Job] = []
+        jobs: list[Job] = []
         replies: list[Reply] = []
         for entry in entries:
             agent = self._directory.known_agent(entry.topic.site, entry.topic.agent)
             if agent is not None:
-                jobs.append(_Job(entry, agent))
+                jobs.append(Job(entry, agent))
                 continue
             if not asked:
                 replies.append(self._not_now(entry))
@@ -203,11 +183,11 @@ class Processor:
 
     # --- catalogs, alarms, events, health --------------------------------------------------------------------------
 
-    async def _take_main(self, jobs: Sequence[_Job]) -> None:
+    async def _take_main(self, jobs: Sequence[Job]) -> None:
         if not jobs:
             return
         if self._main_weather.wait_s(self._clock.monotonic()):
-            _put_off(jobs, "the database refuses")
+            put_off(jobs, "the database refuses")
             return
         try:
             async with self._db.write() as session:
@@ -220,7 +200,7 @@ class Processor:
                 raise
             # Nothing of it is committed, whatever was answered on the way.
             self._suffers(self._main_weather, "the main database", error)
-            _put_off(jobs, "the database refuses")
+            put_off(jobs, "the database refuses")
         else:
             self._main_weather.took()
 
@@ -228,7 +208,7 @@ class Processor:
         level = logging.ERROR if weather.refused(self._clock.monotonic()) else logging.DEBUG
         log.log(level, "a database refuses, blocks are asked for again", extra={"db": database, "error": str(error)})
 
-    async def _take_one(self, session: WriteSession, job: _Job) -> None:
+    async def _take_one(self, session: WriteSession, job: Job) -> None:
         try:
             async with session.begin_nested():
                 job.answer = await self._apply(session, job)
@@ -236,23 +216,23 @@ class Processor:
             if is_weather(error):
                 raise
             # A savepoint keeps the failure to this block; the class of error says nothing about others.
-            log.exception("block failed", extra={"block": _name(job.entry)})
+            log.exception("block failed", extra={"block": name_of(job.entry)})
             session.expire_all()
             job.answer = await self._failed(session, job, error)
 
-    async def _apply(self, session: WriteSession, job: _Job) -> Answer:
+    async def _apply(self, session: WriteSession, job: Job) -> Answer:
         header, now = job.entry.header, self._clock.now()
         before = await repository.enter(
             session,
             LedgerBlock(agent_id=job.agent.id, stream=header.stream, seq=header.seq, digest=header.digest, at=now),
         )
         if before is not None and before.digest != header.digest:
-            return _answer(
+            return answer_to(
                 job.entry, Verdict.CONFLICT, "conflict", "this stream and sequence number held another block"
             )
         if before is not None:
             # What is refused depends on the clock and on what else is here: it is remembered, not found anew.
-            return _answer(job.entry, Verdict.COMMITTED, rejected=repository.refused_before(before))
+            return answer_to(job.entry, Verdict.COMMITTED, rejected=repository.refused_before(before))
         found = await contents.apply(session, job.agent, job.entry, alarms=self._alarms, now=now)
         # As they can be kept: details quote what came, and no database takes all of that.
         refused = [replace(item, detail=clip(item.detail, 500)) for item in found]
@@ -262,9 +242,9 @@ class Processor:
         if refused:
             await repository.note_refused(session, job.agent.id, header, refused[:ANSWERED_ITEMS])
         self._count_refused(job.entry, refused)
-        return _answer(job.entry, Verdict.COMMITTED, rejected=tuple(refused))
+        return answer_to(job.entry, Verdict.COMMITTED, rejected=tuple(refused))
 
-    async def _failed(self, session: WriteSession, job: _Job, error: Exception) -> Answer:
+    async def _failed(self, session: WriteSession, job: Job, error: Exception) -> Answer:
         """A block the centre cannot take: asked for again a few times, then put aside on both sides."""
         header = job.entry.header
         name = (job.agent.id, header.stream, header.seq)
@@ -273,28 +253,28 @@ class Processor:
             self._failures[name] = tries
             while len(self._failures) > POISON_REMEMBERED:
                 self._failures.popitem(last=False)
-            return _answer(job.entry, Verdict.RETRY, RetryReason.STORAGE, "the centre failed on it", STORAGE_RETRY_S)
+            return refused_now(job.entry, "the centre failed on it")
         detail = f"the centre failed on it {tries} times: {type(error).__name__}: {error}"[:500]
         refusal = Refusal(job.entry.topic, header, RejectReason.CORRUPT, detail, job.entry.payload)
         await repository.keep_block(session, refusal, now=self._clock.now())
-        return _answer(job.entry, Verdict.REJECTED, RejectReason.CORRUPT, detail)
+        return answer_to(job.entry, Verdict.REJECTED, RejectReason.CORRUPT, detail)
 
     # --- readings --------------------------------------------------------------------------------------------------
 
-    async def _take_readings(self, jobs: Sequence[_Job]) -> None:
+    async def _take_readings(self, jobs: Sequence[Job]) -> None:
         ready = [job for job in jobs if await self._prepared(job)]
         if not ready:
             return
         if self._history_weather.wait_s(self._clock.monotonic()):
-            _put_off(ready, "the history refuses")
+            put_off(ready, "the history refuses")
             return
-        blocks = [_block(job) for job in ready]
+        blocks = [block_of(job) for job in ready]
         try:
             outcomes = await self._history.write(blocks, now_ms=to_ms(self._clock.now()))
         except Exception as error:
             if is_weather(error):
                 self._suffers(self._history_weather, "the history", error)
-                _put_off(ready, "the history refuses")
+                put_off(ready, "the history refuses")
                 return
             log.warning("batch of readings failed, taken one by one", exc_info=error)
             await self._one_by_one(ready, blocks)
@@ -304,7 +284,7 @@ class Processor:
                 self._stored(job, outcome)
         await self._keep_refused(ready)
 
-    async def _one_by_one(self, jobs: Sequence[_Job], blocks: Sequence[ReadingsBlock]) -> None:
+    async def _one_by_one(self, jobs: Sequence[Job], blocks: Sequence[ReadingsBlock]) -> None:
         for job, block in zip(jobs, blocks, strict=True):
             try:
                 (outcome,) = await self._history.write([block], now_ms=to_ms(self._clock.now()))
@@ -314,7 +294,7 @@ class Processor:
             else:
                 self._stored(job, outcome)
 
-    async def _prepared(self, job: _Job) -> bool:
+    async def _prepared(self, job: Job) -> bool:
         try:
             return await self._prepare(job)
         except Exception as error:
@@ -323,16 +303,16 @@ class Processor:
             await self._readings_failed(job, error)
             return False
 
-    async def _readings_failed(self, job: _Job, error: Exception) -> None:
+    async def _readings_failed(self, job: Job, error: Exception) -> None:
         if is_weather(error):
-            log.debug("a block cannot be taken now", extra={"block": _name(job.entry), "error": str(error)})
-            _put_off([job], "a database refuses")
+            log.debug("a block cannot be taken now", extra={"block": name_of(job.entry), "error": str(error)})
+            put_off([job], "a database refuses")
             return
-        log.error("readings failed", extra={"block": _name(job.entry)}, exc_info=error)
+        log.error("readings failed", extra={"block": name_of(job.entry)}, exc_info=error)
         async with self._db.write() as session:
             job.answer = await self._failed(session, job, error)
 
-    async def _prepare(self, job: _Job) -> bool:
+    async def _prepare(self, job: Job) -> bool:
         """Resolve a block's points; False when it is answered already."""
         entry, agent, now = job.entry, job.agent, self._clock.now()
         digest = entry.header.catalog
@@ -340,7 +320,7 @@ class Processor:
         async with self._db.read() as session:
             if not await self._directory.knows_catalog(session, agent, digest):
                 detail = f"catalog {digest} is not here: send it, then this block again"
-                job.answer = _answer(entry, Verdict.RETRY, RetryReason.NEED_CATALOG, detail, CATALOG_RETRY_S)
+                job.answer = answer_to(entry, Verdict.RETRY, RetryReason.NEED_CATALOG, detail, CATALOG_RETRY_S)
                 return False
             names = {(one.device, one.metric, one.subject) for _, one in series}
             await self._directory.load(session, agent.site.id, names)
@@ -351,7 +331,7 @@ class Processor:
         job.refused = (*refused, *job.resolved.refused)
         return True
 
-    async def _learn(self, job: _Job, missing: Sequence[tuple[str, str, str]]) -> None:
+    async def _learn(self, job: Job, missing: Sequence[tuple[str, str, str]]) -> None:
         """Devices that only the catalog of the block names, and points that none does."""
         agent, digest, now = job.agent, job.entry.header.catalog, self._clock.now()
         site = agent.site.id
@@ -381,16 +361,16 @@ class Processor:
         for device, row in made:
             self._directory.add(site, device, row)
 
-    def _stored(self, job: _Job, outcome: Stored) -> None:
+    def _stored(self, job: Job, outcome: Stored) -> None:
         entry, resolved = job.entry, job.resolved
         assert resolved is not None, "only resolved blocks are stored"
         if outcome is Stored.CONFLICT:
-            job.answer = _answer(
+            job.answer = answer_to(
                 entry, Verdict.CONFLICT, "conflict", "this stream and sequence number held another block"
             )
             job.refused = ()
             return
-        job.answer = _answer(entry, Verdict.COMMITTED, rejected=job.refused)
+        job.answer = answer_to(entry, Verdict.COMMITTED, rejected=job.refused)
         if outcome is Stored.STORED:
             self._metrics.values.inc(sum(len(one.at) for one in resolved.series))
             self._count_refused(entry, job.refused)
@@ -399,7 +379,7 @@ class Processor:
         if resolved.newest:
             self._metrics.lag.set(lag_seconds(self._clock.now(), resolved.newest))
 
-    async def _keep_refused(self, jobs: Sequence[_Job]) -> None:
+    async def _keep_refused(self, jobs: Sequence[Job]) -> None:
         """Refused items of committed blocks go to quarantine before the answer does: else the block is asked again."""
         taken = [job for job in jobs if job.refused and job.answer and job.answer.verdict is Verdict.COMMITTED]
         if not taken:
@@ -415,46 +395,11 @@ class Processor:
             self._metrics.refused.labels(entry.kind.value, item.reason.value).inc()
 
     def _not_now(self, entry: Entry) -> Reply:
-        return self._reply(entry, _refused_now(entry, "the database refuses"))
+        return self._reply(entry, refused_now(entry, "the database refuses"))
 
     def _retry(self, entry: Entry, reason: RetryReason, detail: str, after_s: float) -> Reply:
-        return self._reply(entry, _answer(entry, Verdict.RETRY, reason, detail, after_s))
+        return self._reply(entry, answer_to(entry, Verdict.RETRY, reason, detail, after_s))
 
     def _reply(self, entry: Entry, answer: Answer) -> Reply:
         self._metrics.blocks.labels(entry.kind.value, answer.verdict.value, answer.reason).inc()
         return Reply(entry.topic.site, entry.topic.agent, answer)
-
-
-# An answer lists this many refused items at most: one block can hold tens of thousands, a message must not.
-ANSWERED_ITEMS = 100
-
-
-def _answer(
-    entry: Entry,
-    verdict: Verdict,
-    reason: str = "",
-    detail: str = "",
-    after_s: float = 0.0,
-    rejected: tuple[RejectedItem, ...] = (),
-) -> Answer:
-    header = entry.header
-    return Answer(header.stream, header.seq, verdict, str(reason), detail, after_s, rejected[:ANSWERED_ITEMS])
-
-
-def _refused_now(entry: Entry, detail: str) -> Answer:
-    return _answer(entry, Verdict.RETRY, RetryReason.STORAGE, detail, STORAGE_RETRY_S)
-
-
-def _put_off(jobs: Sequence[_Job], detail: str) -> None:
-    for job in jobs:
-        job.answer = _refused_now(job.entry, detail)
-
-
-def _name(entry: Entry) -> str:
-    return f"{entry.topic}/{entry.header.stream}/{entry.header.seq}"
-
-
-def _block(job: _Job) -> ReadingsBlock:
-    assert job.resolved is not None, "only resolved blocks are stored"
-    header = job.entry.header
-    return ReadingsBlock(job.agent.id, header.stream, header.seq, header.digest, job.resolved.series)

@@ -12,7 +12,7 @@ from rules.levels import LevelJudge
 from server.alarms import folding, lifecycle
 from server.ingest.component import Ingest
 from server.ingest.intake import Entry, read
-from server.ingest.processor import Reply
+from server.ingest.jobs import Reply
 
 
 @contextlib.contextmanager

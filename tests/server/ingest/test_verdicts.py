@@ -16,6 +16,7 @@ from server.fleet import repository as fleet_repository
 from server.fleet.models import AgentEvent
 from server.ingest import repository
 from server.ingest.inbox import Message
+from server.ingest.models import LedgerBlock
 from server.ingest.processor import POISON_TRIES
 from server.ingest.weather import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from server.kit.principal import Role
@@ -343,7 +344,7 @@ async def test_refusing_database_is_left_alone_for_a_growing_pause_and_the_other
     sender, known = await station.catalogued()
     asked, full, enter = 0, True, repository.enter
 
-    async def counted(*args: Any) -> str | None:
+    async def counted(*args: Any) -> LedgerBlock | None:
         nonlocal asked
         asked += 1
         if full:
