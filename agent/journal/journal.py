@@ -4,6 +4,7 @@ Taking never waits and never fails; the disk is touched by `commit` alone, on th
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 from collections.abc import Collection, Sequence
@@ -79,8 +80,9 @@ class Journal:
         return report
 
     async def run(self) -> None:
-        """Commit in groups until cancelled: alarms, events and catalogs at once, readings each group-commit."""
+        """Commit in groups until cancelled: alarms, events and catalogs at once, readings a group commit later."""
         while True:
+            await self._idle()
             due = self._clock.monotonic() + self._group_commit_s
             while (left := due - self._clock.monotonic()) > 0:
                 try:
@@ -92,6 +94,15 @@ class Journal:
                 await self.commit(readings=self._taken.is_much)
             await self.commit()
             await self.merge()
+
+    async def _idle(self) -> None:
+        """Until there is something to commit or to merge; a disk that refuses is asked again without."""
+        if not self._all_saved:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(self._merge_at - self._clock.monotonic(), 0.0)):
+                await self._taken.some.wait()
+        self._taken.some.clear()
 
     async def close(self) -> None:
         """Commit what is held and close the file."""
@@ -225,7 +236,7 @@ class Journal:
             self._bound_memory()
             return
         # What is waiting is written by the next commit, which comes within one group commit.
-        self._taken.wake.set()
+        self._taken.hurry()
 
     def _bound_memory(self) -> None:
         self._tally.evicted(self._waiting.bound(self._answered), in_memory=True)
@@ -244,11 +255,14 @@ class Journal:
     def count(self, reason: DropReason, count: int) -> None:
         """Count what was lost before it reached the journal."""
         self._tally.count(reason, count)
+        self._taken.some.set()
 
     # --- the outbox ------------------------------------------------------------------------------------------------
 
     async def unsent(self, kind: Kind, *, above: int = 0, upto: int | None = None, limit: int) -> list[Stored]:
         """The oldest unsent blocks of a kind between two positions, at most `limit`; while degraded, memory's too."""
+        if not self._store.unsent.blocks.get(kind) and not self._tally.degraded:
+            return []
         found: list[Stored] = []
         try:
             # Answered blocks not yet marked on the disk stand in the way of at most their own number.
@@ -283,6 +297,7 @@ class Journal:
     def settle(self, key: Key, state: BlockState, reason: str = "") -> None:
         """The centre has answered: the block leaves the outbox with the next commit, and is offered no more."""
         self._answered[key] = Mark(key, state, reason)
+        self._taken.some.set()
         if len(self._answered) > MAX_ANSWERED:
             self._answered.pop(next(iter(self._answered)))
 
@@ -376,7 +391,7 @@ class Journal:
                     )
                 ]
             )
-        self._taken.wake.set()
+        self._taken.hurry()
         return True
 
     # --- figures ---------------------------------------------------------------------------------------------------

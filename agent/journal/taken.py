@@ -27,8 +27,9 @@ RuleSource = Callable[[], bytes | None]
 
 
 class Taken:
-    """Bounded by MAX_TAKEN readings; what is beyond is counted. wake: set when something should be committed at once.
+    """Bounded by MAX_TAKEN readings; what is beyond is counted.
 
+    some: set when there is something to commit within a group commit; wake: when something should be at once.
     catalog: digest of the catalog that readings and alarms speak of from now on.
     rules: gives the rule engine's state, None to leave the saved one. rule_state: what it gave, until it is saved.
     """
@@ -37,6 +38,7 @@ class Taken:
         self.catalog = ""
         self.rules: RuleSource | None = None
         self.rule_state: bytes | None = None
+        self.some = asyncio.Event()
         self.wake = asyncio.Event()
         self._tally = tally
         self._readings: deque[Reading] = deque()
@@ -53,8 +55,14 @@ class Taken:
         """So many readings that they are not to wait for the group commit."""
         return len(self._readings) >= COMMIT_AT
 
+    def hurry(self) -> None:
+        """There is something to commit at once."""
+        self.some.set()
+        self.wake.set()
+
     def take(self, readings: Sequence[Reading]) -> None:
         self._readings.extend(readings)
+        self.some.set()
         self._tally.readings += len(readings)
         over = len(self._readings) - MAX_TAKEN
         for _ in range(over):
@@ -62,7 +70,7 @@ class Taken:
         if over > 0:
             self._tally.count(DropReason.MEMORY_FULL, over)
         if self.is_much:
-            self.wake.set()
+            self.hurry()
 
     def append(self, kind: Kind, items: Sequence[Any], *, at: int) -> None:
         if not items:
@@ -75,14 +83,14 @@ class Taken:
         else:
             self._drafts.append(Draft(kind, list(items), at, at, spoken))
         self._rules_due |= kind is Kind.ALARMS
-        self.wake.set()
+        self.hurry()
 
     def append_catalog(self, catalog: Any, names: str, *, at: int) -> None:
         # What was taken before speaks of the catalog before: it is drafted under that one.
         self._draft_readings()
         self._drafts.append(Draft(Kind.CATALOG, [catalog], at, at, names, names))
         self.catalog = names
-        self.wake.set()
+        self.hurry()
 
     def drain(self, *, readings: bool, now: float) -> list[Draft]:
         """What is to be sealed now, and the rule state with it; `now` is monotonic. Without `readings` these wait on.

@@ -20,7 +20,7 @@ SEVERITIES = ("info", "minor", "major", "critical")
 # A group commit, the commit's own time and a tick of whoever writes the time down.
 LOSS_BOUND_S = 1.2
 # The rule state is saved with each alarm, and else this often (agent.journal.taken.RULES_EVERY_S) and a group commit.
-STATE_SAVED_MS = 11_500
+STATE_SAVED_MS = 31_500
 
 
 def waiting(edge: Edge) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 import bisect
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from collectors.bus import GiveWay
@@ -10,6 +10,7 @@ from collectors.convert import PointInfo
 from collectors.device import DevicePoller, ModbusLinks, PolledDevice
 from collectors.errors import DeviceUnreachable
 from collectors.exchange import ModbusAnswer, Restart, SnmpAnswer, SnmpNeeds
+from collectors.learnt import Learnt, LearntCount
 from facility.clock import Clock
 from facility.metrics import metric
 from facility.reading import Quality, QualityReason, Reading
@@ -59,7 +60,7 @@ class Health:
 
 @dataclass
 class ScriptedDevice:
-    """A device as its poller's speaker and converter at once: no bytes, the same two halves."""
+    """A device as its poller's speaker: no bytes."""
 
     id: str
     clock: Clock
@@ -85,6 +86,25 @@ class ScriptedDevice:
     async def close(self) -> None:
         """Nothing to let go of."""
 
+    def learnt(self) -> Learnt:
+        return Learnt(profile="", place="")
+
+    def recall(self, learnt: Learnt) -> None:
+        """It answers whatever it is asked: there is nothing to learn of it."""
+
+    def poller(self, device: PolledDevice) -> DevicePoller:
+        """The true poller around it, anew: what a poller learnt dies with its program."""
+        return DevicePoller(device, bus=f"snmp:{self.id}", speaker=self, converter=_Converter(self), clock=self.clock)  # type: ignore[arg-type]
+
+
+@dataclass
+class _Converter:
+    """The other half of a device's poller: what an answer says."""
+
+    device: ScriptedDevice
+    forgotten: int = 0
+    left_out: int = 0
+
     def needs(self) -> SnmpNeeds:
         return SnmpNeeds(gets=("all",))
 
@@ -95,15 +115,17 @@ class ScriptedDevice:
         """All points; `failed` in the answer makes every one of them bad."""
         readings = []
         for name, subject in POINTS:
-            bad = bool(answer.failed) or self.dice.random() < self.health.partial
-            value = None if bad else LEVELS[name][self.scripts[name, subject].at(self.time())]
+            bad = bool(answer.failed) or self.device.dice.random() < self.device.health.partial
+            value = None if bad else LEVELS[name][self.device.scripts[name, subject].at(self.device.time())]
             quality, reason = (Quality.BAD, QualityReason.TIMEOUT) if bad else (Quality.GOOD, None)
-            readings.append(Reading(self.id, name, subject, value, taken_at, quality, reason))
+            readings.append(Reading(self.device.id, name, subject, value, taken_at, quality, reason))
         return readings
 
-    def poller(self, device: PolledDevice) -> DevicePoller:
-        """The true poller around it, anew: what a poller learnt dies with its program."""
-        return DevicePoller(device, bus=f"snmp:{self.id}", speaker=self, converter=self, clock=self.clock)  # type: ignore[arg-type]
+    def learnt(self) -> tuple[LearntCount, ...]:
+        return ()
+
+    def recall(self, counts: Iterable[LearntCount]) -> None:
+        """None of its numbers is a counter."""
 
 
 OpenDevice = Callable[..., DevicePoller]
