@@ -33,6 +33,7 @@ from agent.throttle import Throttle
 from agent.traps import Traps
 from agent.uplink import Uplink
 from collectors.device import DevicePoller, ModbusLinks, open_device
+from collectors.pacing import Budgets
 from facility.alarms import AlarmEvent
 from facility.clock import Clock, SystemClock, now_ms
 from facility.config import ConfigErrors
@@ -113,7 +114,7 @@ class Agent:
         )
         started = now_ms(clock)
         self.engine = Engine(site.rules, site.facts({}), origin=config.agent, new_id=self._ids, started_ms=started)
-        self._links = ModbusLinks(clock=clock)
+        self._links = ModbusLinks(clock=clock, budgets=Budgets(config.polling.max_rate))
         self.local = self._make_local()
         self._pipeline = Pipeline(
             guard=self._guard,
@@ -196,7 +197,7 @@ class Agent:
                 ("health", self._report_health),
                 ("clock", self._watch_clock),
                 ("reload", self._reload),
-                ("watchdog", self._pet_watchdog),
+                ("watchdog", partial(self._service.pet, self._clock)),
                 ("learnt", self._learnt.run),
             ):
                 group.create_task(task(), name=name)
@@ -385,11 +386,6 @@ class Agent:
             if step:
                 self.clock_set(step)
 
-    async def _pet_watchdog(self) -> None:
-        while self._service.watchdog_s:
-            self._service.notify("WATCHDOG=1")
-            await self._clock.sleep(self._service.watchdog_s)
-
     async def _reload(self) -> None:
         while True:
             await self._reload_asked.wait()
@@ -414,7 +410,7 @@ class Agent:
 
     async def _change_to(self, site: Site) -> None:
         """Take up another site: devices and rules at once. What only a restart changes is said."""
-        fixed = ("site", "agent", "journal", "uplink", "http", "traps", "notify")
+        fixed = ("site", "agent", "polling", "journal", "uplink", "http", "traps", "notify")
         old, new = self.site.loaded.config, site.loaded.config
         restart = [name for name in fixed if getattr(old, name) != getattr(new, name)]
         self.site = site

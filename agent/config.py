@@ -13,6 +13,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from agent.values import Interval, SecretRef, duration, parse_duration, size
+from collectors.pacing import POLL_RATE
 from facility.ids import is_slug
 from facility.severity import Severity
 
@@ -323,6 +324,12 @@ class Notify(_Model):
     zone: Annotated[str, AfterValidator(_zone)] = "Asia/Shanghai"
 
 
+class Polling(_Model):
+    """max_rate: requests a second to one address at most; as many may go at once after a quiet second."""
+
+    max_rate: Annotated[float, Field(ge=1, le=1000)] = POLL_RATE
+
+
 class AgentConfig(_Model):
     version: Literal[1]
     site: Slug
@@ -332,6 +339,7 @@ class AgentConfig(_Model):
     devices: tuple[Device, ...] = ()
     profiles: Profiles = Profiles()
     rules: Rules = Rules()
+    polling: Polling = Polling()
     journal: Journal = Journal()
     uplink: Uplink | None = None
     http: Http = Http()

@@ -172,6 +172,8 @@ class Exposition(Collector):
             "coldaisle_agent_poll_seconds", "How long polls took.", buckets, sum_value=figures.poll_seconds
         )
         yield _count("requests", "Requests sent to devices.", figures.requests)
+        held = 0 if self._links.budgets is None else self._links.budgets.held
+        yield _count("requests_held", "Requests that waited, for their address was asked enough.", held)
         thrown_away = self._links.discarded
         yield _counter("modbus_discarded", "Modbus frames and stray bytes of no use.", "reason", thrown_away)
         bad = {str(reason): figures.bad_readings[reason] for reason in QualityReason}

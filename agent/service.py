@@ -4,6 +4,8 @@ import os
 import socket
 from collections.abc import Mapping
 
+from facility.clock import Clock
+
 
 class ServiceManager:
     """Sends notifications to NOTIFY_SOCKET; `watchdog_s` is how often it wants to hear from us, 0 for never."""
@@ -29,3 +31,9 @@ class ServiceManager:
                 # A manager that went away or is busy must not take the agent with it.
                 return False
         return True
+
+    async def pet(self, clock: Clock) -> None:
+        """Say that we live, as often as the watchdog wants to hear it; returns where there is none."""
+        while self.watchdog_s:
+            self.notify("WATCHDOG=1")
+            await clock.sleep(self.watchdog_s)

@@ -22,9 +22,10 @@ from collectors.learnt import Learnt, cells_of, holes_of, pace_of, recall_pace
 from collectors.modbus.client import ModbusLink, ModbusLinks
 from collectors.modbus.collect import ModbusCollector
 from collectors.modbus.target import ModbusTarget
+from collectors.pacing import Budgets
 from collectors.plan import needed_cells
 from collectors.schedule import Breaker
-from collectors.snmp.client import SnmpClient
+from collectors.snmp.client import SnmpClient, Turn
 from collectors.snmp.collect import SnmpCollector
 from collectors.snmp.target import SnmpTarget
 from collectors.snmp.uptime import SYS_UPTIME, UptimeWatch
@@ -276,8 +277,25 @@ class _ModbusSpeaker:
         await self._links.release(self._link)
 
 
+def _turn(budgets: Budgets | None, target: SnmpTarget, clock: Clock) -> Turn | None:
+    """What an SNMP device waits for before each request: its address' budget."""
+    if budgets is None:
+        return None
+    budget = budgets.of(f"{target.host}:{target.port}")
+
+    async def turn() -> None:
+        wait = budget.reserve(clock.monotonic())
+        if wait > 0:
+            await clock.sleep(wait)
+
+    return turn
+
+
 def open_device(device: PolledDevice, *, clock: Clock, modbus_links: ModbusLinks) -> DevicePoller:
-    """The poller of a device; nothing is sent yet. ValueError where target and profile speak different protocols."""
+    """The poller of a device; nothing is sent yet. ValueError where target and profile speak different protocols.
+
+    The budgets of the links bound SNMP devices too.
+    """
     target = device.target
     wanted = Protocol.SNMP if isinstance(target, SnmpTarget) else Protocol.MODBUS
     if device.profile.protocol is not wanted:
@@ -286,7 +304,7 @@ def open_device(device: PolledDevice, *, clock: Clock, modbus_links: ModbusLinks
         converter = Converter(device.profile, device=device.id)
         needs = converter.needs()
         assert isinstance(needs, SnmpNeeds)
-        client = SnmpClient(target, clock=clock)
+        client = SnmpClient(target, clock=clock, turn=_turn(modbus_links.budgets, target, clock))
         speaker: Speaker = _SnmpSpeaker(needs, str(target), client, SnmpCollector(target, client, clock=clock), clock)
         bus = f"snmp:{target.host}"
     else:

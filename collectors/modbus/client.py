@@ -23,6 +23,7 @@ from collectors.exchange import PollProblem, Table
 from collectors.modbus.frames import Discard, Ear, TcpEar, data_bytes
 from collectors.modbus.refusals import refused
 from collectors.modbus.target import Framing, ModbusTarget
+from collectors.pacing import Budget, Budgets
 from collectors.plan import Block
 from facility.clock import Clock
 
@@ -62,13 +63,14 @@ class ModbusLink:
     """One line, as the target it is made for says. `sent` counts requests for as long as the link lives; `users` its
     units that are polled."""
 
-    def __init__(self, target: ModbusTarget, *, clock: Clock) -> None:
+    def __init__(self, target: ModbusTarget, *, clock: Clock, budget: Budget | None = None) -> None:
         self.line = target.line
         self.sent = 0
         self.connects = 0
         self.users = 0
         self.speaks = target.speaks
         self._serial = target.serial
+        self._budget = budget
         self._clock = clock
         self._lock = asyncio.Lock()
         self._client: _Client | None = None
@@ -140,7 +142,10 @@ class ModbusLink:
         pause_s, connect_pause_s = paused
         if self._serial is not None:
             pause_s = max(pause_s, self._serial.frame_gap_s)
-        wait = max(self._free_at + pause_s, self._connected_at + connect_pause_s) - self._clock.monotonic()
+        now = self._clock.monotonic()
+        wait = max(self._free_at + pause_s, self._connected_at + connect_pause_s) - now
+        if self._budget is not None:
+            wait = max(wait, self._budget.reserve(now))
         if wait > 0:
             await self._clock.sleep(min(wait, max(0.0, deadline - self._clock.monotonic())))
         left = deadline - self._clock.monotonic()
@@ -310,9 +315,10 @@ class ModbusLink:
 
 
 class ModbusLinks:
-    """The links of a process, one for each line."""
+    """The links of a process, one for each line. budgets: how fast each address may be asked; None: no bound."""
 
-    def __init__(self, *, clock: Clock) -> None:
+    def __init__(self, *, clock: Clock, budgets: Budgets | None = None) -> None:
+        self.budgets = budgets
         self._clock = clock
         self._links: dict[tuple[str, str], ModbusLink] = {}
         self._discarded: Counter[str] = Counter()  # by links that are gone
@@ -326,7 +332,8 @@ class ModbusLinks:
         """The link to the target's line; the same object for all its units."""
         key = target.line, target.speaks
         if key not in self._links:
-            self._links[key] = ModbusLink(target, clock=self._clock)
+            budget = None if self.budgets is None else self.budgets.of(target.line)
+            self._links[key] = ModbusLink(target, clock=self._clock, budget=budget)
         return self._links[key]
 
     async def release(self, link: ModbusLink) -> None:

@@ -1,0 +1,63 @@
+"""No address is asked faster than its budget, whoever is behind it."""
+
+import asyncio
+
+import pytest
+
+from collectors.device import ModbusLinks, ModbusTarget, SnmpTarget
+from collectors.pacing import Budget, Budgets
+from facility.clock import SystemClock
+from tests.collectors.speaking.gateway import Unit, gateway
+from tests.collectors.speaking.profiles import CHARGE, poller, probes, ups
+from tests.support.snmpd import Snmpd
+
+
+def test_a_second_of_requests_goes_at_once_and_the_rest_one_by_one() -> None:
+    budget = Budget(10)
+    assert [budget.reserve(100.0) for _ in range(10)] == [0.0] * 10
+    assert [round(budget.reserve(100.0), 6) for _ in range(3)] == [0.1, 0.2, 0.3]
+    assert budget.held == 3
+    # A quiet time saves up no more than a second's worth.
+    assert [budget.reserve(500.0) for _ in range(10)] == [0.0] * 10
+    assert budget.reserve(500.0) > 0
+    with pytest.raises(ValueError, match="over 0"):
+        Budget(0)
+
+
+def waiting_clock(waits: list[float]) -> SystemClock:
+    """Time stands still: what would be waited for is written down."""
+
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+        await asyncio.sleep(0)
+
+    return SystemClock(wait, monotonic=lambda: 1000.0)
+
+
+async def test_the_units_of_a_gateway_share_its_budget() -> None:
+    waits: list[float] = []
+    clock = waiting_clock(waits)
+    async with gateway({1: Unit(), 2: Unit()}) as port:
+        links = ModbusLinks(clock=clock, budgets=Budgets(4))
+        for unit in (1, 2):
+            device = poller(
+                ModbusTarget("127.0.0.1", port=port, unit=unit), probes([0, 50, 100]), links=links, clock=clock
+            )
+            outcome = await device.poll()
+            assert (outcome.problem, outcome.requests) == (None, 3)
+        await links.close()
+    assert [round(wait, 6) for wait in waits] == [0.25, 0.5]
+    assert links.budgets is not None
+    assert links.budgets.held == 2
+
+
+@pytest.mark.peer("snmpd")
+async def test_an_snmp_agent_has_one_too(snmpd: Snmpd) -> None:
+    snmpd.serve([(CHARGE, "integer", 88)])
+    waits: list[float] = []
+    clock = waiting_clock(waits)
+    links = ModbusLinks(clock=clock, budgets=Budgets(1))
+    device = poller(SnmpTarget(snmpd.host, snmpd.port, community="public"), ups(), links=links, clock=clock)
+    outcome = await device.poll()
+    assert outcome.problem is None
+    assert len(waits) == outcome.requests - 1
