@@ -26,7 +26,18 @@ def _slug(text: str) -> str:
     return text
 
 
-Slug = Annotated[str, AfterValidator(_slug)]
+def _text(value: object) -> object:
+    """YAML reads a bare off, no, on, yes as a truth value and 7 as a number: said, or nobody finds the cause."""
+    if isinstance(value, bool):
+        words = "on, yes or true" if value else "off, no or false"
+        # pydantic takes a ValueError for a finding and a TypeError for a fault of the program.
+        raise ValueError(f"YAML reads a bare {words} as a truth value; write it in quotes")  # noqa: TRY004
+    if isinstance(value, int | float):
+        raise ValueError(f'YAML reads this as a number; write it in quotes, like "{value}"')  # noqa: TRY004
+    return value
+
+
+Slug = Annotated[str, BeforeValidator(_text), AfterValidator(_slug)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 

@@ -62,7 +62,7 @@ def discover_devices(
         if out is not None and out.exists():
             raise ValueError(f"{out} is there already; move it away first")
         hosts = addresses(where, large=yes_large)
-        loaded = load_config(config) if config is not None else None
+        loaded = load_config(config, only=credentials or ()) if config is not None else None
         people = _logins(snmp_community or [], v1, v3 or [], credentials or [], loaded)
         search = Search(
             hosts,

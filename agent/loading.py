@@ -6,7 +6,7 @@ raw document, so one bad field elsewhere hides none of it.
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,17 +44,19 @@ def load_config(
     profiles: Iterable[str] | None = None,
     environ: Mapping[str, str] | None = None,
     shown: str | None = None,
+    only: Container[str] | None = None,
 ) -> Loaded:
     """The configuration of a file. ConfigErrors with every problem at once, in the file's order.
 
-    profiles: ids a device may name; None leaves them unchecked (the caller has not loaded any yet).
+    profiles: ids a device may name; None leaves them unchecked (the caller has not loaded any yet). only: no other
+    secrets than those of these credentials are needed, so that one may be tried without having them all.
     """
     document = read_yaml(path, shown=shown)
     folder = path.resolve().parent
     secrets: dict[str, SecretStr] = {}
     warnings: list[ConfigProblem] = []
     problems = [
-        *_secrets(document, folder, os.environ if environ is None else environ, secrets, warnings),
+        *_secrets(document, folder, os.environ if environ is None else environ, secrets, warnings, only),
         *_references(document, None if profiles is None else sorted(profiles)),
     ]
     try:
@@ -106,8 +108,11 @@ def _secrets(
     environ: Mapping[str, str],
     found: dict[str, SecretStr],
     warnings: list[ConfigProblem],
+    only: Container[str] | None,
 ) -> Iterator[ConfigProblem]:
     for path, value in _secret_paths(document):
+        if only is not None and (path[0] != "credentials" or path[1] not in only):
+            continue
         try:
             ref = SecretRef.model_validate(value)
         except ValidationError:

@@ -70,7 +70,7 @@ def _target(address: str, name: str | None, config: Path | None) -> SnmpTarget |
         raise ValueError("--credentials names an entry of a configuration: give --config too")
     if isinstance(plain, ModbusTarget):
         raise ValueError("Modbus knows no credentials")  # noqa: TRY004 - what was typed is wrong, not its type
-    loaded = load_config(config)
+    loaded = load_config(config, only=(name,))
     found = loaded.config.credentials.get(name)
     if found is None:
         known = ", ".join(sorted(loaded.config.credentials)) or "none"

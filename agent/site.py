@@ -138,6 +138,7 @@ def _devices(
     document = read_yaml(path, shown=name)
     devices: list[SiteDevice] = []
     lines: dict[str, tuple[str, str]] = {}
+    places: dict[tuple[object, ...], str] = {}
     for i, config in enumerate(loaded.config.devices):
         profile = profiles.get(config.profile)
         interval_s = profile.interval if config.interval is None else config.interval / 1000
@@ -165,6 +166,14 @@ def _devices(
                         f"{target.line} is {target.speaks} here and {spoken} for {first}: a line is one or the other",
                     )
                 )
+        place = (str(target), profile.id, config.credentials, config.address_offset)
+        first_there = places.setdefault(place, config.id)
+        if first_there != config.id:
+            problems.append(
+                document.problem(
+                    ("devices", i), f"{target} is read by {profile.id} already, as {first_there}: one device, one entry"
+                )
+            )
         polled = PolledDevice(config.id, profile, target, interval_s, deadline_s)
         devices.append(SiteDevice(config, profile, polled))
     return devices

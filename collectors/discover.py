@@ -184,14 +184,25 @@ class _Seeker:
         self._found = found
 
     async def look_at(self, host: str) -> None:
-        for login, pattern in self._search.logins.items():
-            if await self._snmp(host, login, replace(pattern, host=host, timeout_s=self._search.timeout_s)):
-                break
+        turned_down: list[Found] = []
+        try:
+            for login, pattern in self._search.logins.items():
+                target = replace(pattern, host=host, timeout_s=self._search.timeout_s)
+                if await self._snmp(host, login, target, turned_down):
+                    turned_down.clear()
+                    break
+        finally:
+            # Told once, and only where no other login was taken; also where the search is broken off here.
+            for found in turned_down[:1]:
+                self._found(found)
         if self._search.units:
             await self._modbus(host)
 
-    async def _snmp(self, host: str, login: str, target: SnmpTarget) -> bool:
-        """True where the address needs no further credentials: it answered, or nothing listens there."""
+    async def _snmp(self, host: str, login: str, target: SnmpTarget, turned_down: list[Found]) -> bool:
+        """True where the address needs no further credentials: it answered, or nothing listens there.
+
+        One that is there and does not take this login is added to `turned_down`.
+        """
         client = SnmpClient(target, clock=self._clock, turn=lambda: self._pacer.turn(host))
         asker = SnmpCollector(target, client, clock=self._clock)
         deadline = self._clock.monotonic() + DEVICE_S
@@ -206,7 +217,7 @@ class _Seeker:
             )
             here = await self._identified(here, said, asker, deadline)
         except BadCredentials as exc:
-            self._found(replace(here, problem=exc.problem, detail=str(exc)))
+            turned_down.append(replace(here, problem=exc.problem, detail=str(exc)))
             return False
         except CollectError as exc:
             if said is None:

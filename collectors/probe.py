@@ -80,6 +80,8 @@ def parse_address(text: str, *, timeout_s: float = 2.0) -> SnmpTarget | ModbusTa
         return _line(parts, timeout_s)
     if not parts.hostname:
         raise ValueError(f"{text!r} names no host; write HOST, HOST:PORT or modbus://HOST:PORT/UNIT")
+    if parts.port == 0:
+        raise ValueError(f"{text!r}: a port is 1 to 65535; leave it out for the protocol's own")
     version = _VERSIONS.get(parts.scheme)
     if parts.query or (version is not None and parts.path.strip("/")):
         raise ValueError(f"{text!r}: write {_SCHEMES[parts.scheme]}")

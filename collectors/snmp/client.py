@@ -126,6 +126,7 @@ class SnmpClient:
         self._meter = _Meter(turn)
         self._used_at = 0.0
         self._address = ""  # where the session goes; the target's host may be a name
+        self._spoke = False  # it answered this client once
         self._met = False  # the agent named its engine in the request under way
 
     @property
@@ -255,6 +256,7 @@ class SnmpClient:
         elif v3 and self._clock.monotonic() - self._used_at > RESYNC_S:
             await self._session.refresh()
         answer = await call(self._session)
+        self._spoke = True
         self._used_at = self._clock.monotonic()
         return answer
 
@@ -293,6 +295,9 @@ class SnmpClient:
         if self._address != self._target.host:
             self._session = None  # a name may stand for another address by now
         hint = ""
+        if self._target.version != SnmpVersion.V3 and not self._spoke:
+            # Agents are silent to a community they do not know (RFC 3584 section 5.2.1); from here both look alike.
+            hint = "; it is not reachable, or the community is wrong: nobody answers to either"
         if self._target.version == SnmpVersion.V3:
             # An agent that restarted, or was replaced, may also answer with silence: the next request meets it anew.
             self._session = None

@@ -118,12 +118,22 @@ def test_v3_and_credentials_of_a_configuration(snmpd: Snmpd, tmp_path: Path, mon
     assert shown["credentials"]["found-v3-1"]["auth_password"] == {"env": "AUTH"}
     assert shown["devices"][0]["credentials"] == "found-v3-1"
     config = tmp_path / "agent.yaml"
-    shown |= {"site": "s9", "agent": "a9", "credentials": {"ups": shown["credentials"]["found-v3-1"]}, "devices": []}
+    # Secrets of others need not be at hand to try one.
+    others = {"other": {"snmp": "v2c", "community": {"env": "NOWHERE_SET"}}}
+    both = {"ups": shown["credentials"]["found-v3-1"], **others}
+    shown |= {"site": "s9", "agent": "a9", "credentials": both, "devices": []}
     config.write_text(yaml.safe_dump(shown))
     known = RUN.invoke(app, [*words, "--credentials", "ups", "--config", str(config)])
     assert known.exit_code == 0, known.output
     said = yaml.safe_load(known.stdout)
     assert (said["site"], said["agent"], said["devices"][0]["credentials"]) == ("s9", "a9", "ups")
+    address = f"127.0.0.1:{snmpd.port}"
+    probed = RUN.invoke(app, ["probe", address, "--credentials", "ups", "--config", str(config)])
+    assert probed.exit_code == 0, probed.output
+    assert "what a poll asks:" in probed.stdout
+    missing = RUN.invoke(app, ["probe", address, "--credentials", "other", "--config", str(config)])
+    assert missing.exit_code == 2
+    assert "NOWHERE_SET" in missing.output
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,16 @@ async def test_what_does_not_answer_is_in_the_report() -> None:
         silent = await probe(target, library=library, clock=system_clock())
     assert silent.problem is PollProblem.TIMEOUT
     assert silent.readings == ()
+    assert "not reachable, or the community is wrong" in silent.detail
+
+
+@pytest.mark.peer("snmpd")
+async def test_a_wrong_community_is_silence_and_named_as_one_of_its_two_causes(snmpd: Snmpd) -> None:
+    snmpd.serve([(CHARGE, "integer", 88)])
+    target = SnmpTarget(snmpd.host, port=snmpd.port, community="wrong", timeout_s=0.2)
+    report = await probe(target, library=Library([recognised()]), clock=system_clock())
+    assert report.problem is PollProblem.TIMEOUT
+    assert "not reachable, or the community is wrong" in report.detail
 
 
 async def test_a_modbus_unit_is_recognised_by_its_registers_or_the_choice_is_named() -> None:
@@ -161,6 +171,8 @@ def test_addresses() -> None:
     for wrong, why in (
         ("", "names no host"),
         ("modbus://h/x", "no Modbus unit"),
+        ("h:0", "a port is 1 to 65535"),
+        ("modbus://h:0/1", "a port is 1 to 65535"),
         ("http://h", "write snmp://"),
         ("modbos://h", "did you mean 'modbus'"),
         ("modbus:///dev/ttyUSB0", "names no host"),
