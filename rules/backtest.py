@@ -1,10 +1,16 @@
-"""What rules would have said over a recorded past: the same engine, time typed in from the record."""
+"""What rules would have said over a recorded past: the same engine, time typed in from the record.
+
+Points are judged column by column, whole blocks of them at once. What numbers are made of (`expression`) is judged poll
+by poll instead, as the agent did: a column ahead of the others would be half of a room.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 
 from facility.alarms import AlarmEvent, AlarmEventKind
-from facility.reading import PointKey
+from facility.reading import PointKey, Quality, Reading
 from facility.severity import Severity
 from rules.engine import Engine
 from rules.facts import DeviceFacts
@@ -16,15 +22,13 @@ MOST_SHOWN = 10_000
 _ORIGIN = "backtest"
 
 
+# A point, its times, its values, and whether each is good (None: every one).
 Column = tuple[PointKey, Sequence[int], Sequence[float | str | None], Sequence[bool] | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A stretch of the record: columns of points in time order, and the time (ms) from and up to which all are given.
-
-    Each is a point, its times, its values, and whether each is good (None: every one).
-    """
+    """A stretch of the record: columns of points in time order, and from and up to when (ms) all are given."""
 
     columns: Sequence[Column]
     from_ms: int
@@ -78,15 +82,38 @@ def backtest(
             engine = Engine(rules, devices, origin=_ORIGIN, new_id=occurrence, started_ms=chunk.from_ms)
             report.first_ms = chunk.from_ms
         count = 0
-        for point, times, values, good in chunk.columns:
-            _note(report, standing, engine.series(point, times, values, good))
+        inputs: list[Column] = []
+        for column in chunk.columns:
+            point, times, values, good = column
             count += len(times)
+            if engine.feeds(point):
+                inputs.append(column)
+            else:
+                _note(report, standing, engine.series(point, times, values, good))
+        for poll in _polls(inputs):
+            _note(report, standing, engine.samples(poll))
         _note(report, standing, engine.advance(chunk.until_ms))
         report.samples += count
         report.last_ms = max(report.last_ms, chunk.until_ms)
         if progress is not None:
             progress(count)
     return report
+
+
+def _polls(columns: Iterable[Column]) -> Iterable[list[Reading]]:
+    """The readings of columns in the order they were taken, those of one poll together."""
+    readings = [
+        Reading(point.device, point.metric, point.subject, value, at)
+        if good is None or good[i]
+        else Reading(point.device, point.metric, point.subject, None, at, Quality.BAD)
+        for point, times, values, good in columns
+        for i, (at, value) in enumerate(zip(times, values, strict=True))
+    ]
+    readings.sort(key=_poll)
+    return (list(poll) for _, poll in groupby(readings, key=_poll))
+
+
+_poll = attrgetter("taken_at", "device")
 
 
 def _note(report: Report, standing: dict[str, Would], events: Iterable[AlarmEvent]) -> None:

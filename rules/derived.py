@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from facility.alarms import AlarmEvent
 from facility.ids import NewId
 from rules.facts import DeviceFacts, selected
-from rules.judges import Judge
+from rules.judges import NEVER, Judge
 from rules.levels import LevelJudge
 from rules.model import Rule
 from rules.parts import Signal
@@ -50,13 +50,20 @@ class Input:
     value: float | None = None
 
     def put(self, at: int, value: float | str | None) -> None:
+        if value != self.said or self.at < 0 or at - self.at > self.gap_ms:
+            self.owner.holds_until = -1
+            self.said = value
+            if isinstance(value, str):
+                # A state that says nothing is as good as no answer.
+                self.value = None if value == "unknown" else float(value in self.signal.states)
+            else:
+                self.value = value
         self.at = at
-        self.said = value
-        if isinstance(value, str):
-            # A state that says nothing is as good as no answer.
-            self.value = None if value == "unknown" else float(value in self.signal.states)
-        else:
-            self.value = value
+
+    def until(self, now: int) -> int:
+        """Until when it stays what it is at `now` (awaited, known, not known) if it is not heard meanwhile."""
+        ends = (self.since if self.at < 0 else self.at) + self.gap_ms
+        return ends if ends >= now else NEVER
 
     def awaited(self, now: int) -> bool:
         return self.at < 0 and now - self.since <= self.gap_ms
@@ -67,8 +74,11 @@ class Input:
 
 @dataclass(slots=True)
 class Derived:
-    """One number of one rule: of a device, a room or the site. devices: by signal, those that may have inputs for it
-    and are not known to have been heard since `since`.
+    """One number of one rule: of a device, a room or the site.
+
+    devices: by signal, those that may have inputs for it and are not known to have been heard since `since`. number: as
+    last made; it is the same until an input changes, or has not been heard for so long that it is not known any more,
+    which is not before `holds_until`.
     """
 
     rule: Rule
@@ -78,6 +88,8 @@ class Derived:
     devices: dict[str, list[str]] = field(default_factory=dict)
     changed: int = -1
     last: int = -1
+    number: float | None = None
+    holds_until: int = -1
 
     @property
     def fed(self) -> bool:
@@ -89,31 +101,41 @@ class Derived:
         # Inputs of one poll share their time; an input that comes a little late must not go back behind the last one.
         at = max(self.changed, self.last + 1)
         self.changed, self.last = -1, at
+        if at > self.holds_until:
+            self._make(at, heard)
+        if self.number is not None:
+            return self.judge.sample(at, self.number) or []
+        events = self.judge.run(at)
+        self.judge.break_hold()
+        return events
+
+    def _make(self, at: int, heard: Set[str]) -> None:
         assert self.rule.expression is not None
         values: dict[str, list[float | None] | None] = {}
+        until = NEVER
         for name, inputs in self.inputs.items():
-            if self._awaits(name, at, heard):
+            if self._silent(name, at, heard):
+                values[name], until = None, -1
+                continue
+            until = min(until, min((each.until(at) for each in inputs), default=NEVER))
+            if any(each.awaited(at) for each in inputs):
                 values[name] = None
                 continue
             known = [each.known(at) for each in inputs]
             if self.rule.expression.signals[name].missing == "ignore":
                 known = [value for value in known if value is not None]
             values[name] = known
-        number = self.rule.expression.program.evaluate(values)
-        if number is not None:
-            return self.judge.sample(at, number) or []
-        events = self.judge.run(at)
-        self.judge.break_hold()
-        return events
+        self.number, self.holds_until = self.rule.expression.program.evaluate(values), until
 
-    def _awaits(self, name: str, at: int, heard: Set[str]) -> bool:
+    def _silent(self, name: str, at: int, heard: Set[str]) -> bool:
+        """Whether a device that may have inputs for a signal is still to be heard."""
         silent = self.devices.get(name)
         if silent:
             # No longer than the rule's gap: a meter read each hour, which may have no such point at all, must not keep
             # a room waiting.
             silent = [device for device in silent if device not in heard] if at - self.since <= self.rule.gap else []
             self.devices[name] = silent
-        return bool(silent) or any(each.awaited(at) for each in self.inputs[name])
+        return bool(silent)
 
 
 def signals_of(rule: Rule, facts: DeviceFacts) -> list[tuple[str, Signal]]:
@@ -174,5 +196,6 @@ class Numbers:
                     owner = self.made[(rule.id, *place)]
                     made = Input(signal, facts.gap_ms(rule), owner, now_ms)
                     owner.inputs[name].append(made)
+                    owner.holds_until = -1
                     owner.judge.gap = max(owner.judge.gap, made.gap_ms)
                     yield made

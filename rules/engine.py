@@ -96,6 +96,12 @@ class Engine:
                 events += found
         return events + self._settle() if self._changed else events
 
+    def feeds(self, key: PointKey) -> bool:
+        """Whether numbers are made of a point, which is then to be judged in its turn among their other inputs."""
+        name = (key.device, key.metric, key.subject)
+        point = self._points.get(name) or self._admit(name)
+        return point is not None and bool(point.feeds)
+
     def recall(self, key: PointKey, at: int, value: float | str | None) -> None:
         """Remember the newest value of a point for the numbers made of it, judging nothing; None when it was not good.
 
