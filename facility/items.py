@@ -17,7 +17,7 @@ from facility.alarms import ActiveOccurrence, AlarmEvent
 from facility.catalog import Catalog
 from facility.ids import is_slug
 from facility.metrics import Metric, UnknownMetricError, metric
-from facility.reading import QUALITY_BY_CODE, QUALITY_CODES, PointKey, QualityReason, Reading
+from facility.reading import QUALITY_BY_CODE, QUALITY_CODES, PointKey, QualityReason, Reading, all_numbers
 from facility.severity import Severity
 from facility.wire import UNREADABLE, RejectedItem, RejectReason
 
@@ -278,8 +278,7 @@ def _spotless(entry: Metric, series: Series, now_ms: int) -> bool:
         return False
     if entry.states is not None:
         return set(values) <= set(entry.states.words)
-    # The sum of numbers one of which is infinite is not finite either.
-    return set(map(type, values)) == {float} and math.isfinite(sum(values))  # type: ignore[arg-type]
+    return all_numbers(values)
 
 
 def _faults(

@@ -1,7 +1,10 @@
 """A reading: one value of one point at one instant, with how far it can be trusted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isfinite
+from typing import TypeGuard
 
 import msgspec
 
@@ -72,3 +75,9 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     @property
     def good(self) -> bool:
         return self.quality is Quality.GOOD and self.value is not None
+
+
+def all_numbers(values: Sequence[float | str | None]) -> TypeGuard[Sequence[float]]:
+    """Whether they are finite numbers, every one, found out at once; False where each must be looked at."""
+    # The sum of numbers one of which is infinite or none at all is not finite either; that of huge ones may not be.
+    return set(map(type, values)) == {float} and isfinite(sum(values))  # type: ignore[arg-type]

@@ -285,6 +285,25 @@ class Judge(ABC):
         )
 
 
+class LatchedJudge(Judge):
+    """A judge whose conditions are latches: its timer is the first of them to flip."""
+
+    __slots__ = ()
+
+    def run(self, before: int) -> list[AlarmEvent]:
+        events: list[AlarmEvent] = []
+        while self.due < before:
+            if self.occurrence is None and self.due >= self.closes:
+                self.rest()
+                break
+            events += self._flip(self.due)
+        return events
+
+    @abstractmethod
+    def _flip(self, at: int) -> list[AlarmEvent]:
+        """Flip every latch whose time has come, and say what that means for the occurrence."""
+
+
 class Latch:
     """On once its condition held for `for_ms`, off once the clear condition held for `clear_ms`.
 

@@ -2,14 +2,14 @@
 
 from facility.alarms import AlarmEvent
 from facility.ids import NewId
-from rules.judges import NEVER, Judge, Latch, Reason, Target
+from rules.judges import NEVER, Latch, LatchedJudge, Reason, Target
 from rules.model import Rule
 from rules.parts import Side, Threshold
 from rules.records import JudgeRecord
 from rules.runs import Run
 
 
-class LevelJudge(Judge):
+class LevelJudge(LatchedJudge):
     """hi, hihi, lo, lolo on one number. Each level is a latch; the occurrence stands at the strongest one that is on.
 
     A stronger level brings the milder ones of its side on with it, so easing from it is an update, not an end.
@@ -61,15 +61,6 @@ class LevelJudge(Judge):
         self.seen = run.times[-1]
         self.value = run.values[-1]
         return True
-
-    def run(self, before: int) -> list[AlarmEvent]:
-        events: list[AlarmEvent] = []
-        while self.due < before:
-            if self.occurrence is None and self.due >= self.closes:
-                self.rest()
-                break
-            events += self._flip(self.due)
-        return events
 
     @property
     def calm(self) -> bool:

@@ -6,8 +6,9 @@ if it had judged sample by sample; all others do just that. So a run changes how
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
 from operator import sub
+
+from facility.reading import all_numbers
 
 # Below this the whole is no faster than its parts.
 FEWEST = 4
@@ -35,10 +36,8 @@ def run_of(
     narrowest = min(steps)
     if narrowest <= 0:
         return None
-    kinds = set(map(type, values))
     if words:
-        return Run(times, values, narrowest, max(steps)) if kinds == {str} else None  # type: ignore[arg-type]
-    # The sum of numbers one of which is infinite or none at all is not finite either.
-    if kinds != {float} or not isfinite(sum(values)):  # type: ignore[arg-type]
+        return Run(times, values, narrowest, max(steps)) if set(map(type, values)) == {str} else None  # type: ignore[arg-type]
+    if not all_numbers(values):
         return None
-    return Run(times, values, narrowest, max(steps), min(values), max(values))  # type: ignore[arg-type, type-var]
+    return Run(times, values, narrowest, max(steps), min(values), max(values))

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from facility.alarms import AlarmEvent
 from facility.ids import NewId
 from facility.severity import Severity
-from rules.judges import NEVER, Judge, Latch, Reason, Target
+from rules.judges import NEVER, Latch, LatchedJudge, Reason, Target
 from rules.model import Rule
 from rules.parts import STATE_LEVEL, Side
 from rules.records import JudgeRecord, OccurrenceRecord
 from rules.runs import Run
 
 
-class StateJudge(Judge):
+class StateJudge(LatchedJudge):
     """A state word with a severity.
 
     Words the rule keeps, `unknown` unless the rule names it, and words outside the metric's set neither raise nor
@@ -61,15 +61,6 @@ class StateJudge(Judge):
         self.seen = run.times[-1]
         self.value = run.values[-1]
         return True
-
-    def run(self, before: int) -> list[AlarmEvent]:
-        events: list[AlarmEvent] = []
-        while self.due < before:
-            if self.occurrence is None and self.due >= self.closes:
-                self.rest()
-                break
-            events += self._flip(self.due)
-        return events
 
     @property
     def calm(self) -> bool:
