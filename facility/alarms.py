@@ -8,6 +8,8 @@ ticketing are the centre's words and are not here.
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from facility.severity import Severity
 
 
@@ -55,6 +57,7 @@ class AlarmEvent:
     value: the sample that decided (None when data is absent); limit: the limit it broke, a number or a state word.
     reason: the engine's named reason; for `ended` an `EndReason`.
     rule_revision: content hash of the rule that judged.
+    swings: how often the trouble was gone and back while the occurrence stood flapping; left out when it never was.
     """
 
     occurrence: str
@@ -72,6 +75,7 @@ class AlarmEvent:
     limit: float | str | None
     reason: str
     rule_revision: str
+    swings: int | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def key(self) -> AlarmKey:

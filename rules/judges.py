@@ -11,7 +11,8 @@ What holds here, and is tested by these names:
 - *No data never clears*: only a good sample inside the clear value starts `clear_for`.
 - *Closed is closed*: outside its hours nothing is raised, and what was pending at the closing instant begins anew.
 - *Flapping is one alarm*: the change that makes it too many within a while stands at its worst until it was calm for
-  long. Changes are raises, and coming back to what it had eased from.
+  long. Changes are raises, and coming back to what it had eased from. What goes and comes back while it stands is
+  counted (`swings`).
 """
 
 from abc import ABC, abstractmethod
@@ -282,6 +283,7 @@ class Judge(ABC):
             limit=occurrence.limit,
             reason=reason,
             rule_revision=self.revision,
+            swings=occurrence.swings or msgspec.UNSET,
         )
 
 

@@ -46,10 +46,13 @@ class LevelJudge(LatchedJudge):
         broken = self.seen is not None and at - self.seen > self.gap
         self.seen = at
         self.value = value
+        easing = self.flapping and self._eases()
         for level, latch in self.latches:
             excess = level.sign * value
             flipping = excess <= level.sign * level.clear if latch.on else excess > level.sign * level.limit
             latch.feel(at, flipping, broken)
+        if easing and self.occurrence is not None and not self._eases():
+            self.occurrence.swings += 1
         events += self._flip(at)
         if self.carried and self.occurrence is not None and not self._easing():
             self.carried = False
@@ -90,13 +93,19 @@ class LevelJudge(LatchedJudge):
                         latch.set(False)
                 elif level.sign == tripped.sign and level.rank < tripped.rank and not latch.on:
                     latch.set(True)
-        strongest = None
-        for level, latch in self.latches:
-            if latch.on and (strongest is None or level.rank > strongest.rank):
-                strongest = level
-        events = self._become(None if strongest is None else self._target(strongest), at)
+        strongest = self._strongest()
+        events = self._become(None if strongest is None else self._target(strongest[0]), at)
         self._schedule()
         return events
+
+    def _strongest(self) -> tuple[Threshold, Latch] | None:
+        """The strongest level that is on, with its latch; of two sides the first."""
+        return max((each for each in self.latches if each[1].on), key=lambda each: each[0].rank, default=None)
+
+    def _eases(self) -> bool:
+        """Whether the level it stands at is on its way off."""
+        strongest = self._strongest()
+        return strongest is not None and strongest[1].since is not None
 
     def _schedule(self) -> None:
         holds_until = NEVER if self.seen is None else self.seen + self.gap

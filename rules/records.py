@@ -17,7 +17,7 @@ class SnapshotError(ValueError):
 
 
 class OccurrenceRecord(msgspec.Struct, array_like=True, kw_only=True):
-    """An active occurrence and the last it said."""
+    """An active occurrence and the last it said. swings: see `facility.alarms.AlarmEvent`."""
 
     id: str
     revision: int
@@ -25,6 +25,7 @@ class OccurrenceRecord(msgspec.Struct, array_like=True, kw_only=True):
     severity: Severity
     limit: float | str | None
     side: Side
+    swings: int = 0
 
     def copy(self) -> "OccurrenceRecord":
         return OccurrenceRecord(
@@ -34,6 +35,7 @@ class OccurrenceRecord(msgspec.Struct, array_like=True, kw_only=True):
             severity=self.severity,
             limit=self.limit,
             side=self.side,
+            swings=self.swings,
         )
 
 
@@ -148,4 +150,5 @@ def ended(record: JudgeRecord, held: OccurrenceRecord, *, origin: str, at: int, 
         limit=held.limit,
         reason=reason.value,
         rule_revision=record.revision,
+        swings=held.swings or msgspec.UNSET,
     )

@@ -47,6 +47,8 @@ class StateJudge(LatchedJudge):
             return events
         events = self.run(at)
         broken = self.seen is not None and at - self.seen > self.gap
+        if self.flapping and self.occurrence is not None and self._is_back(value, self.occurrence.limit):
+            self.occurrence.swings += 1
         self.seen = at
         self.value = value
         latch.feel(at, (value in self.clearing) if latch.on else (value in self.words), broken)
@@ -92,6 +94,10 @@ class StateJudge(LatchedJudge):
         if not self.flapping or flap is None or occurrence is None or word == occurrence.limit:
             return False
         return not self.words[word].worse_than(occurrence.severity) and at - self.stood < flap.hold
+
+    def _is_back(self, word: float | str, stands_at: float | str | None) -> bool:
+        """An alarmed word after a calm one, or the one it stands at after another."""
+        return word in self.words and word != self.value and (self.value not in self.words or word == stands_at)
 
     def _schedule(self) -> None:
         flips = self.latch.flips_at

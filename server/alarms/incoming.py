@@ -11,6 +11,8 @@ from server.alarms.lifecycle import Revision
 
 # An alarm is too dear to refuse for a clock some minutes ahead (readings are held at five); a day is no clock drift.
 MOST_AHEAD = timedelta(days=1)
+# One a millisecond, the finest time there is, for three weeks; a count beyond it is no count.
+MOST_SWINGS = 1 << 31
 MAX_VALUE_TEXT = 200
 _INT32 = 2**31 - 1
 _LENGTHS = {"rule": 120, "subject": 120, "metric": 120, "level": 32, "reason": 64, "rule_revision": 64}
@@ -40,6 +42,8 @@ def fault_of(event: AlarmEvent, *, origin: str, now: datetime) -> tuple[RejectRe
     for value in (event.value, event.limit):
         if isinstance(value, str) and (len(value) > MAX_VALUE_TEXT or "\x00" in value):
             return bad, f"a value has more than {MAX_VALUE_TEXT} characters or a NUL"
+    if not 0 <= (event.swings or 0) <= MOST_SWINGS:
+        return bad, f"{event.swings} is no count"
     if event.kind is AlarmEventKind.ENDED and event.reason not in set(EndReason):
         return bad, f"{event.reason!r} is no end reason: {', '.join(EndReason)}"
     if not EARLIEST_MS <= event.at <= to_ms(now + MOST_AHEAD):
@@ -58,4 +62,5 @@ def revision_of(event: AlarmEvent) -> Revision:
         limit=event.limit,
         reason=event.reason,
         rule_revision=event.rule_revision,
+        swings=event.swings or 0,
     )

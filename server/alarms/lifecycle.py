@@ -86,7 +86,9 @@ def judges(snapshot_at: datetime, raised_at: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
-    """One revision as it was sent. `at` is the agent's word for when; `reason` of an end is an `EndReason`."""
+    """One revision as it was sent. `at` is the agent's word for when; `reason` of an end is an `EndReason`; `swings`
+    is how often it was back while it stood flapping.
+    """
 
     revision: int
     kind: AlarmEventKind
@@ -97,6 +99,7 @@ class Revision:
     limit: Value
     reason: str
     rule_revision: str
+    swings: int = 0
 
 
 @dataclass(frozen=True, slots=True)

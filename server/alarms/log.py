@@ -70,6 +70,7 @@ def history_of(entries: Sequence[AlarmEvent]) -> History:
                 limit=body["limit"],
                 reason=body["reason"],
                 rule_revision=body["rule_revision"],
+                swings=body.get("swings", 0),
             )
         elif entry.kind == CentreKind.ACKNOWLEDGED:
             acks.append(Ack(body["revision"], Severity(body["severity"])))
@@ -95,6 +96,7 @@ def write_revision(session: WriteSession, row: Alarm, revision: Revision, *, sou
             "limit": revision.limit,
             "reason": revision.reason,
             "rule_revision": revision.rule_revision,
+            **({"swings": revision.swings} if revision.swings else {}),
         },
     )
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from facility.alarms import AlarmEvent
+from facility.reading import Reading
 from rules.engine import Engine
 from tests.rules.support import TEMPERATURE, brief, engine, facts, good, high, rule, story
 
@@ -62,6 +63,40 @@ def test_a_restart_goes_on_flapping() -> None:
 
     assert played(restarted=True) == played(restarted=False)
     assert played(restarted=True)[-2:] == ["40s raised hi minor flapping", "6m10s ended hi minor recovered"]
+
+
+def counted(judged: Engine, *samples: Reading) -> list[tuple[str, int]]:
+    """The reasons of what happened, with how often it had been gone and back."""
+    return [(event.reason, event.swings or 0) for sample in samples for event in judged.sample(sample)]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_goes_and_comes_back_while_it_stands_is_counted(restarted: bool) -> None:
+    judged = engine(high(**SWINGING), facts(TEMPERATURE))
+    values = [28, 25, 28, 25, 28, 26.5, 28, 25, 28, 25, 25, 28]  # 26.5 is within the dead band: it never went
+    told = counted(judged, *(good(10 * i, float(value)) for i, value in enumerate(values)))
+    assert told[-1] == ("flapping", 0)
+    if restarted:
+        snapshot, now = judged.snapshot(), judged.now_ms
+        judged = engine(high(**SWINGING), facts(TEMPERATURE))
+        judged.restore(snapshot, now_ms=now)
+    assert counted(judged, *(good(at, 25.0) for at in range(120, 600, 10))) == [("recovered", 2)]
+
+
+def test_swings_between_levels_and_words_are_counted() -> None:
+    levels = {"hi": {"limit": 27, "severity": "minor"}, "hihi": {"limit": 30, "severity": "major"}}
+    judged = engine(rule(levels=levels, flap={"changes": 2, "within": "10m", "hold": "5m"}), facts(TEMPERATURE))
+    counted(judged, *(good(10 * i, value) for i, value in enumerate((28.0, 31.0, 28.0, 31.0, 28.0, 31.0, 28.0, 31.0))))
+    eased = counted(judged, *(good(at, 28.0) for at in range(80, 600, 10)))
+    assert eased == [("deescalated", 2)]
+    words = rule(
+        metric=LEAK, state={"contamination": "minor", "leak": "critical"},
+        flap={"changes": 2, "within": "10m", "hold": "5m"},
+    )  # fmt: skip
+    judged = engine(words, facts(LEAK))
+    said = ("leak", "dry", "leak", "dry", "contamination", "leak", "contamination", "dry")
+    counted(judged, *(good(10 * i, word, LEAK) for i, word in enumerate(said)))
+    assert counted(judged, *(good(at, "dry", LEAK) for at in range(80, 600, 10))) == [("recovered", 2)]
 
 
 DAY = 24 * 3600

@@ -11,6 +11,7 @@ from facility.reading import PointKey, Reading
 from rules.engine import Engine
 from rules.facts import DeviceFacts
 from rules.model import Rule, RuleSet
+from server.alarms import repository
 from server.kit.paging import PageRequest
 from server.kit.principal import Role
 from server.kit.scope import Scope
@@ -87,6 +88,10 @@ async def test_a_day_at_1_hz_around_a_limit_is_three_notices_and_one_ticket(worl
     assert sink.messages[-1]["title"].startswith("[Minor] recovered, ticket resolved")
     assert not any(row.active for row in await alarms(world))
     assert len(await ticket_numbers(world)) == 1
+    async with world.server.db.read() as session:
+        log = await repository.events_of(session, Scope.system(), rows[0].id)
+    # Down and up every two seconds, since it came for the third time at the fourth second.
+    assert [entry.payload.get("swings", 0) for entry in log if entry.kind in ("raised", "ended")] == [0, (DAY - 6) // 2]
 
 
 async def test_a_day_at_1_hz_between_two_levels_is_three_notices_and_one_ticket(world: World, sink: Sink) -> None:
