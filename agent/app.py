@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 from msgspec import UNSET
 
@@ -366,10 +367,10 @@ class Agent:
     async def _report_health(self) -> None:
         while True:
             at = now_ms(self._clock)
-            uptime_s = self._clock.monotonic() - self._started
             item = health_of(
-                self.site, self.journal.stats(), self.figures, at=at, uptime_s=uptime_s, devices_lost=self._live.lost
-            )
+                self.site, self.journal.stats(), self.figures, at=at, lost=self._live.lost,
+                uptime_s=self._clock.monotonic() - self._started, budget=self.uplink.budget if self.uplink else None,
+            )  # fmt: skip
             self.journal.append(Kind.HEALTH, [item], at=at)
             await self._clock.sleep(HEALTH_S)
 

@@ -2,7 +2,10 @@
 
 from http import HTTPStatus
 
+from msgspec import UNSET
+
 from agent import VERSION
+from agent.budget import Budget
 from agent.figures import Figures
 from agent.http import Page
 from agent.journal import JournalStats
@@ -11,9 +14,16 @@ from facility.items import HealthItem
 
 
 def health_of(
-    site: Site, stats: JournalStats, figures: Figures, *, at: int, uptime_s: float, devices_lost: int
+    site: Site,
+    stats: JournalStats,
+    figures: Figures,
+    *,
+    at: int,
+    uptime_s: float,
+    lost: int,
+    budget: Budget | None,
 ) -> HealthItem:
-    """The health item of `at` (ms UTC)."""
+    """The health item of `at` (ms UTC). lost: devices that do not answer; budget: of a metered link."""
     oldest = stats.oldest_unsent_ms
     return HealthItem(
         at=at,
@@ -25,11 +35,13 @@ def health_of(
         oldest_unsent_s=0.0 if oldest is None else max(0.0, (at - oldest) / 1000),
         journal_bytes=stats.used_bytes,
         devices=len(site.devices),
-        devices_lost=devices_lost,
+        devices_lost=lost,
         readings=stats.readings,
         missed_slots=figures.missed_slots,
         drops=dict(stats.drops),
         rejected=dict(figures.rejected),
+        readings_every_s=UNSET if budget is None else budget.every_s,
+        spacing_s=UNSET if budget is None else budget.spacing_ms / 1000,
     )
 
 

@@ -106,7 +106,7 @@ class Uplink:
         self._flying: dict[Key, Flying] = {}
         self._bucket = Bucket(backlog_rate, clock.monotonic())
         self._mark = LiveMark(journal.last_position)
-        self._budget = budget
+        self.budget = budget
         self._pack_at = clock.monotonic()
         self._catalogs_offered: dict[str, float] = {}
         self._anew_at = -math.inf
@@ -267,7 +267,7 @@ class Uplink:
             if not may_send(self._flying.values(), fetch.kind):
                 continue
             upto = fetch.upto
-            if self._budget is not None and fetch.kind is Kind.READINGS and not self._journal.stats().degraded:
+            if self.budget is not None and fetch.kind is Kind.READINGS and not self._journal.stats().degraded:
                 upto = self._journal.packed if upto is None else min(upto, self._journal.packed)
             found = await self._journal.unsent(fetch.kind, above=fetch.above, upto=upto, limit=fetch.limit)
             for stored in found:
@@ -286,7 +286,7 @@ class Uplink:
 
     async def _pack(self, now: float) -> None:
         """On a metered link readings go in packed blocks, and no more of them than the month's budget bears."""
-        budget = self._budget
+        budget = self.budget
         if budget is None or now < self._pack_at:
             return
         level = budget.level
@@ -302,8 +302,8 @@ class Uplink:
     async def _publish(self, client: aiomqtt.Client, block: Sealed) -> None:
         payload = block.payload(sent_by=self._journal.stream)
         await client.publish(str(block_topic(self._site, self._agent, block.kind)), payload, 1, timeout=PUBLISH_S)
-        if self._budget is not None:
-            self._budget.spend(len(payload))
+        if self.budget is not None:
+            self.budget.spend(len(payload))
         self._figures.sent[block.kind] += 1
 
     # --- answers ---------------------------------------------------------------------------------------------------

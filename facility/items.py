@@ -125,7 +125,11 @@ class EventItem:
 
 @dataclass(frozen=True, slots=True)
 class HealthItem:
-    """The agent's own state, each minute. drops: readings lost since the stream began, by reason; ages in seconds."""
+    """The agent's own state, each minute. drops: readings lost since the stream began, by reason; ages in seconds.
+
+    Of a metered link, else left out: readings_every_s, seconds between two sendings of readings; spacing_s, between two
+    samples of a point where they are thinned, 0 where they are not.
+    """
 
     at: int
     version: str
@@ -141,6 +145,8 @@ class HealthItem:
     missed_slots: int
     drops: dict[str, int] = field(default_factory=dict)
     rejected: dict[str, int] = field(default_factory=dict)
+    readings_every_s: float | msgspec.UnsetType = msgspec.UNSET
+    spacing_s: float | msgspec.UnsetType = msgspec.UNSET
 
 
 def series_of(readings: Iterable[Reading]) -> list[Series]:

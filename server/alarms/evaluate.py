@@ -2,7 +2,8 @@
 
 Invariants, each with a test of its name:
 - time is sample time: readings are judged in the order they were taken, up to a watermark that follows the clock at
-  `LAG`; what arrives later is history's business and neither raises nor clears;
+  `LAG`, and at a site with a metered link as much behind it as its agents say that they send readings (ADR 0010); what
+  arrives later is history's business and neither raises nor clears;
 - the engine's state is saved in the transaction of the alarm events it caused, so a restart, a failed transaction or
   another process goes on exactly where the last commit left off;
 - a pause longer than `CATCH_UP` counts for nobody, as when an agent was down.
@@ -22,7 +23,7 @@ from facility.clock import to_ms
 from facility.ids import new_id
 from facility.reading import PointKey, Quality, Reading
 from rules.engine import Engine
-from rules.facts import DeviceFacts
+from rules.facts import GAP_INTERVALS, DeviceFacts
 from rules.model import Rule, RuleSet
 from rules.parts import Where
 from rules.records import SnapshotError
@@ -30,6 +31,7 @@ from server.alarms.models import CentreRuleState
 from server.alarms.service import AlarmService
 from server.db.session import ReadSession, WriteSession
 from server.fleet import repository as fleet
+from server.fleet.models import Agent, AgentStatus
 from server.history.codes import decode_value
 from server.history.store import History
 from server.kit.scope import Scope
@@ -44,13 +46,25 @@ CATCH_UP_MS = 600_000
 LOOK_BACK_MS = 900_000
 
 
+# Of a silent agent nothing is under way that would be worth waiting for.
+_SENDING = (AgentStatus.ONLINE, AgentStatus.OFFLINE, AgentStatus.STOPPED)
+_SYSTEM = Scope.system()
+
+
+def _metered(agent: Agent) -> tuple[float, float]:
+    """Seconds between two sendings of readings, and between two samples of a point, by the agent's last health."""
+    health = agent.health or {}
+    return float(health.get("readings_every_s", 0.0)), float(health.get("spacing_s", 0.0))
+
+
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """What the rules look at in a site: its devices, and the point ids in history."""
+    """What the rules look at in a site: its devices, and the point ids in history. late_ms: how late readings come."""
 
     customer_id: str
     facts: tuple[DeviceFacts, ...]
     points: dict[str, PointKey]
+    late_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -88,13 +102,13 @@ class CentreRules:
 
     async def look(self, session: WriteSession, now: datetime) -> None:
         """Job."""
-        until = to_ms(now) - LAG_MS
         rows = await session.scalars(sa.select(CentreRuleState).with_for_update())
         saved = {row.site_id: row for row in rows}
         sites = await self._sites(session)
         for site_id in sorted(sites.keys() | saved.keys()):
             row = saved.get(site_id)
             site = sites.get(site_id) or _Site(saved[site_id].customer_id, (), {})
+            until = to_ms(now) - LAG_MS - site.late_ms
             if row is None:
                 await self._begin(session, site_id, site, until, now)
             elif until > row.watermark:
@@ -104,13 +118,17 @@ class CentreRules:
 
     async def _sites(self, session: ReadSession) -> dict[str, _Site]:
         found: dict[str, _Site] = {}
-        rows = await fleet.points_of_metrics(session, Scope.system(), self._metrics)
+        metered = {agent.id: _metered(agent) for agent in await fleet.agents_by_status(session, _SYSTEM, _SENDING)}
+        rows = await fleet.points_of_metrics(session, _SYSTEM, self._metrics)
         for (customer_id, site_id), of_site in groupby(rows, key=lambda point: (point.customer_id, point.site_id)):
             points: dict[str, PointKey] = {}
             facts: list[DeviceFacts] = []
+            late_ms = 0
             for device, of_device in groupby(of_site, key=attrgetter("device")):
                 keys = {point.id: PointKey(device.device, point.metric, point.subject) for point in of_device}
                 points |= keys
+                every_s, spacing_s = metered.get(device.agent_id, (0.0, 0.0))
+                late_ms = max(late_ms, int(every_s * 1000))
                 facts.append(
                     DeviceFacts(
                         id=device.device,
@@ -120,11 +138,11 @@ class CentreRules:
                         room_class=device.room_class or "",
                         labels=device.labels or {},
                         points=tuple(keys.values()),
-                        interval_s=device.interval_s,
+                        interval_s=max(device.interval_s, spacing_s),
                         complete=True,
                     )
                 )
-            found[site_id] = _Site(customer_id, tuple(facts), points)
+            found[site_id] = _Site(customer_id, tuple(facts), points, late_ms)
         return found
 
     async def _begin(self, session: WriteSession, site_id: str, site: _Site, until: int, now: datetime) -> None:
@@ -166,7 +184,9 @@ class CentreRules:
         """An engine as it stood at `at`, and the ends of what has no rule or device any more. SnapshotError."""
         engine = Engine(self._rules, site.facts, origin=CENTRE, new_id=new_id, started_ms=at)
         events = [] if state is None else engine.restore(state, now_ms=at)
-        window = await self._history.window(list(site.points), at - LOOK_BACK_MS, at + 1)
+        slowest_ms = int(max((facts.interval_s for facts in site.facts), default=0.0) * 1000)
+        back = max(LOOK_BACK_MS, GAP_INTERVALS * slowest_ms)
+        window = await self._history.window(list(site.points), at - back, at + 1)
         for point, key in site.points.items():
             samples = window.get(point)
             # Of whom history has nothing lately, nothing is known: nobody waits for it.

@@ -9,6 +9,7 @@ from agent.budget import AROUND_BLOCK, MAX_LEVEL, MONTH_S, PACK_S, SAVED_S, Budg
 from facility.clock import now_ms
 from facility.wire import Kind
 from tests.agent.ledger import Ledger
+from tests.agent.running import running, write_config
 from tests.agent.test_uplink import bench
 from tests.support.mosquitto import Mosquitto
 from tests.support.peers import until_async
@@ -64,3 +65,15 @@ async def test_readings_wait_for_their_packing_and_alarms_do_not(tmp_path: Path,
         await until_async(lambda: ledger.items("alarms"))
         assert len(ledger.items("readings")) == 1, "the reading waits for the next packing, the alarm went by"
         assert [what for what, _ in it.notices] == ["thinning"]
+
+
+@pytest.mark.peer("mosquitto")
+@pytest.mark.parametrize(("uplink", "said"), [({}, (None, None)), ({"budget_mb_month": 50}, (PACK_S, 0.0))])
+async def test_health_says_how_readings_are_sent(
+    tmp_path: Path, mosquitto: Mosquitto, uplink: dict[str, int], said: tuple[float | None, float | None]
+) -> None:
+    config = write_config(tmp_path, uplink={"broker": mosquitto.url, **uplink})
+    async with Ledger(mosquitto.host, mosquitto.port) as ledger, running(config):
+        await until_async(lambda: ledger.items("health"))
+    (item,) = ledger.items("health")
+    assert (item.get("readings_every_s"), item.get("spacing_s")) == said

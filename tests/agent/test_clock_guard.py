@@ -245,5 +245,5 @@ async def test_what_is_lost_for_want_of_a_clock_is_counted_where_operators_look(
             poll(agent, machine, 20.0)
         assert agent.journal.stats().drops == {DropReason.CLOCK: 2}
         assert b'coldaisle_agent_dropped_total{reason="clock"} 2.0' in agent._metrics().body
-        health = health_of(agent.site, agent.journal.stats(), agent.figures, at=0, uptime_s=0, devices_lost=0)
+        health = health_of(agent.site, agent.journal.stats(), agent.figures, at=0, uptime_s=0, lost=0, budget=None)
         assert health.drops == {DropReason.CLOCK: 2}

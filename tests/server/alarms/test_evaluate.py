@@ -1,5 +1,6 @@
 """Rules judged at the centre, over several agents, on sample time. On both databases."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from facility.catalog import Catalog, CatalogDevice, CatalogPoint
 from facility.clock import to_ms
 from facility.config import ConfigErrors
 from facility.ids import new_id
+from facility.items import HealthItem
 from rules.files import library, load_rules
 from rules.model import RuleSet
 from server.alarms.evaluate import LAG_MS, CentreRules, titles_of
@@ -70,6 +72,17 @@ class Site:
         block = ReadingsBlock(agent, new_id(at[0]), 1, "d", [samples])
         await service_of(self.world.server, HistoryService).history.write([block], now_ms=at[-1])
 
+    async def metered(self, every_s: float, spacing_s: float) -> None:
+        """Both agents say, by their health, how they send."""
+        now = self.world.clock.now()
+        health = HealthItem(to_ms(now), "1", "c", 1.0, 0, 0, 0.0, 0, 1, 0, 0, 0)
+        item = replace(health, readings_every_s=every_s, spacing_s=spacing_s)
+        for code in ("edge1", "edge2"):
+            agent = await make_agent(self.world, self.world.home, code)
+            async with self.world.server.db.write() as session:
+                await fleet.note_health(session, agent, item, now=now)
+                await fleet.note_seen(session, {agent.id: now}, {}, watchers=[], now=now)
+
     async def at(self, second: int, rules: CentreRules | None = None) -> list[tuple[str, bool]]:
         """Judge what is here when the watermark is at this second; the alarms as (severity, active)."""
         self.world.clock.advance((self.start + second * 1000 + LAG_MS - to_ms(self.world.clock.now())) / 1000)
@@ -121,6 +134,23 @@ async def test_late_data_neither_raises_nor_clears(site: Site) -> None:
     await site.send("ups-1", "battery", *until(180, 130))
     await site.send("ups-2", "battery", *until(180, 130))
     assert await site.at(180) == [("critical", True)]
+
+
+@pytest.mark.parametrize(("late", "spacing_s", "sent", "old"), [(60, 0.0, STEP, 0), (240, 240.0, 240, 200)])
+async def test_a_metered_site_is_judged_when_its_readings_have_come(
+    world: World, site: Site, late: int, spacing_s: float, sent: int, old: int
+) -> None:
+    """Its agents send once a minute, or every few minutes, and no more samples than the month bears."""
+    await site.metered(float(late), spacing_s)
+    judged: list[tuple[str, bool]] = []
+    for now in range(STEP, 5 * late, STEP):
+        for device in ("ups-1", "ups-2") if now % late == 0 else ():
+            word = "battery" if now > late else "normal"
+            await site.send(device, word, *range(now - late + sent - old, now - old + 1, sent))
+        judged = await site.at(now - LAG_MS // 1000)
+    assert judged == [("critical", True)]
+    (row,) = await alarms(world, rule=RULE)
+    assert to_ms(row.raised_at) == site.start + (late + sent - old + 10) * 1000, "on sample time, after the rule's 10 s"
 
 
 async def test_silence_clears_nothing(site: Site) -> None:
