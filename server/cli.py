@@ -1,4 +1,4 @@
-"""`coldaisle server ...`: run, migrate, check, tokens and users."""
+"""`coldaisle server ...`: run, migrate, check, agents, tokens and users."""
 
 import asyncio
 import contextlib
@@ -20,10 +20,14 @@ from server.config import Role as ProcessRole
 from server.config import ServerConfig, load_config, resolve_secret
 from server.db import migrate as migrations
 from server.db.session import Database
+from server.fleet import repository as fleet_repository
+from server.fleet import service as fleet
+from server.fleet.watch import AgentWatchers
 from server.kit.logs import configure_logging
 from server.kit.paging import MAX_LIMIT, PageRequest
 from server.kit.principal import SYSTEM, Role
-from server.kit.problems import Problem
+from server.kit.problems import NotFound, Problem
+from server.kit.scope import Scope
 from server.people import repository, service
 from server.people.passwords import MIN_LENGTH, Passwords
 from server.people.schemas import TokenIn, UserChange, UserIn
@@ -31,9 +35,12 @@ from server.people.schemas import TokenIn, UserChange, UserIn
 app = typer.Typer(no_args_is_help=True, help="The centre: pages, API, ingest and jobs.")
 token_app = typer.Typer(no_args_is_help=True, help="Bearer tokens of the API.")
 user_app = typer.Typer(no_args_is_help=True, help="People who sign in.")
+agent_app = typer.Typer(no_args_is_help=True, help="Agents the centre hears.")
+app.add_typer(agent_app, name="agent")
 app.add_typer(token_app, name="token")
 app.add_typer(user_app, name="user")
 
+SYSTEM_SCOPE = Scope.system()
 T = TypeVar("T")
 console = Console()
 errors = Console(stderr=True)
@@ -173,6 +180,31 @@ def _table(first: str, *others: str) -> Table:
 
 def _clock() -> SystemClock:
     return SystemClock(asyncio.sleep)
+
+
+@agent_app.command("retire")
+def agent_retire(
+    site: Annotated[str, typer.Argument(help="Code of its site.")],
+    code: Annotated[str, typer.Argument(help="Code of the agent.")],
+    config: Config = None,
+    database_url: DatabaseUrl = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Take an agent that is gone for good out of use: its devices are retired, its alarms end."""
+    settings = _settings(config, database_url=database_url, data_dir=data_dir)
+
+    async def work(_: Database) -> None:
+        # What is to happen to alarms and tickets only the whole server knows.
+        async with build(settings) as server, server.kit.db.write() as session:
+            row = await fleet_repository.find_agent(session, SYSTEM_SCOPE, site, code)
+            if row is None:
+                raise NotFound("agent", f"{site}/{code}")
+            watchers = next(found for domain in server.domains if (found := domain.services.get(AgentWatchers)))
+            now = _clock().now()
+            await fleet.retire_agent(session, SYSTEM_SCOPE, row.id, watchers=watchers.all, now=now)
+
+    _with_database(settings, work)
+    console.print("retired")
 
 
 @token_app.command("create")

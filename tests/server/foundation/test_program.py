@@ -15,9 +15,12 @@ from facility.config import ConfigErrors
 from server.app import build
 from server.cli import app
 from server.config import ServerConfig, load_config, resolve_secret
+from server.fleet import repository
+from server.fleet import service as fleet
 from server.kit.context import Component
 from server.kit.i18n import Translations, match_language
 from server.kit.logs import KeyValueFormatter
+from server.kit.scope import Scope
 from server.kit.templates import Templates
 
 
@@ -101,6 +104,26 @@ async def test_a_part_that_fails_ends_the_program(tmp_path: Path) -> None:
         with pytest.raises(ExceptionGroup) as caught:
             await server.run()
     assert caught.group_contains(RuntimeError, match="cannot go on")
+
+
+def test_an_agent_is_retired_at_the_command_line(tmp_path: Path) -> None:
+    where = ("--data-dir", str(tmp_path))
+    config = load_config(overrides={"data_dir": str(tmp_path)}, environment={})
+
+    async def agent(*, make: bool = False) -> str:
+        async with build(config) as server, server.db.write() as session:
+            if make:
+                now = datetime(2026, 3, 10, tzinfo=UTC)
+                await fleet.enrol(session, site_code="home", code="edge1", zone="Asia/Shanghai", now=now)
+            row = await repository.find_agent(session, Scope.system(), "home", "edge1")
+            assert row is not None
+            return row.status.value
+
+    assert asyncio.run(agent(make=True)) == "never"
+    status, said = cli("agent", "retire", "home", "edge2", *where)
+    assert (status, "home/edge2" in said) == (1, True)
+    assert cli("agent", "retire", "home", "edge1", *where) == (0, "retired\n")
+    assert asyncio.run(agent()) == "retired"
 
 
 async def test_a_taken_port_is_named(tmp_path: Path) -> None:
