@@ -55,8 +55,8 @@ async def oldest_agent(session: ReadSession, scope: Scope) -> Agent | None:
 
 async def topic_codes(session: ReadSession, scope: Scope) -> list[tuple[str, str]]:
     """Codes of site and agent, as they stand in topics, of every agent."""
-    query = sa.select(Agent).options(joinedload(Agent.site)).order_by(Agent.id)
-    return [(row.site.code, row.code) for row in await session.scalars(scoped(query, Agent, scope))]
+    columns = cast("sa.Select[Any]", sa.select(Site.code, Agent.code).join(Agent.site).order_by(Agent.id))
+    return [(row[0], row[1]) for row in await session.execute(scoped(columns, Agent, scope))]
 
 
 async def agents_seen_before(session: ReadSession, scope: Scope, before: datetime, *, limit: int) -> Sequence[Agent]:
@@ -325,7 +325,19 @@ def _table(model: type[Agent] | type[Device]) -> sa.Table:
 
 async def _each(session: WriteSession, query: sa.Update, rows: list[dict[str, object]]) -> None:
     if rows:
+        await session.flush()
         await (await session.connection()).execute(query, rows)
+
+
+async def not_online(session: WriteSession, agent_ids: Collection[str]) -> Sequence[Agent]:
+    """Those of these agents that count as gone, with their site, as the database has them now."""
+    found: list[Agent] = []
+    ordered = sorted(agent_ids)
+    for start in range(0, len(ordered), CHUNK):
+        query = sa.select(Agent).where(Agent.id.in_(ordered[start : start + CHUNK]), Agent.status != AgentStatus.ONLINE)
+        query = query.order_by(Agent.id).options(joinedload(Agent.site))
+        found.extend(await session.scalars(query, execution_options={"populate_existing": True}))
+    return found
 
 
 async def forget_communication(session: WriteSession, agent_id: str) -> None:

@@ -245,18 +245,14 @@ async def note_seen(
     A block that came before the word that its agent is gone does not bring it back.
     """
     await repository.set_seen(session, Agent, agents)
-    for agent_id, at in sorted(agents.items()):
-        row = await session.get(Agent, agent_id, populate_existing=True)
-        if row is None or row.status is AgentStatus.ONLINE:
-            continue
-        if row.status in _GONE and at <= row.status_since:
+    for row in await repository.not_online(session, agents):
+        if row.status in _GONE and agents[row.id] <= row.status_since:
             continue
         was_silent = row.status is AgentStatus.SILENT
         row.status, row.status_since = AgentStatus.ONLINE, now
         if was_silent:
-            full = await repository.get_agent(session, Scope.system(), agent_id)
             for watcher in watchers:
-                await watcher.agent_returned(session, agent=repository.agent_ref(full), now=now)
+                await watcher.agent_returned(session, agent=repository.agent_ref(row), now=now)
     await repository.set_seen(session, Device, {key: seen.at for key, seen in devices.items() if seen.at is not None})
     words = {
         key: (seen.communication, from_ms(seen.word_at))
