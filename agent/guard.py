@@ -124,6 +124,10 @@ class ClockGuard:
         """Alarm events that wait for the clock to be set."""
         return len(self._undated)
 
+    def undated_for(self, now_ms: int) -> int:
+        """For how long, in ms, the first of them has waited."""
+        return max(0, now_ms - self._undated[0].at) if self._undated else 0
+
     def dated(self, step_ms: int) -> list[AlarmEvent]:
         """The clock was set by `step_ms`: the alarm events that waited for it, moved with it."""
         moved = [dataclasses.replace(event, at=event.at + step_ms) for event in self._undated]

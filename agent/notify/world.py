@@ -15,7 +15,7 @@ from agent.notify.store import NoticeStore
 from agent.notify.texts import Named
 from agent.site import Site
 from agent.uplink import Uplink
-from facility.clock import Clock
+from facility.clock import Clock, now_ms
 from facility.wire import Kind
 
 # Without a centre in the configuration there is nobody else who could tell.
@@ -49,7 +49,11 @@ class AgentWorld:
         stats = self._journal.stats()
         # Those that wait for the clock to be set, or that a journal holds in memory, are not among the unsent.
         has_all = not (stats.unsent_blocks.get(Kind.ALARMS, 0) or stats.degraded or self._guard.undated)
-        return Link(round((self._clock.monotonic() - uplink.taken_at) * 1000), has_all)
+        # The centre gets nothing of an alarm that waits for the clock, however well it is connected.
+        return Link(max(self._cut_ms(uplink), self._guard.undated_for(now_ms(self._clock))), has_all)
+
+    def _cut_ms(self, uplink: Uplink) -> int:
+        return round((self._clock.monotonic() - uplink.taken_at) * 1000)
 
     async def settled(self) -> Link:
         # What a slow disk has not taken yet is not among the unsent either.
@@ -58,9 +62,10 @@ class AgentWorld:
         return self.link()
 
     def cut_since(self) -> datetime | None:
-        if self._uplink() is None:
+        uplink = self._uplink()
+        if uplink is None or self._cut_ms(uplink) < self._guard.undated_for(now_ms(self._clock)):
             return None
-        return self._clock.now() - timedelta(milliseconds=self.link().cut_for_ms)
+        return self._clock.now() - timedelta(milliseconds=self._cut_ms(uplink))
 
     def named(self, notice: Notice, *, zh: bool) -> Named:
         site = self._site()

@@ -100,6 +100,25 @@ def test_what_is_raised_without_a_clock_is_told(tmp_path: Path, monkeypatch: pyt
         run_virtual(main(sink))
 
 
+def test_what_waits_for_the_clock_is_told_though_the_centre_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main(sink: Sink) -> None:
+        async with place(tmp_path, sink, monkeypatch, wall=BOOT) as it:
+            uplink = it.agent.uplink
+            assert uplink is not None
+            it.poll(60.0)
+            for _ in range(AFTER_S + 5):
+                await asyncio.sleep(1)
+                uplink.taken_at = asyncio.get_running_loop().time()  # as when everything there was has been taken
+            assert it.fates == {Fate.NOTED: 1, Fate.TOLD: 1}
+        (message,) = sink.messages
+        assert "no contact" not in message["message"]
+
+    with Sink() as sink:
+        run_virtual(main(sink))
+
+
 def test_what_the_disk_has_not_taken_yet_is_not_taken_for_the_centres(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
