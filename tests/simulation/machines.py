@@ -117,9 +117,9 @@ class Edge:
             "devices": [
                 {
                     "id": device, "name": {"en": device, "zh": device}, "profile": "ietf/ups-mib",
-                    "address": "192.0.2.1", "credentials": "v2c", "interval": "30s", "deadline": "20s",
+                    "address": f"192.0.2.{number}", "credentials": "v2c", "interval": "30s", "deadline": "20s",
                 }
-                for device in self.devices
+                for number, device in enumerate(self.devices, start=1)
             ],
         }  # fmt: skip
         path = self.folder / "agent.yaml"

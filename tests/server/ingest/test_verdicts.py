@@ -12,46 +12,15 @@ import sqlalchemy as sa
 from facility.clock import to_ms
 from facility.ids import new_id
 from facility.wire import MAX_BODY, Answer, RejectReason, RetryReason, Verdict
-from server.fleet import repository as fleet_repository
 from server.fleet.models import AgentEvent
 from server.ingest import repository
 from server.ingest.inbox import Message
-from server.ingest.models import LedgerBlock
 from server.ingest.processor import POISON_TRIES
-from server.ingest.weather import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from server.kit.principal import Role
 from tests.server.conftest import START, ClientAs
 from tests.server.ingest.conftest import Station
+from tests.server.ingest.items_by_hand import AT, TEMPERATURE, event, health, reading
 from tests.server.ingest.wire_by_hand import Sender, block, catalog, digest, series, topic
-
-AT = to_ms(START)
-TEMPERATURE = "room.temperature"
-
-
-def reading(value: Any, at: int = AT, device: str = "th1", metric: str = TEMPERATURE) -> dict[str, Any]:
-    return series(device, metric, [(at, value)])
-
-
-def event(device: str = "th1", occurrence: str | None = None) -> dict[str, Any]:
-    return {
-        "event": {
-            "occurrence": occurrence or new_id(AT),
-            "revision": 1,
-            "kind": "raised",
-            "origin": "edge1",
-            "device": device,
-            "rule": "room-hot",
-            "subject": "",
-            "metric": TEMPERATURE,
-            "level": "hi",
-            "severity": "major",
-            "at": AT,
-            "value": 30.0,
-            "limit": 28.0,
-            "reason": "above",
-            "rule_revision": "r1",
-        }
-    }
 
 
 async def test_readings_are_committed_and_there(station: Station) -> None:
@@ -263,12 +232,6 @@ async def test_events_are_recorded_once_however_often_and_in_whatever_block(stat
     assert [(row.kind, row.device, row.payload) for row in rows] == [("device_reboot", "th1", {"uptime": "5"})]
 
 
-def health(at: int, **changes: Any) -> dict[str, Any]:
-    names = ("unsent_blocks", "unsent_bytes", "oldest_unsent_s", "journal_bytes", "devices", "devices_lost")
-    figures = dict.fromkeys((*names, "readings", "missed_slots"), 1)
-    return {"at": at, "version": "1.2.3", "config_digest": "abc", "uptime_s": 5.0, **figures, **changes}
-
-
 async def test_health_keeps_the_newest_figures_and_the_clock_offset(station: Station) -> None:
     sender, _ = await station.catalogued()
     newer = sender.next("health", [health(AT - 2000, drops={"evicted_age": 7})])
@@ -315,83 +278,6 @@ async def test_auto_enrolment_makes_site_and_agent(station: Station) -> None:
     assert reply.answer.verdict is Verdict.COMMITTED
 
 
-async def test_database_in_trouble_is_a_retry_and_never_an_acknowledgement(station: Station) -> None:
-    sender, known = await station.catalogued()
-    sent = sender.next("readings", [reading(21.5)], catalog=known)
-    alarm = sender.next("alarms", [event()])
-    async with station.store.db.write() as session:
-        await session.execute(sa.text("ALTER TABLE history_series RENAME TO hidden"))
-    broken = await station.take(sent)
-    async with station.store.db.write() as session:
-        await session.execute(sa.text("ALTER TABLE hidden RENAME TO history_series"))
-    async with station.server.db.write() as session:
-        await session.execute(sa.text("ALTER TABLE ingest_blocks RENAME TO hidden"))
-    broken += await station.take(alarm)
-    async with station.server.db.write() as session:
-        await session.execute(sa.text("ALTER TABLE hidden RENAME TO ingest_blocks"))
-    assert [(answer.verdict, answer.reason) for answer in broken] == [(Verdict.RETRY, RetryReason.STORAGE)] * 2
-    assert await station.values("th1") == []
-    assert station.sink.taken == []
-    station.world.clock.advance(FIRST_PAUSE_S)
-    mended = await station.take(sent, alarm)
-    assert [answer.verdict for answer in mended] == [Verdict.COMMITTED] * 2
-    assert await station.values("th1") == [(AT, 21.5)]
-
-
-async def test_refusing_database_is_left_alone_for_a_growing_pause_and_the_other_is_not(
-    station: Station, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sender, known = await station.catalogued()
-    asked, full, enter = 0, True, repository.enter
-
-    async def counted(*args: Any) -> LedgerBlock | None:
-        nonlocal asked
-        asked += 1
-        if full:
-            raise sa.exc.OperationalError("INSERT", {}, OSError("disk is full"))
-        return await enter(*args)
-
-    monkeypatch.setattr(repository, "enter", counted)
-    asked_at = []
-    for second in range(60):
-        before = asked
-        answers = await station.take(
-            sender.next("alarms", [event()]), sender.next("readings", [reading(20.0, AT + second)], catalog=known)
-        )
-        assert [(answer.verdict, answer.reason) for answer in answers] == [
-            (Verdict.RETRY, RetryReason.STORAGE), (Verdict.COMMITTED, ""),
-        ]  # fmt: skip
-        if asked > before:
-            asked_at.append(second)
-        station.world.clock.advance(1.0)
-    # After 1, 2, 4 and 8 seconds, then every 10.
-    assert asked_at == [0, 1, 3, 7, 15, 25, 35, 45, 55]
-    assert len(await station.values("th1")) == 60
-    full = False
-    station.world.clock.advance(LONGEST_PAUSE_S)
-    answers = await station.take(sender.next("alarms", [event()]), sender.next("alarms", [event()]))
-    assert [answer.verdict for answer in answers] == [Verdict.COMMITTED] * 2
-
-
-async def test_stranger_is_not_called_unknown_because_the_database_refuses(
-    station: Station, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sender, _ = await station.catalogued()
-    station.processor = station.another()
-
-    async def full(*_: object) -> None:
-        raise sa.exc.OperationalError("SELECT", {}, OSError("disk is full"))
-
-    with monkeypatch.context() as during:
-        during.setattr(fleet_repository, "find_agent", full)
-        for _ in range(2):
-            (answer,) = await station.take(sender.next("alarms", [event()]))
-            assert (answer.verdict, answer.reason) == (Verdict.RETRY, RetryReason.STORAGE)
-    station.world.clock.advance(FIRST_PAUSE_S)
-    (answer,) = await station.take(sender.next("alarms", [event()]))
-    assert answer.verdict is Verdict.COMMITTED
-
-
 async def test_two_workers_given_the_same_blocks_store_each_once(station: Station) -> None:
     sender, known = await station.catalogued(th1=TEMPERATURE, th2=TEMPERATURE)
     sent = [
@@ -416,99 +302,6 @@ async def test_two_workers_given_the_same_blocks_store_each_once(station: Statio
     assert await station.values("th1") == expected
     assert await station.values("th2") == expected
     assert station.counted("coldaisle_server_ingest_values_total") == 120
-
-
-async def test_older_catalog_arriving_late_does_not_take_over(station: Station) -> None:
-    sender = await station.sender()
-    old = sender.next("catalog", [catalog({"th1": [(TEMPERATURE, "")]})])
-    new = sender.next("catalog", [catalog({"th2": [(TEMPERATURE, "")]})])
-    await station.take(new)
-    active = (await station.agent()).catalog_digest
-    await station.take(old)
-    assert (await station.agent()).catalog_digest == active
-    (answer,) = await station.take(sender.next("readings", [reading(1.0, device="th2")], catalog=active))
-    assert (answer.verdict, answer.rejected) == (Verdict.COMMITTED, ())
-
-
-@pytest.mark.parametrize("wrong", ["1970-01-01T00:00:07Z", "2036-02-07T06:28:16Z"])
-async def test_the_newest_catalog_holds_whatever_clock_its_journal_was_opened_under(
-    station: Station, wrong: str
-) -> None:
-    """A machine without a clock of its own boots in 1970, or where a dead one stood."""
-    sender = await station.sender()
-    odd, even = to_ms(datetime.fromisoformat(wrong)), AT
-    for number, born in enumerate((even, odd, even + 1, odd + 1, even + 2)):
-        sender = Sender("home", "edge1", stream=new_id(born))
-        device = f"th{number}"
-        (answer,) = await station.take(sender.next("catalog", [catalog({device: [(TEMPERATURE, "")]})]))
-        assert (answer.verdict, answer.rejected) == (Verdict.COMMITTED, ())
-        known = (await station.agent()).catalog_digest
-        (answer,) = await station.take(sender.next("readings", [reading(20.0, device=device)], catalog=known))
-        assert (answer.verdict, answer.rejected) == (Verdict.COMMITTED, ())
-        assert (await station.point(device)).device.active
-        assert await station.values(device) == [(AT, 20.0)]
-
-
-@pytest.mark.parametrize("worker", ["the same worker", "another worker"])
-async def test_what_an_earlier_opening_left_unsent_brings_no_catalog_back_and_loses_no_reading(
-    station: Station, worker: str
-) -> None:
-    """Cut off for days and restarted meanwhile, an agent sends first what is new, then what older journals hold."""
-    await station.sender()
-    backlog = Sender("home", "edge1", stream=new_id(AT))
-    live = Sender("home", "edge1", stream=new_id(AT - 1))
-    old = catalog({"th1": [(TEMPERATURE, "")], "gone": [(TEMPERATURE, "")]})
-    await station.take(live.next("catalog", [catalog({"th1": [(TEMPERATURE, "")]})], sent_by=live.stream))
-    active = (await station.agent()).catalog_digest
-    await station.take(backlog.next("catalog", [old], sent_by=live.stream))
-    (spoken,) = (await station.digests()) - {active}
-    if worker == "another worker":
-        station.processor = station.another()
-    late = backlog.next("readings", [reading(19.0, device="gone"), reading(20.0)], catalog=spoken, sent_by=live.stream)
-    (answer,) = await station.take(late)
-    assert (answer.verdict, answer.rejected) == (Verdict.COMMITTED, ())
-    assert await station.values("gone") == [(AT, 19.0)]
-    assert (await station.agent()).catalog_digest == active
-    assert not (await station.point("gone")).device.active
-    assert (await station.point("th1")).device.active
-
-
-async def test_a_block_that_an_earlier_opening_sent_and_that_comes_late_brings_no_catalog_back(
-    station: Station,
-) -> None:
-    await station.sender()
-    first, second = (Sender("home", "edge1", stream=new_id(AT - number)) for number in range(2))
-    before = first.next("catalog", [catalog({"th1": [(TEMPERATURE, "")]})], sent_by=first.stream)
-    await station.take(before)
-    later = first.next("catalog", [catalog({"th3": [(TEMPERATURE, "")]})], sent_by=first.stream)
-    await station.take(second.next("catalog", [catalog({"th2": [(TEMPERATURE, "")]})], sent_by=second.stream))
-    active = (await station.agent()).catalog_digest
-    await station.take(later)
-    await station.take(before)
-    assert (await station.agent()).catalog_digest == active
-
-
-async def test_a_catalog_sent_again_for_old_blocks_does_not_hold_from_then_on(station: Station) -> None:
-    """It goes under a new number, and says which catalog holds."""
-    sender = await station.sender()
-    old, new = ([catalog({device: [(TEMPERATURE, "")]})] for device in ("th1", "th2"))
-    await station.take(sender.next("catalog", old))
-    first = (await station.agent()).catalog_digest
-    await station.take(sender.next("catalog", new))
-    second = (await station.agent()).catalog_digest
-    assert first != second
-    await station.take(sender.next("catalog", old, catalog=second))
-    assert (await station.agent()).catalog_digest == second
-
-
-async def test_health_that_names_a_known_older_catalog_brings_it_back(station: Station) -> None:
-    """A centre put back from a backup may hold an older catalog for the present one; health says which is."""
-    sender, first = await station.catalogued()
-    await station.take(sender.next("catalog", [catalog({"th2": [(TEMPERATURE, "")]})]))
-    assert not (await station.point("th1")).device.active
-    await station.take(sender.next("health", [health(60_000)], catalog=first))
-    assert (await station.agent()).catalog_digest == first
-    assert (await station.point("th1")).device.active
 
 
 async def test_point_no_catalog_announced_is_made_for_a_known_device(station: Station) -> None:
