@@ -125,7 +125,10 @@ class EventItem:
 
 @dataclass(frozen=True, slots=True)
 class HealthItem:
-    """The agent's own state, each minute. drops: readings lost since the stream began, by reason; ages in seconds.
+    """The agent's own state, each minute; ages in seconds.
+
+    drops: readings lost since the stream of the block began, by reason; drops_before: the same of streams before it.
+    Both only grow, so whoever keeps the greatest of each (stream, reason) may hear them in any order.
 
     Of a metered link, else left out: readings_every_s, seconds between two sendings of readings; spacing_s, between two
     samples of a point where they are thinned, 0 where they are not.
@@ -147,6 +150,7 @@ class HealthItem:
     rejected: dict[str, int] = field(default_factory=dict)
     readings_every_s: float | msgspec.UnsetType = msgspec.UNSET
     spacing_s: float | msgspec.UnsetType = msgspec.UNSET
+    drops_before: dict[str, dict[str, int]] | msgspec.UnsetType = msgspec.UNSET
 
 
 def series_of(readings: Iterable[Reading]) -> list[Series]:

@@ -15,6 +15,10 @@ Invariants. Later code leans on them; each has a test of its name in `tests/agen
 - bounded_by_age: what is older than `max_age` goes; unsent alarms stay.
 - alarms_are_never_evicted_before_readings: in any eviction, readings go first and alarms last.
 - every_evicted_reading_is_counted: by reason, in the transaction that evicts it.
+- losses_are_kept_by_the_stream_that_had_them: counts only grow, and outlive a restart and the file; each is told again
+  by the streams after it. Not those of the last group commit before a kill, nor those no commit came to while the disk
+  refused and that were not told before the program ended; nor those of a file that was deleted, or whose table of
+  losses cannot be read at a start, beyond what was told.
 - deleted_only_when_answered_or_evicted: an unsent block leaves the outbox by an answer of the centre or by a counted
   eviction, never by being handed to the broker.
 - a_full_disk_degrades_to_bounded_memory_and_heals: taking goes on, memory is capped, what is beyond is counted, and

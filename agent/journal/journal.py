@@ -55,6 +55,7 @@ class Journal:
         self._offload = offload
         self._group_commit_s = group_commit_s
         self._numbers = Numbers(new_id(now_ms(clock)))
+        store.stream = self._numbers.stream
         self._rewriter = Rewriter(store, self._numbers)
         self.last_position = 0
         self.changed = asyncio.Event()
@@ -169,7 +170,7 @@ class Journal:
             len(self._waiting)
             or self._answered
             or self._taken.rule_state is not None
-            or self._tally.unsaved
+            or self._tally.drops != self._tally.saved
             or self._tally.degraded  # a disk that refused is asked again
         )
 
@@ -193,7 +194,7 @@ class Journal:
             self._waiting.all(),
             dict(self._answered),
             self._taken.rule_state,
-            dict(self._tally.unsaved),
+            dict(self._tally.drops),
         )
         try:
             if self._tally.degraded:
@@ -215,14 +216,20 @@ class Journal:
             if self._answered.get(key) is mark:
                 del self._answered[key]
         self._taken.saved(state)
-        self._tally.saved(drops)
+        self._tally.saved = drops
         self._tally.evicted(evicted)
         if self._tally.degraded:
             self._tally.healed()
         await self._look()
 
     async def _reopen(self) -> OpenReport:
-        report = await self._offload.run(open_or_recover, self._store, now_ms=now_ms(self._clock))
+        report = await self._offload.run(
+            open_or_recover,
+            self._store,
+            now_ms=now_ms(self._clock),
+            drops=dict(self._tally.drops),
+            dropped=self._tally.dropped,
+        )
         self._say_opened(report)
         self.last_position = report.last_position
         return report
@@ -239,7 +246,7 @@ class Journal:
         self._taken.hurry()
 
     def _bound_memory(self) -> None:
-        self._tally.evicted(self._waiting.bound(self._answered), in_memory=True)
+        self._tally.forgotten(self._waiting.bound(self._answered))
 
     def _degrade(self, cause: str) -> None:
         self._retry_at = self._clock.monotonic() + RETRY_S
@@ -317,8 +324,7 @@ class Journal:
                 digest=digest(held.block.kind, spoken, held.block.body),
             )
             if key in self._waiting:
-                self._waiting.remove([key])
-                self._waiting.add([block])
+                self._waiting.rename(key, block)
                 return block.key
             try:
                 await self._offload.run(self._store.replace, key, block)
@@ -407,7 +413,7 @@ class Journal:
         self._tally.unsent_bytes = sum(self._store.unsent.size.values())
 
     def stats(self) -> JournalStats:
-        return self._tally.stats(stream=self.stream, memory_bytes=self._waiting.size)
+        return self._tally.stats(stream=self.stream, memory_bytes=self._waiting.size, evicted=self._store.evicted)
 
     @property
     def notice(self) -> Notice:

@@ -36,6 +36,11 @@ class Waiting:
             if gone is not None:
                 self.size -= gone.size
 
+    def rename(self, key: Key, block: Sealed) -> None:
+        """Another name for a block that is held, in its place."""
+        self._blocks = {block.key if each == key else each: self._blocks[each] for each in self._blocks}
+        self._blocks[block.key] = block
+
     def of(self, kind: Kind) -> list[Stored]:
         return [Stored(block, 0) for block in self._blocks.values() if block.kind is kind]
 

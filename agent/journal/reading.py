@@ -187,7 +187,10 @@ class JournalReader:
             ),
             used_bytes=used(db),
             oldest_unsent_at=oldest,
-            drops={str(reason): int(count) for reason, count in db.execute("SELECT reason, count FROM drops")},
+            drops={
+                str(reason): int(count)
+                for reason, count in db.execute("SELECT reason, sum(count) FROM dropped GROUP BY reason")
+            },
             quarantined={(str(kind), str(reason)): int(count) for kind, reason, count in quarantined},
             files=tuple(path.name for path in beside if not path.name.endswith(("-wal", "-shm"))),
         )

@@ -2,25 +2,30 @@
 
 import dataclasses
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
 from agent.journal.block import BlockState, Key, Sealed, Stored
+from agent.journal.eviction import DropReason
 from agent.journal.sql import (
     BY_NAME,
     COLUMNS,
     RULE_STATE,
     RULE_STATE_AT,
     UNREADABLE,
+    Dropped,
     Mark,
     StoreCorrupt,
     StoreFull,
+    dropped_by_stream,
+    most,
     stored,
+    summed,
 )
 from agent.journal.store import Store
 from facility.wire import Kind
@@ -42,6 +47,7 @@ class OpenReport:
     newest: when the last block before this opening was born (ms UTC); unclean: the same, if the program did not end in
     order; last_position: where that block stands. forgotten: why a rule state that may have been there could not be
     read; saved_at: when the one that was read had been saved (ms UTC), if the file takes no newer one now.
+    dropped: what was ever lost, by stream and reason.
     """
 
     rule_state: bytes | None = None
@@ -54,20 +60,24 @@ class OpenReport:
     last_position: int = 0
     forgotten: str = ""
     saved_at: int | None = None
+    dropped: Dropped = field(default_factory=dict)
 
 
-def open_or_recover(store: Store, *, now_ms: int) -> OpenReport:
+def open_or_recover(
+    store: Store, *, now_ms: int, drops: Mapping[str, int] | None = None, dropped: Dropped | None = None
+) -> OpenReport:
     """Open the store, quarantining and replaying a corrupt file.
 
+    drops: what the present stream has lost; dropped: what is known of others. A new file is given both.
     StoreFull when the disk refuses altogether, StoreCorrupt when it spoils a new file, too.
     """
     try:
-        return _open(store, now_ms)
+        return _open(store, now_ms, drops or {}, dropped or {})
     except OSError as exc:
         raise StoreFull(f"{store.path}: {exc}") from exc
 
 
-def _open(store: Store, now_ms: int) -> OpenReport:
+def _open(store: Store, now_ms: int, drops: Mapping[str, int], dropped: Dropped) -> OpenReport:
     fresh = _beside(store.path)
     if fresh.exists() and not store.path.exists():
         # Cut off between the renames: what was replayed is whole, only its name is missing.
@@ -77,7 +87,7 @@ def _open(store: Store, now_ms: int) -> OpenReport:
         return _opened(store)
     except StoreCorrupt as exc:
         store.close()
-        return _replace(store, str(exc), now_ms)
+        return _replace(store, str(exc), now_ms, drops, dropped)
 
 
 def glimpse(path: Path, cause: str) -> OpenReport:
@@ -114,7 +124,11 @@ def _opened(store: Store) -> OpenReport:
         # Full, but readable: what the rules knew is worth more than knowing how the program ended.
         unclean = None
     return OpenReport(
-        rule_state=rule_state, unclean=unclean, newest=store.newest_born_at(), last_position=store.last_position()
+        rule_state=rule_state,
+        unclean=unclean,
+        newest=store.newest_born_at(),
+        last_position=store.last_position(),
+        dropped=store.dropped(),
     )
 
 
@@ -122,14 +136,15 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.replaying")
 
 
-def _replace(store: Store, cause: str, now_ms: int) -> OpenReport:
+def _replace(store: Store, cause: str, now_ms: int, drops: Mapping[str, int], dropped: Dropped) -> OpenReport:
     """Replay the corrupt file into a new one, and only then set it aside: cut off anywhere, it is begun again."""
     fresh, aside = _beside(store.path), _free_name(store.path, now_ms)
     _remove(fresh)
     target = Store(fresh, max_bytes=store.bounds.max_bytes, max_age_ms=store.bounds.max_age_ms)
+    target.stream, target.evicted = store.stream, dict(store.evicted)
     try:
         target.open()
-        salvaged, lost, rule_state, packed = _replay(store.path, target, now_ms, packed=store.packed)
+        found = _replay(store.path, target, now_ms, packed=store.packed, drops=drops, dropped=dropped)
         target.close()
         if Path(f"{fresh}-wal").exists():
             raise StoreFull(f"{fresh} could not be written to its end")
@@ -141,17 +156,16 @@ def _replace(store: Store, cause: str, now_ms: int) -> OpenReport:
         raise
     _take_place(fresh, store.path)
     _forget_oldest(store.path)
-    store.broken, store.packed = "", packed
+    store.broken, store.packed, store.evicted = "", found.packed, target.evicted
     store.open()
+    opened = dataclasses.replace(_opened(store), rule_state=found.rule_state, unclean=None)
     return dataclasses.replace(
-        _opened(store),
-        rule_state=rule_state,
+        opened,
         quarantined=aside,
         cause=cause,
-        salvaged=salvaged,
-        lost=lost,
-        unclean=None,
-        forgotten=cause if rule_state is None else "",
+        salvaged=found.salvaged,
+        lost=found.lost,
+        forgotten=cause if found.rule_state is None else "",
     )
 
 
@@ -194,42 +208,60 @@ def _forget_oldest(path: Path) -> None:
         _remove(each)
 
 
-def _replay(source: Path, store: Store, now_ms: int, *, packed: int) -> tuple[int, int, bytes | None, int]:
-    """Blocks taken over, blocks known to be lost, and the rule state if it was readable.
+@dataclass(slots=True)
+class _Replayed:
+    """Blocks taken over, blocks known to be lost, the rule state if it was readable, and the losses known to the file.
 
-    Positions are given anew, from 1: the fourth is where the new file has what the old one had up to `packed`.
+    Positions are given anew, from 1; packed: where the new file has what the old one had up to its `packed`.
     """
+
+    salvaged: int = 0
+    lost: int = 0
+    rule_state: bytes | None = None
+    packed: int = 0
+    dropped: Dropped = field(default_factory=dict)
+
+
+def _replay(
+    source: Path, store: Store, now_ms: int, *, packed: int, drops: Mapping[str, int], dropped: Dropped
+) -> _Replayed:
+    """Take over what can be read, and in the last commit what was lost before and by this."""
+    found = _Replayed()
+    blocks: list[Sealed] = []
+    marks: list[Mark] = []
+    for position, block, state, reason in _source(source, found):
+        if block is None or not block.intact():
+            found.lost += 1
+            continue
+        blocks.append(block)
+        if state is not BlockState.UNSENT:
+            marks.append(Mark(block.key, state, reason))
+        found.salvaged += 1
+        if position <= packed:
+            found.packed = found.salvaged
+        if len(blocks) >= _STEP:
+            store.commit(blocks, marks, now_ms=now_ms)
+            blocks, marks = [], []
+    lost = summed(drops, {DropReason.CORRUPT: found.lost} if found.lost else {})
+    known = most(found.dropped, dropped)
+    known.pop(store.stream, None)  # of its own the memory knows more
+    store.commit(blocks, marks, rule_state=found.rule_state, drops=lost, dropped=known, now_ms=now_ms)
+    return found
+
+
+def _source(source: Path, found: _Replayed) -> Iterator[tuple[int, Sealed | None, BlockState, str]]:
+    """The blocks of a broken file; what else it says goes to `found`."""
     try:
         db = sqlite3.connect(f"file:{quote(str(source))}?mode=rw", uri=True, isolation_level=None)
     except UNREADABLE:
-        return 0, 0, None, 0
-    blocks: list[Sealed] = []
-    marks: list[Mark] = []
-    salvaged = lost = packed_upto = 0
-    rule_state: bytes | None = None
-    try:
-        try:
-            found = db.execute(RULE_STATE).fetchone()
-            rule_state = bytes(found[0]) if found else None
-        except UNREADABLE:
-            rule_state = None
-        for position, block, state, reason in _readable(db):
-            if block is None or not block.intact():
-                lost += 1
-                continue
-            blocks.append(block)
-            if state is not BlockState.UNSENT:
-                marks.append(Mark(block.key, state, reason))
-            salvaged += 1
-            if position <= packed:
-                packed_upto = salvaged
-            if len(blocks) >= _STEP:
-                store.commit(blocks, marks, now_ms=now_ms)
-                blocks, marks = [], []
-    finally:
-        db.close()
-    store.commit(blocks, marks, rule_state=rule_state, now_ms=now_ms)
-    return salvaged, lost, rule_state, packed_upto
+        return
+    with closing(db):
+        with suppress(*UNREADABLE):
+            row = db.execute(RULE_STATE).fetchone()
+            found.rule_state = bytes(row[0]) if row else None
+        with suppress(*UNREADABLE):
+            found.dropped = dropped_by_stream(db)
+        yield from _readable(db)
 
 
 def _readable(db: sqlite3.Connection) -> Iterator[tuple[int, Sealed | None, BlockState, str]]:

@@ -10,9 +10,10 @@ from agent.journal.eviction import ASIDE, MOST_ASIDE, MOST_ASIDE_BYTES, Class, D
 from facility.items import EARLIEST_MS
 from facility.wire import Kind
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # Blocks evicted by one statement.
 _BATCH = 64
+_REASONS = frozenset(DropReason)
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS blocks (
@@ -41,14 +42,27 @@ CREATE TABLE IF NOT EXISTS rule_state (
     at INTEGER NOT NULL,
     state BLOB NOT NULL
 );
-CREATE TABLE IF NOT EXISTS drops (
-    reason TEXT PRIMARY KEY,
-    count INTEGER NOT NULL
+CREATE TABLE IF NOT EXISTS dropped (
+    stream TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (stream, reason)
 );
 CREATE TABLE IF NOT EXISTS closed (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     at INTEGER NOT NULL
 );
+"""
+# Version 1 counted losses by reason only.
+UPGRADE = """
+BEGIN IMMEDIATE;
+CREATE TABLE dropped (
+    stream TEXT NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (stream, reason)
+);
+INSERT INTO dropped SELECT '', reason, count FROM drops;
+DROP TABLE drops;
+PRAGMA user_version = 2;
+COMMIT;
 """
 # A body is read as bytes whatever one flipped bit makes of its type: its digest judges it.
 COLUMNS = "position, stream, seq, kind, first_at, last_at, born_at, count, catalog, names, digest, CAST(body AS BLOB)"
@@ -60,7 +74,7 @@ RULE_STATE_AT = "SELECT CAST(at AS INTEGER) FROM rule_state WHERE state IS NOT N
 PROBES = (
     f"SELECT {COLUMNS}, size, codec, state, reason FROM blocks LIMIT 0",
     "SELECT one, at, state FROM rule_state LIMIT 0",
-    "SELECT reason, count FROM drops LIMIT 0",
+    "SELECT stream, reason, count FROM dropped LIMIT 0",
     "SELECT one, at FROM closed LIMIT 0",
 )
 
@@ -106,6 +120,18 @@ class Evicted:
 
     def add(self, reason: str, kind: Kind, count: int) -> None:
         self.count[reason, kind] = self.count.get((reason, kind), 0) + count
+
+    @property
+    def by_reason(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for (reason, _), count in self.count.items():
+            found[reason] = found.get(reason, 0) + count
+        return found
+
+
+def summed(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    """Both together, by reason."""
+    return {reason: one.get(reason, 0) + other.get(reason, 0) for reason in {**one, **other}}
 
 
 def insert(
@@ -230,12 +256,50 @@ def prune_catalogs(db: sqlite3.Connection) -> None:
     )
 
 
-def count_drops(db: sqlite3.Connection, drops: Mapping[str, int]) -> None:
-    for reason, count in drops.items():
+# Streams whose losses are told one by one: each was, every minute of its life and of those of its successors.
+_STREAMS = 16
+# More than any journal can lose; a count beyond it is a broken bit.
+_MOST_DROPPED = 1 << 48
+
+Dropped = Mapping[str, Mapping[str, int]]
+
+
+def most(one: Dropped, other: Dropped) -> dict[str, dict[str, int]]:
+    """What two know of losses: counts only grow, so the greater is the later."""
+    found = {stream: dict(counts) for stream, counts in one.items()}
+    for stream, counts in other.items():
+        known = found.setdefault(stream, {})
+        for reason, count in counts.items():
+            known[reason] = max(count, known.get(reason, 0))
+    return found
+
+
+def count_drops(db: sqlite3.Connection, dropped: Dropped) -> None:
+    """Write down what each stream lost in all, by reason. Never less than stands there: said twice, it counts once."""
+    for stream, counts in dropped.items():
+        for reason, count in counts.items():
+            db.execute(
+                "INSERT INTO dropped VALUES (?, ?, ?) ON CONFLICT (stream, reason)"
+                " DO UPDATE SET count = max(count, excluded.count)",
+                (stream, reason, count),
+            )
+    streams = "SELECT stream FROM dropped WHERE stream != '' GROUP BY stream ORDER BY max(rowid) DESC LIMIT -1 OFFSET ?"
+    for (stream,) in db.execute(streams, (_STREAMS,)).fetchall():
         db.execute(
-            "INSERT INTO drops VALUES (?, ?) ON CONFLICT (reason) DO UPDATE SET count = count + excluded.count",
-            (reason, count),
+            "INSERT INTO dropped SELECT '', reason, count FROM dropped WHERE stream = ?"
+            " ON CONFLICT (stream, reason) DO UPDATE SET count = count + excluded.count",
+            (stream,),
         )
+        db.execute("DELETE FROM dropped WHERE stream = ?", (stream,))
+
+
+def dropped_by_stream(db: sqlite3.Connection) -> dict[str, dict[str, int]]:
+    """What each stream lost, by reason; under "" that of streams long gone. What cannot be is left out."""
+    found: dict[str, dict[str, int]] = {}
+    for stream, reason, count in db.execute("SELECT stream, reason, count FROM dropped ORDER BY rowid"):
+        if reason in _REASONS and isinstance(count, int) and 0 < count < _MOST_DROPPED:
+            found.setdefault(str(stream), {})[reason] = count
+    return found
 
 
 def count_unsent(db: sqlite3.Connection) -> Counts:

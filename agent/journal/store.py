@@ -21,13 +21,16 @@ from agent.journal.sql import (
     SCHEMA,
     SCHEMA_VERSION,
     UNREADABLE,
+    UPGRADE,
     Counts,
+    Dropped,
     Evicted,
     Mark,
     StoreCorrupt,
     StoreFull,
     count_drops,
     count_unsent,
+    dropped_by_stream,
     insert,
     judged,
     last_position,
@@ -36,6 +39,7 @@ from agent.journal.sql import (
     remove,
     roll_back,
     stored,
+    summed,
     used,
 )
 from facility.items import EARLIEST_MS
@@ -55,6 +59,10 @@ class Store:
         self.path = path
         self.bounds = Bounds(max_bytes=max_bytes, max_age_ms=max_age_ms)
         self.unsent = Counts()
+        # Whose losses are counted: the stream of this opening; and what it lost by eviction here, by reason.
+        self.stream = ""
+        self.evicted: dict[str, int] = {}
+        self._counted: dict[str, int] = {}
         # What was found wrong with the file in use. Opening it again would not see it: the file is to be replaced.
         self.broken = ""
         # Positions: up to which unsent readings may have been sent; and up to which they were packed.
@@ -83,7 +91,7 @@ class Store:
             self.unsent = count_unsent(db)
             # Whoever wrote them may have sent them.
             self.offered = last_position(db)
-            self._merged = {}
+            self._merged, self._counted = {}, {}
         except (StoreCorrupt, *UNREADABLE) as exc:
             db.close()
             raise _meaning(exc) from exc
@@ -96,7 +104,7 @@ class Store:
         # The WAL returns to this size after a checkpoint; without it one large transaction leaves it large for ever.
         db.execute("PRAGMA journal_size_limit = 8388608")
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
-        if version not in (0, SCHEMA_VERSION):
+        if version not in (0, 1, SCHEMA_VERSION):
             raise StoreCorrupt(f"made by another version of the journal: {version}, this one is {SCHEMA_VERSION}")
         if self.path.stat().st_size <= CHECKED_AT_OPEN:
             verdict = str(db.execute("PRAGMA integrity_check(1)").fetchone()[0])
@@ -106,6 +114,8 @@ class Store:
             db.executescript(SCHEMA)
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             return
+        if version == 1:
+            db.executescript(UPGRADE)
         try:
             for probe in PROBES:
                 db.execute(probe)
@@ -150,9 +160,12 @@ class Store:
         row = self._ask(RULE_STATE)
         return bytes(row[0][0]) if row else None
 
-    def drops(self) -> dict[str, int]:
-        """Everything ever lost by this file, by reason."""
-        return {str(reason): int(count) for reason, count in self._ask("SELECT reason, count FROM drops")}
+    def dropped(self) -> dict[str, dict[str, int]]:
+        """Everything ever lost, by the stream that counted it and by reason."""
+        try:
+            return dropped_by_stream(self._open_db())
+        except UNREADABLE as exc:
+            raise self._judged(exc) from exc
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
@@ -163,11 +176,13 @@ class Store:
         *,
         rule_state: bytes | None = None,
         drops: Mapping[str, int] | None = None,
+        dropped: Dropped | None = None,
         offered: bool = False,
         now_ms: int,
     ) -> Evicted:
         """One durable transaction; when this returns, a power cut takes none of it. Says what had to go for it.
 
+        drops: what this stream lost in all before it came here, by reason; dropped: what other streams lost.
         offered: blocks among these may have been sent, from memory.
         """
         counts = Counts()
@@ -179,12 +194,13 @@ class Store:
             if rule_state is not None:
                 db.execute("INSERT OR REPLACE INTO rule_state VALUES (1, ?, ?)", (now_ms, rule_state))
             evicted = self.bounds.keep(db, now_ms, counts)
-            lost = dict(drops or {})
-            for (reason, _), count in evicted.count.items():
-                lost[reason] = lost.get(reason, 0) + count
-            count_drops(db, lost)
+            lost = summed(self.evicted, evicted.by_reason)
+            own = summed(lost, drops or {})
+            if dropped or own != self._counted:
+                count_drops(db, {**(dropped or {}), self.stream: own})
             if offered:
                 self.offered = last_position(db)
+        self.evicted, self._counted = lost, own
         if marked is not None:
             # What was delivered late stands among what was merged long ago.
             self._merged[BlockState.COMMITTED] = min(self.merged(BlockState.COMMITTED), marked - 1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from agent.journal.eviction import DropReason
 from agent.journal.recovery import OpenReport
-from agent.journal.sql import Evicted
+from agent.journal.sql import Dropped, Evicted, most, summed
 from facility.wire import Kind
 
 log = logging.getLogger(__name__)
@@ -16,7 +16,10 @@ Notice = Callable[[str, dict[str, str]], None]
 
 @dataclass(frozen=True, slots=True)
 class JournalStats:
-    """Figures for health, metrics and `coldaisle agent journal`. drops: since this opening, readings and items."""
+    """Figures for health, metrics and `coldaisle agent journal`.
+
+    drops: readings and items lost since this opening, by reason; dropped: those of openings before, by their stream.
+    """
 
     stream: str
     degraded: str
@@ -28,6 +31,7 @@ class JournalStats:
     readings: int
     blocks: int
     drops: Mapping[str, int]
+    dropped: Dropped
 
 
 def _silent(what: str, detail: dict[str, str]) -> None:
@@ -36,7 +40,11 @@ def _silent(what: str, detail: dict[str, str]) -> None:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts since this opening. unsaved: drops that the file has not counted yet; notice: told what operators hear."""
+    """Counts since this opening. notice: told what operators hear.
+
+    drops: what was lost before the file had it (what is evicted from it, it counts itself); saved: what of it the file
+    has heard of. Totals, so that a commit that is made twice counts nothing twice. dropped: of openings before.
+    """
 
     readings: int = 0
     blocks: int = 0
@@ -45,30 +53,26 @@ class Tally:
     unsent: dict[Kind, int] = field(default_factory=dict)
     unsent_bytes: int = 0
     drops: dict[str, int] = field(default_factory=dict)
-    unsaved: dict[str, int] = field(default_factory=dict)
+    saved: dict[str, int] = field(default_factory=dict)
+    dropped: Dropped = field(default_factory=dict)
     degraded: str = ""
     notice: Notice = _silent
 
     # --- drops -----------------------------------------------------------------------------------------------------
 
-    def count(self, reason: DropReason, count: int, *, save: bool = True) -> None:
-        """Count what was lost; save: the file is to count it too, with the next commit."""
+    def count(self, reason: DropReason, count: int) -> None:
+        """Count what was lost before the file had it; the next commit tells the file."""
         if count:
             self.drops[reason] = self.drops.get(reason, 0) + count
-            if save:
-                self.unsaved[reason] = self.unsaved.get(reason, 0) + count
 
-    def saved(self, drops: Mapping[str, int]) -> None:
-        """The file has counted these."""
-        for reason, count in drops.items():
-            self.unsaved[reason] -= count
-            if not self.unsaved[reason]:
-                del self.unsaved[reason]
+    def forgotten(self, evicted: Evicted) -> None:
+        """This went from memory."""
+        for (reason, _), count in evicted.count.items():
+            self.count(DropReason(reason), count)
+        self.evicted(evicted)
 
-    def evicted(self, evicted: Evicted, *, in_memory: bool = False) -> None:
+    def evicted(self, evicted: Evicted) -> None:
         for (reason, kind), count in evicted.count.items():
-            # Those of the file are already in its own counters, by the transaction that evicted them.
-            self.count(DropReason(reason), count, save=in_memory)
             self.notice("evicted", {"reason": reason, "kind": kind, "count": str(count)})
 
     def corrupt_block(self, kind: Kind, count: int) -> None:
@@ -91,6 +95,7 @@ class Tally:
 
     def opened(self, report: OpenReport, *, now_ms: int, group_commit_s: float) -> None:
         """Say what opening found, if it is not as it should be."""
+        self.dropped = most(self.dropped, report.dropped)
         if report.quarantined is not None:
             self.count(DropReason.CORRUPT, report.lost)
             detail = {
@@ -111,7 +116,7 @@ class Tally:
             log.warning("the agent was not stopped in order; readings not yet committed are lost", extra=detail)
             self.notice("unclean_stop", detail)
 
-    def stats(self, *, stream: str, memory_bytes: int) -> JournalStats:
+    def stats(self, *, stream: str, memory_bytes: int, evicted: Mapping[str, int]) -> JournalStats:
         return JournalStats(
             stream=stream,
             degraded=self.degraded,
@@ -122,5 +127,6 @@ class Tally:
             memory_bytes=memory_bytes,
             readings=self.readings,
             blocks=self.blocks,
-            drops=dict(self.drops),
+            drops=summed(self.drops, evicted),
+            dropped={each: counts for each, counts in self.dropped.items() if each != stream},
         )

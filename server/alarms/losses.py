@@ -8,6 +8,7 @@ from server.alarms.centre_rules import BLOCK_QUARANTINED, READINGS_DROPPED
 from server.alarms.service import AlarmService
 from server.db.session import ReadSession, WriteSession
 from server.fleet import repository as fleet
+from server.fleet.drops import by_reason
 from server.fleet.models import Agent, AgentStatus
 from server.kit.scope import Scope
 
@@ -31,9 +32,8 @@ class Losses:
     async def look(self, session: WriteSession, now: datetime) -> None:
         """Job."""
         for agent in await fleet.agents_with_drops(session, Scope.system()):
-            for reason, total in sorted(agent.drops.items()):
+            for reason, total in sorted(by_reason(agent.drops).items()):
                 await self._dropped(session, agent, reason[:_MAX_SUBJECT], float(total), now)
-        # Whatever the agent says now: a stream that began anew no longer names what the one before it lost.
         for row in await repository.active_of_centre(session, READINGS_DROPPED.id):
             if now - row.updated_at >= QUIET:
                 await self._alarms.end_centre(
@@ -47,12 +47,12 @@ class Losses:
         await self._quarantined(session, now)
 
     async def _dropped(self, session: WriteSession, agent: Agent, reason: str, total: float, now: datetime) -> None:
-        """Totals count from the agent's present stream: a smaller one than before began anew."""
+        """What went since the newest alarm: totals only grow, and the alarm bears the one it was said with."""
         last = await repository.newest_of_centre(
             session, site_id=agent.site_id, device=agent.code, rule=READINGS_DROPPED.id, subject=reason
         )
         known = float(last.value) if last is not None and isinstance(last.value, int | float) else 0.0
-        if total > known or 0 < total < known:
+        if total > known:
             if last is None or not last.active:
                 await self._alarms.raise_centre(
                     session,

@@ -29,8 +29,8 @@ class AgentStatus(StrEnum):
 class Agent(SiteScoped, Base):
     """A program at a site. `code` is its topic level and the origin of its alarms; unique in its site.
 
-    clock_offset_ms: its newest health time minus ours on arrival (network delay included). drops and rejected are
-    totals the agent counts itself, by reason. (catalog_stream, catalog_seq) say which block made the catalog active.
+    clock_offset_ms: its newest health time minus ours on arrival (network delay included). drops are totals the agent
+    counts itself, by stream and reason. (catalog_stream, catalog_seq) say which block made the catalog active.
     """
 
     __tablename__ = "agents"

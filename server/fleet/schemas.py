@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from server.fleet.drops import by_reason
 from server.fleet.models import Agent, AgentStatus, Device, Point, Rule
 from server.kit.schemas import Body, Shown, Slug
 
@@ -44,7 +45,7 @@ class AgentOut(Shown):
             catalog_digest=row.catalog_digest,
             health_at=row.health_at,
             health=row.health or {},
-            drops=row.drops or {},
+            drops=by_reason(row.drops),
         )
 
 

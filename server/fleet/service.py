@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
+from msgspec import UNSET
 
 from facility.clock import from_ms, to_ms
 from facility.ids import is_slug, new_id
-from facility.items import AHEAD_MS, EventItem, HealthItem
+from facility.items import EventItem, HealthItem
 from facility.wire import AgentState, Status
 from server.customers import repository as customers
 from server.customers import service as customers_service
@@ -16,6 +17,7 @@ from server.customers.models import Site
 from server.customers.schemas import CustomerIn, SiteIn
 from server.db.session import ReadSession, WriteSession
 from server.fleet import repository
+from server.fleet.drops import with_drops
 from server.fleet.models import Agent, AgentEvent, AgentStatus, Device, Point, Rule
 from server.fleet.refs import AgentRef
 from server.fleet.schemas import AgentIn
@@ -170,17 +172,20 @@ async def enrol(session: WriteSession, *, site_code: str, code: str, zone: str, 
     return AgentRef(row.id, row.code, repository.site_ref(site))
 
 
-async def note_health(session: WriteSession, agent: AgentRef, item: HealthItem, *, now: datetime) -> None:
-    """The agent's figures; an older item than the one held changes nothing, unless that one came from the future."""
+async def note_health(session: WriteSession, agent: AgentRef, item: HealthItem, *, stream: str, now: datetime) -> None:
+    """The agent's figures, told in a block of this stream; losses of an older item count, its other figures do not."""
     row = await session.get(Agent, agent.id, with_for_update=True, populate_existing=True)
-    at = from_ms(item.at)
-    ahead = now + timedelta(milliseconds=AHEAD_MS)
-    if row is None or (row.health_at is not None and at < row.health_at <= ahead):
+    if row is None:
+        return
+    before = item.drops_before if item.drops_before is not UNSET else {}
+    row.drops = with_drops(row.drops, {**before, stream: item.drops})
+    # A clock that is ahead says nothing of what comes after: what arrives later is not older for it.
+    at, held = min(from_ms(item.at), now), row.health_at
+    if held is not None and min(held, now) > at:
         return
     row.version = clip(item.version, 64)
     row.config_digest = clip(item.config_digest, 64)
     row.health, row.health_at = msgspec.to_builtins(item), at
-    row.drops = {clip(reason, 64): count for reason, count in item.drops.items()}
     row.clock_offset_ms = item.at - to_ms(now)
 
 

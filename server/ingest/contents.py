@@ -52,7 +52,7 @@ async def apply(
         return refused
     health, refused = decode_health(entry.block.items)
     for item in health:
-        await fleet.note_health(session, agent, item, now=now)
+        await fleet.note_health(session, agent, item, stream=entry.header.stream, now=now)
     header = entry.header
     if header.catalog:
         await catalogs.activate(

@@ -363,3 +363,18 @@ async def test_what_was_cut_off_between_the_names_takes_no_foreign_wal(tmp_path:
     assert [each.block.digest for each in await again.unsent(Kind.ALARMS, limit=99)] == digests
     assert (tmp_path / "j.db.corrupt-1-wal").stat().st_size > 0
     await again.close()
+
+
+async def test_a_block_renamed_in_memory_keeps_its_place(tmp_path: Path) -> None:
+    clock = manual_clock()
+    (tmp_path / "in-the-way").write_text("a file where the folder should be")
+    journal = await opened(tmp_path / "in-the-way" / "j.db", clock)
+    for value in range(3):
+        journal.append(Kind.ALARMS, [{"n": value}], at=now_ms(clock))
+        await journal.commit()
+    held = [each.block for each in await journal.unsent(Kind.ALARMS, limit=9)]
+    renamed = await journal.resequence(held[1].key)
+    after = [each.block for each in await journal.unsent(Kind.ALARMS, limit=9)]
+    assert [each.key for each in after] == [held[0].key, renamed, held[2].key]
+    assert [each.body for each in after] == [each.body for each in held]
+    await journal.close()

@@ -11,6 +11,7 @@ import pytest
 
 import agent.journal
 from agent.journal import BlockState, DropReason, InlineOffload, Journal, Store, ThreadOffload
+from agent.journal.reading import JournalReader
 from facility.alarms import AlarmEvent, AlarmEventKind
 from facility.clock import ManualClock, SystemClock, now_ms
 from facility.ids import new_id
@@ -230,7 +231,7 @@ async def test_every_evicted_reading_is_counted(tmp_path: Path) -> None:
     assert sum(int(detail["count"]) for what, detail in told if what == "evicted") == dropped
     await journal.close()
     # The count is in the file, made by the transaction that evicted: a restart knows it.
-    assert rows(tmp_path / "j.db", "SELECT reason, count FROM drops") == [("journal_full", dropped)]
+    assert rows(tmp_path / "j.db", "SELECT reason, count FROM dropped") == [("journal_full", dropped)]
 
 
 async def test_deleted_only_when_answered_or_evicted(tmp_path: Path) -> None:
@@ -337,7 +338,7 @@ async def test_a_full_disk_degrades_to_bounded_memory_and_heals(tmp_path: Path) 
     assert told.count("healed") == 1
     assert await unsent_count(journal) == held
     assert await unsent_count(journal, Kind.ALARMS) == 1
-    assert rows(tmp_path / "j.db", "SELECT count FROM drops") == [(stats.drops[DropReason.MEMORY_FULL],)]
+    assert rows(tmp_path / "j.db", "SELECT count FROM dropped") == [(stats.drops[DropReason.MEMORY_FULL],)]
     await journal.close()
 
 
@@ -461,3 +462,20 @@ async def test_packed_in_place_without_loss(tmp_path: Path) -> None:
     ]
     assert found == [float(value) for value in range(201)]
     await journal.close()
+
+
+async def test_losses_are_kept_by_the_stream_that_had_them(tmp_path: Path) -> None:
+    clock = manual_clock()
+    known: dict[str, dict[str, int]] = {}
+    for count in (5, 0, 7):
+        journal = await opened(tmp_path / "j.db", clock)
+        assert journal.stats().dropped == known
+        assert journal.stats().drops == {}
+        for _ in range(2):
+            journal.count(DropReason.CLOCK, count)
+            await journal.commit()
+        if count:
+            known[journal.stream] = {"clock": 2 * count}
+            assert journal.stats().drops == {"clock": 2 * count}
+        await journal.close()
+    assert JournalReader(tmp_path / "j.db").status().drops == {"clock": 24}

@@ -80,7 +80,7 @@ class Site:
         for code in ("edge1", "edge2"):
             agent = await make_agent(self.world, self.world.home, code)
             async with self.world.server.db.write() as session:
-                await fleet.note_health(session, agent, item, now=now)
+                await fleet.note_health(session, agent, item, stream="s1", now=now)
                 await fleet.note_seen(session, {agent.id: now}, {}, watchers=[], now=now)
 
     async def at(self, second: int, rules: CentreRules | None = None) -> list[tuple[str, bool]]:

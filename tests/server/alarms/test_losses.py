@@ -1,24 +1,39 @@
 """Lost and refused data become alarms, found in the state by a job. On both databases."""
 
+import sqlalchemy as sa
+from msgspec import UNSET
+
 from facility.alarms import EndReason
 from facility.clock import to_ms
 from facility.ids import new_id
 from facility.items import HealthItem
 from server.fleet import service as fleet
+from server.fleet.drops import MAX_STREAMS, by_reason, with_drops
+from server.fleet.models import Agent
 from server.ingest.models import Quarantined
 from tests.server.alarms.making import alarms
 from tests.server.factories import World
 from tests.server.fleet.making import make_agent
 
+FIRST, SECOND, THIRD = (f"0190f3c0-0000-7000-8000-00000000000{n}" for n in (1, 2, 3))
 
-async def report(world: World, **drops: int) -> None:
+
+async def report(
+    world: World,
+    *,
+    stream: str = FIRST,
+    before: dict[str, dict[str, int]] | None = None,
+    ahead_s: int = 0,
+    version: str = "1",
+    **drops: int,
+) -> None:
     """The agent's next health report, and the jobs after it."""
     world.clock.advance(60)
     now = world.clock.now()
     agent = await make_agent(world, world.home)
     item = HealthItem(
-        at=to_ms(now),
-        version="1",
+        at=to_ms(now) + 1000 * ahead_s,
+        version=version,
         config_digest="",
         uptime_s=1.0,
         unsent_blocks=0,
@@ -30,9 +45,10 @@ async def report(world: World, **drops: int) -> None:
         readings=1,
         missed_slots=0,
         drops=drops,
+        drops_before=before or UNSET,
     )
     async with world.server.db.write() as session:
-        await fleet.note_health(session, agent, item, now=now)
+        await fleet.note_health(session, agent, item, stream=stream, now=now)
     await world.server.jobs.run_due()
 
 
@@ -55,8 +71,10 @@ async def test_lost_readings_are_an_alarm_until_none_were_lost_for_an_hour(world
     assert [row.end_reason for row in await alarms(world)] == [EndReason.RECOVERED]
     await report(world, disk_full=12)
     assert len(await shown(world)) == 1, "what was said once is not said again"
-    await report(world, disk_full=2)
-    assert await shown(world) == [("disk_full", 2.0, True), ("disk_full", 12.0, False)], "a new stream counts anew"
+    await report(world, stream=SECOND, before={FIRST: {"disk_full": 12}})
+    assert len(await shown(world)) == 1, "a restart loses nothing"
+    await report(world, stream=SECOND, disk_full=12)
+    assert await shown(world) == [("disk_full", 24.0, True), ("disk_full", 12.0, False)], "a new stream counts anew"
 
 
 async def test_a_loss_that_a_new_stream_no_longer_names_ends_too(world: World) -> None:
@@ -66,6 +84,41 @@ async def test_a_loss_that_a_new_stream_no_longer_names_ends_too(world: World) -
         await report(world, too_old=1)
         await report(world)
         assert [row.active for row in await alarms(world, rule="readings-dropped")] == [active, active]
+
+
+async def test_losses_told_in_any_order_and_twice_are_the_same(world: World) -> None:
+    told: list[tuple[str, dict[str, dict[str, int]], int]] = [
+        (FIRST, {}, 3),
+        (FIRST, {}, 5),
+        (SECOND, {FIRST: {"clock": 6}}, 1),
+        (THIRD, {FIRST: {"clock": 6}, SECOND: {"clock": 2}}, 4),
+    ]
+    for stream, before, count in [*reversed(told), *told]:
+        await report(world, stream=stream, before=before, clock=count)
+        assert await drops_of(world) == {"clock": 12}
+    assert await shown(world) == [("clock", 12.0, True)]
+
+
+async def drops_of(world: World) -> dict[str, int]:
+    async with world.server.db.read() as session:
+        return by_reason((await session.scalars(sa.select(Agent))).one().drops)
+
+
+async def test_a_report_dated_ahead_hides_none_that_come_after(world: World) -> None:
+    await report(world, ahead_s=365 * 86_400, version="2", clock=1)
+    await report(world, version="3", clock=5)
+    assert await drops_of(world) == {"clock": 5}
+    async with world.server.db.read() as session:
+        agent = (await session.scalars(sa.select(Agent))).one()
+        assert (agent.version, agent.health_at) == ("3", world.clock.now())
+
+
+def test_old_streams_are_one_sum() -> None:
+    held = with_drops({"clock": 9}, {})  # told before streams were
+    for n in range(100):
+        held = with_drops(held, {f"{n:036}": {"clock": 1, "none": 0}})
+    assert len(held) == MAX_STREAMS + 1
+    assert by_reason(held) == {"clock": 100}
 
 
 async def test_refused_data_are_an_alarm_until_none_came_for_an_hour(world: World) -> None:

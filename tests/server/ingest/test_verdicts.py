@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from facility.clock import to_ms
 from facility.ids import new_id
 from facility.wire import MAX_BODY, Answer, RejectReason, RetryReason, Verdict
+from server.fleet.drops import by_reason
 from server.fleet.models import AgentEvent
 from server.ingest import repository
 from server.ingest.inbox import Message
@@ -239,7 +240,7 @@ async def test_health_keeps_the_newest_figures_and_the_clock_offset(station: Sta
     await station.take(newer)
     await station.take(older)
     agent = await station.agent()
-    assert (agent.version, agent.config_digest, agent.drops) == ("1.2.3", "abc", {"evicted_age": 7})
+    assert (agent.version, agent.config_digest, by_reason(agent.drops)) == ("1.2.3", "abc", {"evicted_age": 7})
     assert agent.clock_offset_ms == -2000
 
 

@@ -1,0 +1,82 @@
+"""What was lost is known over restarts and broken files."""
+
+import sqlite3
+from pathlib import Path
+
+from agent.journal import DropReason, Journal
+from agent.journal.reading import JournalReader
+from facility.clock import now_ms
+from facility.wire import Kind
+from tests.agent.journals import manual_clock, opened
+from tests.agent.test_journal_beyond import UNREADABLE, alarms_written, spoilt
+
+
+async def lossy(journal: Journal, count: int) -> None:
+    journal.count(DropReason.CLOCK, count)
+    await journal.commit()
+
+
+async def test_losses_of_many_streams_are_summed_up(tmp_path: Path) -> None:
+    clock = manual_clock()
+    for _ in range(20):
+        journal = await opened(tmp_path / "j.db", clock)
+        await lossy(journal, 1)
+        await journal.close()
+    journal = await opened(tmp_path / "j.db", clock)
+    dropped = dict(journal.stats().dropped)
+    assert dropped.pop("") == {"clock": 4}
+    assert list(dropped.values()) == [{"clock": 1}] * 16
+    await journal.close()
+
+
+async def test_losses_outlive_the_file(tmp_path: Path) -> None:
+    clock = manual_clock()
+    first = await opened(tmp_path / "j.db", clock)
+    await lossy(first, 3)
+    await first.close()
+    journal = await opened(tmp_path / "j.db", clock)
+    journal.append(Kind.ALARMS, [{"n": 1}], at=now_ms(clock))
+    await lossy(journal, 4)
+    # The table of losses is gone with the rest: what this process knows it writes into the new file.
+    journal._store.close()
+    for name in ("j.db-wal", "j.db-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / "j.db").write_bytes(b"\xa5" * 40_960)
+    journal._store.broken = "noise"
+    await journal._recover("noise")
+    assert journal.stats().drops == {"clock": 4}
+    await journal.close()
+    again = await opened(tmp_path / "j.db", clock)
+    assert again.stats().dropped == {first.stream: {"clock": 3}, journal.stream: {"clock": 4}}
+    await again.close()
+
+
+async def test_losses_of_a_broken_file_are_taken_over(tmp_path: Path) -> None:
+    clock = manual_clock()
+    await alarms_written(tmp_path / "j.db", clock, 3)
+    first = await opened(tmp_path / "j.db", clock)
+    await lossy(first, 3)
+    await first.close()
+    spoilt(tmp_path / "j.db", UNREADABLE)
+    again = await opened(tmp_path / "j.db", clock)
+    await again.unsent(Kind.ALARMS, limit=9)
+    assert again.stats().drops == {"corrupt": 1}
+    again._store.close()  # killed before anything else is committed
+    last = await opened(tmp_path / "j.db", clock)
+    assert last.stats().dropped == {first.stream: {"clock": 3}, again.stream: {"corrupt": 1}}
+    await last.close()
+
+
+async def test_a_journal_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    clock = manual_clock()
+    digests = await alarms_written(tmp_path / "j.db", clock, 3)
+    with sqlite3.connect(tmp_path / "j.db") as db:
+        db.executescript(
+            "DROP TABLE dropped; CREATE TABLE drops (reason TEXT PRIMARY KEY, count INTEGER NOT NULL);"
+            "INSERT INTO drops VALUES ('clock', 8); PRAGMA user_version = 1;"
+        )
+    db.close()
+    again = await opened(tmp_path / "j.db", clock)
+    assert [each.block.digest for each in await again.unsent(Kind.ALARMS, limit=9)] == digests
+    assert JournalReader(tmp_path / "j.db").status().drops == {"clock": 8}
+    await again.close()
