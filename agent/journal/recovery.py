@@ -12,20 +12,17 @@ from uuid import UUID
 
 from agent.journal.block import BlockState, Key, Sealed, Stored
 from agent.journal.eviction import DropReason
+from agent.journal.losses import Dropped, dropped_by_stream, most, summed
 from agent.journal.sql import (
     BY_NAME,
     COLUMNS,
     RULE_STATE,
     RULE_STATE_AT,
     UNREADABLE,
-    Dropped,
     Mark,
     StoreCorrupt,
     StoreFull,
-    dropped_by_stream,
-    most,
     stored,
-    summed,
 )
 from agent.journal.store import Store
 from facility.wire import Kind

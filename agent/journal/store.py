@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.journal.block import BlockState, Key, Sealed, Stored
 from agent.journal.bounds import Bounds
+from agent.journal.losses import Dropped, count_drops, dropped_by_stream, summed
 from agent.journal.merging import Extent
 from agent.journal.sql import (
     BY_NAME,
@@ -23,14 +24,11 @@ from agent.journal.sql import (
     UNREADABLE,
     UPGRADE,
     Counts,
-    Dropped,
     Evicted,
     Mark,
     StoreCorrupt,
     StoreFull,
-    count_drops,
     count_unsent,
-    dropped_by_stream,
     insert,
     judged,
     last_position,
@@ -39,7 +37,6 @@ from agent.journal.sql import (
     remove,
     roll_back,
     stored,
-    summed,
     used,
 )
 from facility.items import EARLIEST_MS

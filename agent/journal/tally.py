@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from agent.journal.eviction import DropReason
+from agent.journal.losses import Dropped, most, summed
 from agent.journal.recovery import OpenReport
-from agent.journal.sql import Dropped, Evicted, most, summed
+from agent.journal.sql import Evicted
 from facility.wire import Kind
 
 log = logging.getLogger(__name__)
