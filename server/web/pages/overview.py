@@ -9,6 +9,7 @@ from server.alarms import repository as alarms
 from server.customers import repository as customers
 from server.db.session import ReadSession
 from server.fleet import repository as fleet
+from server.fleet.models import AgentStatus
 from server.history.service import HistoryService
 from server.kit.paging import MAX_LIMIT, PageRequest
 from server.kit.principal import Permission
@@ -50,7 +51,7 @@ async def _live(view: TheView, session: ReadSession, scope: Scope, history: Hist
     worst_first = sorted(active, key=lambda alarm: (alarm.severity.rank, -alarm.raised_at.timestamp()))
     return {
         "rooms": rooms_of(sites, rooms, devices, points, latest, active, view.now),
-        "agents": agents,
+        "agents": [agent for agent in agents if agent.status is not AgentStatus.RETIRED],
         "site_names": {site.id: site for site in sites},
         "counts": await alarms.active_by_severity(session, scope),
         "alarms": worst_first[:ALARMS_SHOWN],

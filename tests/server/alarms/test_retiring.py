@@ -63,6 +63,7 @@ async def test_a_retired_agent_leaves_nothing_active_and_comes_back_when_it_spea
     async with world.server.db.write() as session:
         await fleet.note_seen(session, {agent.id: world.clock.now()}, {}, watchers=[], now=world.clock.now())
     path = f"/api/v1/agents/{agent.id}/retire"
+    assert "edge1" in (await (await client_as(Role.MANAGER)).get("/")).text
     assert (await (await client_as(Role.NOC)).post(path)).status_code == 403
     manager = await client_as(Role.MANAGER)
     refused = await manager.post(path)
@@ -73,6 +74,7 @@ async def test_a_retired_agent_leaves_nothing_active_and_comes_back_when_it_spea
     for _ in range(2):
         done = await manager.post(path)
         assert (done.status_code, done.json()["status"]) == (200, "retired")
+    assert "edge1" not in (await manager.get("/")).text
     await jobs(world)
     ended = EndReason.DEVICE_RETIRED
     assert sorted(await held(world)) == [("agent-lost", False, ended), ("room-hot", False, ended)]
