@@ -325,9 +325,10 @@ class Uplink:
                 self._figures.rejected[answer.reason] += 1
                 self._tell("block_rejected", answer, flying)
             case Act.RENUMBER:
-                self._flying.pop(key, None)
+                # In flight until it has its new name: by the old one it would be offered, and sent, once more.
                 if await self._journal.resequence(key) is not None:
                     self._tell("block_renumbered", answer, flying)
+                self._flying.pop(key, None)
             case Act.WAIT | Act.SEND_CATALOG:
                 await self._put_off(decision, flying)
             case Act.IGNORE:
@@ -359,8 +360,8 @@ class Uplink:
             self._catalogs_offered[flying.catalog] = now
             return
         # That catalog went with an evicted or corrupt file: the block is made to speak of the present one.
-        self._flying.pop(flying.key, None)
         await self._journal.resequence(flying.key, catalog=self._journal.catalog)
+        self._flying.pop(flying.key, None)
 
     def _count_rejected_items(self, answer: Answer) -> None:
         for item in answer.rejected:

@@ -1,0 +1,178 @@
+"""What the journal holds at most, and what goes first; each test bears the name of an invariant of `agent.journal`."""
+
+import asyncio
+import json
+import re
+import resource
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+import agent.journal
+from agent.journal import BlockState, DropReason, InlineOffload, Journal, Store, ThreadOffload
+from agent.journal.reading import JournalReader
+from facility.alarms import AlarmEvent, AlarmEventKind
+from facility.clock import ManualClock, SystemClock, now_ms
+from facility.ids import new_id
+from facility.items import AlarmItem
+from facility.severity import Severity
+from facility.wire import Kind, decode
+from tests.agent.journals import MIB, bulky, event, manual_clock, opened, reading, rows, unsent_count
+
+
+def alarm(clock: ManualClock) -> AlarmItem:
+    at = now_ms(clock)
+    raised = AlarmEvent(
+        new_id(at), 1, AlarmEventKind.RAISED, "edge-1", "t-1", "room-hot", "", "room.temperature", "hi", Severity.MAJOR,
+        at, 30.0, 27.0, "above_limit", "0" * 12,
+    )  # fmt: skip
+    return AlarmItem(event=raised)
+
+
+def on_disk(folder: Path) -> int:
+    """Bytes of the journal's file and its companions."""
+    return sum(path.stat().st_size for path in folder.glob("j.db*"))
+
+
+async def test_bounded_by_bytes(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock, max_bytes=4 * MIB)
+    for _ in range(40):
+        journal.take(bulky(clock, 250))
+        await journal.commit()
+        clock.advance(1)
+        assert journal.stats().used_bytes <= 4 * MIB
+    files = on_disk(tmp_path)
+    # The WAL comes on top, at most its size limit of 8 MiB.
+    assert files <= (4 + 8 + 1) * MIB
+    # The newest readings are the ones that stayed.
+    offered = await journal.unsent(Kind.READINGS, limit=10_000)
+    assert offered[-1].block.last_at == now_ms(clock) - 1000
+    await journal.close()
+
+
+async def test_bounded_by_age(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock, max_age_ms=3_600_000)
+    journal.take([reading(clock, 21.0)])
+    journal.append(Kind.ALARMS, [alarm(clock)], at=now_ms(clock))
+    await journal.commit()
+    clock.advance(3700)
+    journal.take([reading(clock, 22.0)])
+    await journal.commit()
+    (kept,) = await journal.unsent(Kind.READINGS, limit=10)
+    assert kept.block.first_at == now_ms(clock)
+    assert await unsent_count(journal, Kind.ALARMS) == 1
+    assert journal.stats().drops == {DropReason.TOO_OLD: 1}
+    await journal.close()
+
+
+async def test_alarms_are_never_evicted_before_readings(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock, max_bytes=4 * MIB)
+    journal.append(Kind.ALARMS, [alarm(clock)], at=now_ms(clock))
+    journal.append(Kind.EVENTS, [event(clock, "old")], at=now_ms(clock))
+    await journal.commit()
+    for _ in range(40):
+        journal.take(bulky(clock, 250))
+        await journal.commit()
+    assert journal.stats().drops[DropReason.JOURNAL_FULL] > 0
+    assert await unsent_count(journal, Kind.ALARMS) == 1
+    assert await unsent_count(journal, Kind.EVENTS) == 1
+    # What the centre has goes before what it has not, of the same kind.
+    before = journal.stats().drops[DropReason.JOURNAL_FULL]
+    for each in await journal.unsent(Kind.READINGS, limit=10_000):
+        journal.settle(each.block.key, BlockState.COMMITTED)
+    for _ in range(10):
+        journal.take(bulky(clock, 250))
+        await journal.commit()
+    assert journal.stats().drops[DropReason.JOURNAL_FULL] == before
+    assert await unsent_count(journal) == 2500
+    await journal.close()
+
+
+async def test_every_evicted_reading_is_counted(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock, max_bytes=4 * MIB)
+    told: list[tuple[str, dict[str, str]]] = []
+    journal.notice = lambda what, detail: told.append((what, detail))
+    for _ in range(40):
+        journal.take(bulky(clock, 250))
+        await journal.commit()
+    dropped = journal.stats().drops[DropReason.JOURNAL_FULL]
+    assert dropped + await unsent_count(journal) == 40 * 250
+    assert dropped > 0
+    assert sum(int(detail["count"]) for what, detail in told if what == "evicted") == dropped
+    await journal.close()
+    # The count is in the file, made by the transaction that evicted: a restart knows it.
+    assert rows(tmp_path / "j.db", "SELECT reason, count FROM dropped") == [("journal_full", dropped)]
+
+
+async def test_deleted_only_when_answered_or_evicted(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    for value in range(5):
+        journal.take([reading(clock, float(value))])
+        await journal.commit()
+        clock.advance(1)
+    for _ in range(3):  # offered again and again, whatever became of the sending
+        assert [each.block.key.seq for each in await journal.unsent(Kind.READINGS, limit=10)] == [1, 2, 3, 4, 5]
+    offered = await journal.unsent(Kind.READINGS, limit=10)
+    journal.settle(offered[1].block.key, BlockState.COMMITTED)
+    journal.settle(offered[3].block.key, BlockState.REJECTED, "corrupt")
+    assert [each.block.key.seq for each in await journal.unsent(Kind.READINGS, limit=10)] == [1, 3, 5]
+    await journal.commit()
+    await journal.close()
+    again = await opened(tmp_path / "j.db", clock)
+    assert [each.block.key.seq for each in await again.unsent(Kind.READINGS, limit=10)] == [1, 3, 5]
+    # Answered ones stay as local history, refused ones as quarantine with the reason.
+    assert rows(tmp_path / "j.db", "SELECT state, reason FROM blocks WHERE seq IN (2, 4) AND kind = 'readings'") == [
+        (1, ""),
+        (2, "corrupt"),
+    ]
+    await again.close()
+
+
+async def test_blocks_set_aside_are_bounded_and_keep_nothing_from_being_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock, max_bytes=2 * MIB)
+
+    async def refused(count: int, kind: Kind) -> None:
+        for _ in range(count):
+            if kind is Kind.READINGS:
+                journal.take(bulky(clock, 250))
+            else:
+                journal.append(kind, [alarm(clock)], at=now_ms(clock))
+            await journal.commit()
+            (offered,) = await journal.unsent(kind, limit=1)
+            journal.settle(offered.block.key, BlockState.REJECTED, "bad_time")
+            await journal.commit()
+            clock.advance(1)
+
+    def aside() -> list[tuple[object, ...]]:
+        return rows(tmp_path / "j.db", "SELECT kind, count(*) FROM blocks WHERE state = 2 GROUP BY kind")
+
+    await refused(10, Kind.READINGS)
+    for _ in range(14):
+        journal.take(bulky(clock, 250))
+        await journal.commit()
+        clock.advance(1)
+    assert journal.stats().drops == {}, "what nobody will ever take goes before what waits"
+    assert await unsent_count(journal) == 14 * 250
+    assert aside() == []
+    monkeypatch.setattr("agent.journal.sql.MOST_ASIDE", 3)
+    await refused(5, Kind.ALARMS)
+    assert aside() == [("alarms", 3)], "the oldest go"
+    monkeypatch.setattr("agent.journal.sql.MOST_ASIDE_BYTES", 1)
+    await refused(1, Kind.ALARMS)
+    assert aside() == []
+    monkeypatch.undo()
+    await refused(1, Kind.ALARMS)
+    clock.advance(8 * 86_400)
+    journal.append(Kind.EVENTS, [event(clock, "later")], at=now_ms(clock))
+    await journal.commit()
+    assert aside() == [], "and none is older than the journal keeps anything"
+    await journal.close()
