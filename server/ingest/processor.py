@@ -36,7 +36,7 @@ from server.ingest.metrics import IngestMetrics
 from server.ingest.models import LedgerBlock
 from server.ingest.protocols import AlarmSink
 from server.ingest.readings import lag_seconds, merge_seen, resolve
-from server.ingest.weather import Weather, is_weather
+from server.ingest.weather import Weather, is_clash, is_weather
 
 log = logging.getLogger(__name__)
 
@@ -205,7 +205,10 @@ class Processor:
             self._main_weather.took()
 
     def _suffers(self, weather: Weather, database: str, error: Exception) -> None:
-        level = logging.ERROR if weather.refused(self._clock.monotonic()) else logging.DEBUG
+        level = logging.DEBUG
+        # Workers that are given blocks of one alarm clash now and then; nothing is out of order.
+        if not is_clash(error) and weather.refused(self._clock.monotonic()):
+            level = logging.ERROR
         log.log(level, "a database refuses, blocks are asked for again", extra={"db": database, "error": str(error)})
 
     async def _take_one(self, session: WriteSession, job: Job) -> None:

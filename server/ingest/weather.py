@@ -4,7 +4,9 @@ import sqlalchemy as sa
 
 # Of what a database says, these blame the content; everything else is its own trouble and passes.
 BLAMES_CONTENT = (sa.exc.DataError, sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.NotSupportedError)
-# A lock or a failover passes within a second; a full disk stays for hours and is asked no more often than an agent
+# PostgreSQL's words for a deadlock and for a transaction that cannot be put in order with another.
+_CLASHES = ("40P01", "40001")
+# A failover passes within a second; a full disk stays for hours and is asked no more often than an agent
 # sends again, so that the pause adds at most one more round to what an alarm waits.
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 10.0
@@ -15,6 +17,11 @@ def is_weather(error: Exception) -> bool:
     if isinstance(error, sa.exc.DBAPIError):
         return not isinstance(error, BLAMES_CONTENT)
     return isinstance(error, sa.exc.TimeoutError | OSError)
+
+
+def is_clash(error: Exception) -> bool:
+    """Whether two transactions were in each other's way: the database works, and the next try has its turn."""
+    return isinstance(error, sa.exc.DBAPIError) and getattr(error.orig, "sqlstate", None) in _CLASHES
 
 
 class Weather:

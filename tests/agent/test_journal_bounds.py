@@ -1,23 +1,16 @@
 """What the journal holds at most, and what goes first; each test bears the name of an invariant of `agent.journal`."""
 
-import asyncio
-import json
-import re
-import resource
-import sqlite3
 from pathlib import Path
 
 import pytest
 
-import agent.journal
-from agent.journal import BlockState, DropReason, InlineOffload, Journal, Store, ThreadOffload
-from agent.journal.reading import JournalReader
+from agent.journal import BlockState, DropReason
 from facility.alarms import AlarmEvent, AlarmEventKind
-from facility.clock import ManualClock, SystemClock, now_ms
+from facility.clock import ManualClock, now_ms
 from facility.ids import new_id
 from facility.items import AlarmItem
 from facility.severity import Severity
-from facility.wire import Kind, decode
+from facility.wire import Kind
 from tests.agent.journals import MIB, bulky, event, manual_clock, opened, reading, rows, unsent_count
 
 

@@ -7,8 +7,6 @@ import resource
 import sqlite3
 from pathlib import Path
 
-import pytest
-
 import agent.journal
 from agent.journal import BlockState, DropReason, InlineOffload, Journal, Store, ThreadOffload
 from agent.journal.reading import JournalReader

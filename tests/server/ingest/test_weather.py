@@ -89,3 +89,26 @@ async def test_stranger_is_not_called_unknown_because_the_database_refuses(
     station.world.clock.advance(FIRST_PAUSE_S)
     (answer,) = await station.take(sender.next("alarms", [event()]))
     assert answer.verdict is Verdict.COMMITTED
+
+
+async def test_a_deadlock_is_no_refusal(station: Station) -> None:
+    """Two workers that are given the same blocks get into each other's way again and again; nothing is out of order."""
+    sender, _ = await station.catalogued()
+    if station.server.db.dialect != "postgresql":
+        return  # SQLite has one writer
+    async with station.server.db.write() as session:
+        for statement in (
+            (
+                "CREATE FUNCTION clash() RETURNS trigger LANGUAGE plpgsql"
+                " AS $$ BEGIN RAISE EXCEPTION 'in the way' USING ERRCODE = '40P01'; END $$"
+            ),
+            "CREATE TRIGGER clash BEFORE INSERT ON ingest_blocks EXECUTE FUNCTION clash()",
+        ):
+            await session.execute(sa.text(statement))
+    alarm = sender.next("alarms", [event()])
+    (answer,) = await station.take(alarm)
+    assert (answer.verdict, answer.reason) == (Verdict.RETRY, RetryReason.STORAGE)
+    async with station.server.db.write() as session:
+        await session.execute(sa.text("DROP TRIGGER clash ON ingest_blocks"))
+    (answer,) = await station.take(alarm)
+    assert answer.verdict is Verdict.COMMITTED, "at once, without a pause"
