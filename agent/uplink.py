@@ -33,6 +33,7 @@ from agent.outbox_policy import (
     reconnect_after,
     resend_after,
 )
+from facility.cancelling import heed_cancelling
 from facility.clock import Clock, now_ms
 from facility.wire import (
     ANSWERS,
@@ -130,10 +131,8 @@ class Uplink:
                 cause = "; ".join(str(exc) or type(exc).__name__ for exc in _leaves(group))
             else:
                 cause = "the broker closed the connection"
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                # The link broke in the moment of the cancelling, and a group of errors hides a cancelling.
-                raise asyncio.CancelledError
+            # The link broke in the moment of the cancelling, and a group of errors hides a cancelling.
+            heed_cancelling()
             if self.connected:
                 log.warning("connection to the broker lost", extra={"cause": cause})
                 failures = 0
@@ -176,6 +175,7 @@ class Uplink:
             await client.subscribe(str(Topic(self._site, self._agent, ANSWERS)), qos=1)
             await client.subscribe(str(Topic(self._site, self._agent, CONTROL)), qos=1)
             await client.publish(status, dump(Status(VERSION, AgentState.ONLINE, self._version, since)), 1, True)
+            heed_cancelling()
             self.connected = True
             self._figures.connections += 1
             log.info("connected to the broker", extra={"host": self._broker.host, "port": self._broker.port})

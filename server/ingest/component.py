@@ -12,6 +12,7 @@ from datetime import datetime
 import aiomqtt
 import sqlalchemy as sa
 
+from facility.cancelling import heed_cancelling
 from facility.clock import Clock
 from facility.wire import (
     ALL_BLOCKS,
@@ -97,6 +98,7 @@ class Ingest:
             try:
                 async with self._connection() as client:
                     await self._subscribe(client)
+                    heed_cancelling()
                     self._client = client
                     self._listening_since = self._clock.now()
                     self._metrics.connected.set(1)
