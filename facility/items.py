@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -197,6 +198,35 @@ def decode_series(items: Iterable[bytes], *, now_ms: int) -> tuple[list[Series],
         if good is not None:
             taken.append(good)
     return taken, refused
+
+
+def joined(blocks: Iterable[Iterable[bytes]]) -> list[Series] | None:
+    """The series of several blocks as those of one, each point's columns behind one another; None if one is unreadable.
+
+    Nothing is judged: what stands in them stands in the one, sample by sample.
+    """
+    by_point: dict[tuple[str, str, str], Series] = {}
+    for item in chain.from_iterable(blocks):
+        try:
+            series = _series.decode(item)
+        except UNREADABLE:
+            return None
+        if len(series.value) != len(series.at) or len(series.quality) not in (0, len(series.at)):
+            return None
+        held = by_point.setdefault((series.device, series.metric, series.subject), series)
+        if held is not series:
+            _append(held, series)
+    return list(by_point.values())
+
+
+def _append(held: Series, more: Series) -> None:
+    before = len(held.at)
+    if held.quality or more.quality:
+        held.quality = (held.quality or [0] * before) + (more.quality or [0] * len(more.at))
+    held.at += more.at
+    held.value += more.value
+    held.reasons.update((str(before + int(at)), reason) for at, reason in more.reasons.items())
+    held.raws.update((str(before + int(at)), raw) for at, raw in more.raws.items())
 
 
 def _salvage(item: bytes, path: str, refused: list[RejectedItem]) -> Series | None:

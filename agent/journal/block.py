@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from facility.items import series_of
+from facility.items import Series, series_of
 from facility.reading import Reading
 from facility.wire import MAX_BODY, MAX_UNPACKED, Codec, Kind, digest, encode, pack
 
@@ -130,6 +130,14 @@ def seal_draft(draft: Draft, *, stream: str, number: Number, now_ms: int) -> tup
             return [], 1
         return _halves(draft, stream=stream, number=number, now_ms=now_ms)
     return [_sealed(draft, body, len(draft.items), stream=stream, number=number, now_ms=now_ms)], 0
+
+
+def seal_series(
+    series: list[Series], like: Draft, count: int, *, stream: str, number: Number, now_ms: int
+) -> Sealed | None:
+    """One block of `count` readings that are series already, like a draft without items; None if over the caps."""
+    body = _packed(list(series))
+    return None if body is None else _sealed(like, body, count, stream=stream, number=number, now_ms=now_ms)
 
 
 def _halves(draft: Draft, *, stream: str, number: Number, now_ms: int) -> tuple[list[Sealed], int]:

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from agent.journal.block import Draft, Sealed, Stored, seal_drafts
-from facility.items import decode_series
+from agent.journal.block import Draft, Sealed, Stored, seal_drafts, seal_series
+from facility.items import decode_series, joined
 from facility.reading import PointKey, Reading
 from facility.wire import Kind, WireError, decode
 
@@ -74,8 +74,30 @@ def pack(
 
     thinner: leaves out what is closer to its neighbour than `spacing_ms`.
     """
-    if len(group) == 1 and not spacing_ms:
+    if thinner is not None and spacing_ms:
+        return _thinned(group, stream=stream, after=after, thinner=thinner, spacing_ms=spacing_ms)
+    if len(group) == 1:
         return None
+    try:
+        series = joined(decode(each.block.payload()).items for each in group)
+    except WireError:
+        return None
+    if series is None:
+        return None
+    count = sum(each.block.count for each in group)
+    block = seal_series(
+        series, _like(group), count, stream=stream, number=lambda: after + 1, now_ms=group[0].block.born_at
+    )
+    return None if block is None else Packed(block, 0, after + 1)  # None: long texts beside the values
+
+
+def _like(group: Sequence[Stored], readings: Sequence[Reading] = ()) -> Draft:
+    """A draft of a group's span and catalog."""
+    first_at, last_at = min(each.block.first_at for each in group), max(each.block.last_at for each in group)
+    return Draft(Kind.READINGS, readings, first_at, last_at, group[0].block.catalog)
+
+
+def _thinned(group: Sequence[Stored], *, stream: str, after: int, thinner: Thinner, spacing_ms: int) -> Packed | None:
     found: list[Reading] = []
     for each in group:
         try:
@@ -85,12 +107,10 @@ def pack(
         if refused:
             return None  # whoever takes the block has the last word on what stands in it
         found += (reading for series in taken for reading in series.readings())
-    kept = thinner.thin(found, spacing_ms) if thinner is not None and spacing_ms else found
+    kept = thinner.thin(found, spacing_ms)
     if not kept:
         return Packed(None, len(found), after)
-    first, last = group[0].block, group[-1].block
-    draft = Draft(Kind.READINGS, kept, first.first_at, last.last_at, first.catalog)
-    blocks, number, oversize = seal_drafts([draft], stream, after, first.born_at)
+    blocks, number, oversize = seal_drafts([_like(group, kept)], stream, after, group[0].block.born_at)
     if len(blocks) != 1 or oversize:
         return None  # long texts beside the values
     return Packed(blocks[0], len(found) - len(kept), number)

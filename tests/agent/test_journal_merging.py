@@ -261,7 +261,9 @@ async def test_a_broken_block_is_not_merged_away(tmp_path: Path) -> None:
     await journal.close()
 
 
-@pytest.mark.parametrize("items", [b"no JSON", b'[{"device":"t-1","metric":"no.such","at":[1],"value":[1.0]}]'])
+@pytest.mark.parametrize(
+    "items", [b"no JSON", b'[{"device":"t-1","metric":"room.temperature","at":[1],"value":[1.0,2.0]}]']
+)
 async def test_what_cannot_be_decoded_stays_as_it_is(tmp_path: Path, items: bytes) -> None:
     clock = manual_clock()
     journal = await opened(tmp_path / "j.db", clock)

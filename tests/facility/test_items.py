@@ -2,9 +2,13 @@
 
 import json
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from facility import items
+from facility.reading import Quality, QualityReason, Reading
 from facility.wire import RejectReason
 
 NOW = 1_790_000_000_000
@@ -83,3 +87,30 @@ def test_an_alarm_item_is_an_event_or_a_snapshot_never_both_or_neither() -> None
     taken, refused = items.decode_alarms([b'{"at":1}', b'{"snapshot":[],"at":1}', b"{}x"])
     assert [item.at for item in taken] == [1]
     assert [item.path for item in refused] == ["[2]", "[0]"]
+
+
+_MIXED = st.lists(
+    st.builds(
+        Reading,
+        device=st.sampled_from(("t-1", "t-2")),
+        metric=st.sampled_from(("room.temperature", "no.such")),
+        subject=st.sampled_from(("", "probe/1")),
+        value=st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False)),
+        taken_at=st.integers(1, 10),
+        quality=st.sampled_from(Quality),
+        reason=st.one_of(st.none(), st.sampled_from(QualityReason)),
+        raw=st.one_of(st.none(), st.text(max_size=3)),
+    )
+)
+
+
+@given(st.lists(_MIXED, min_size=1, max_size=4))
+def test_joined_blocks_are_one_of_all_their_readings(parts: list[list[Reading]]) -> None:
+    apart = [[msgspec.json.encode(series) for series in items.series_of(part)] for part in parts]
+    assert items.joined(apart) == items.series_of(reading for part in parts for reading in part)
+
+
+def test_blocks_with_an_unreadable_series_are_not_joined() -> None:
+    good = b'{"device":"t-1","metric":"room.temperature","at":[1],"value":[1.0]}'
+    assert items.joined([[good], [b'{"device":1}']]) is None
+    assert items.joined([[good], [good.replace(b"[1.0]", b"[1.0,2.0]")]]) is None
