@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import chain
 from typing import Any
 
 import msgspec
@@ -177,6 +176,7 @@ def series_of(readings: Iterable[Reading]) -> list[Series]:
 
 
 _series = msgspec.json.Decoder(Series)
+_series_of_block = msgspec.json.Decoder(list[Series])
 _loose = msgspec.json.Decoder(dict[str, Any])
 _alarm = msgspec.json.Decoder(AlarmItem)
 _event = msgspec.json.Decoder(EventItem)
@@ -200,22 +200,26 @@ def decode_series(items: Iterable[bytes], *, now_ms: int) -> tuple[list[Series],
     return taken, refused
 
 
-def joined(blocks: Iterable[Iterable[bytes]]) -> list[Series] | None:
-    """The series of several blocks as those of one, each point's columns behind one another; None if one is unreadable.
+def joined(texts: Iterable[bytes]) -> list[Series] | None:
+    """The series of several blocks (JSON arrays) as those of one, each point's columns behind one another.
 
-    Nothing is judged: what stands in them stands in the one, sample by sample.
+    Nothing is judged: what stands in them stands in the one, sample by sample. None if one is unreadable.
     """
     by_point: dict[tuple[str, str, str], Series] = {}
-    for item in chain.from_iterable(blocks):
+    for text in texts:
         try:
-            series = _series.decode(item)
+            block = _series_of_block.decode(text)
         except UNREADABLE:
             return None
-        if len(series.value) != len(series.at) or len(series.quality) not in (0, len(series.at)):
-            return None
-        held = by_point.setdefault((series.device, series.metric, series.subject), series)
-        if held is not series:
-            _append(held, series)
+        for series in block:
+            if len(series.value) != len(series.at) or len(series.quality) not in (0, len(series.at)):
+                return None
+            key = (series.device, series.metric, series.subject)
+            held = by_point.get(key)
+            if held is None:
+                by_point[key] = series
+            else:
+                _append(held, series)
     return list(by_point.values())
 
 
@@ -225,8 +229,10 @@ def _append(held: Series, more: Series) -> None:
         held.quality = (held.quality or [0] * before) + (more.quality or [0] * len(more.at))
     held.at += more.at
     held.value += more.value
-    held.reasons.update((str(before + int(at)), reason) for at, reason in more.reasons.items())
-    held.raws.update((str(before + int(at)), raw) for at, raw in more.raws.items())
+    if more.reasons:
+        held.reasons.update((str(before + int(at)), reason) for at, reason in more.reasons.items())
+    if more.raws:
+        held.raws.update((str(before + int(at)), raw) for at, raw in more.raws.items())
 
 
 def _salvage(item: bytes, path: str, refused: list[RejectedItem]) -> Series | None:

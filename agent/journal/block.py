@@ -9,7 +9,7 @@ import msgspec
 
 from facility.items import Series, series_of
 from facility.reading import Reading
-from facility.wire import MAX_BODY, MAX_UNPACKED, Codec, Kind, digest, encode, pack
+from facility.wire import MAX_BODY, MAX_UNPACKED, Codec, Kind, deflate, digest, encode
 
 _encoder = msgspec.json.Encoder()
 
@@ -185,7 +185,8 @@ def _sealed(draft: Draft, body: bytes, count: int, *, stream: str, number: Numbe
 
 def _packed(items: list[Any]) -> bytes | None:
     """The body, or None when it is over one of the wire's caps."""
-    if len(_encoder.encode(items)) > MAX_UNPACKED:
+    text = _encoder.encode(items)
+    if len(text) > MAX_UNPACKED:
         return None
-    body = pack(items)
+    body = deflate(text)
     return body if len(body) <= MAX_BODY else None

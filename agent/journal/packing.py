@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from agent.journal.block import Draft, Sealed, Stored, seal_drafts, seal_series
 from facility.items import decode_series, joined
 from facility.reading import PointKey, Reading
-from facility.wire import Kind, WireError, decode
+from facility.wire import Kind, WireError, decode, inflate
 
 # Values in one packed block: some 25 KB, ten times below the wire's cap.
 MAX_PACKED = 5_000
@@ -79,7 +79,7 @@ def pack(
     if len(group) == 1:
         return None
     try:
-        series = joined(decode(each.block.payload()).items for each in group)
+        series = joined(inflate(each.block.body) for each in group)
     except WireError:
         return None
     if series is None:
