@@ -1,12 +1,13 @@
 """What an agent says about its alarms, checked before anything of it is believed. Pure."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from facility.alarms import AlarmEvent, AlarmEventKind, EndReason
+from facility.alarms import ActiveOccurrence, AlarmEvent, AlarmEventKind, EndReason
 from facility.clock import from_ms, to_ms
-from facility.items import EARLIEST_MS
-from facility.wire import RejectReason
+from facility.items import EARLIEST_MS, AlarmItem
+from facility.wire import RejectedItem, RejectReason
 from server.alarms.lifecycle import Revision
 
 # An alarm is too dear to refuse for a clock some minutes ahead (readings are held at five); a day is no clock drift.
@@ -14,6 +15,7 @@ MOST_AHEAD = timedelta(days=1)
 # One a millisecond, the finest time there is, for three weeks; a count beyond it is no count.
 MOST_SWINGS = 1 << 31
 MAX_VALUE_TEXT = 200
+NO_OCCURRENCE = "an occurrence is a UUID in canonical text"
 _INT32 = 2**31 - 1
 _LENGTHS = {"rule": 120, "subject": 120, "metric": 120, "level": 32, "reason": 64, "rule_revision": 64}
 
@@ -30,7 +32,7 @@ def fault_of(event: AlarmEvent, *, origin: str, now: datetime) -> tuple[RejectRe
     """Why an event from the agent `origin` cannot be taken; None when it can."""
     bad = RejectReason.BAD_ITEM
     if not is_occurrence(event.occurrence):
-        return bad, "an occurrence is a UUID in canonical text"
+        return bad, NO_OCCURRENCE
     if event.origin != origin:
         return bad, f"origin {event.origin[:63]!r} is not the agent that sent it"
     if not 1 <= event.revision <= _INT32:
@@ -49,6 +51,28 @@ def fault_of(event: AlarmEvent, *, origin: str, now: datetime) -> tuple[RejectRe
     if not EARLIEST_MS <= event.at <= to_ms(now + MOST_AHEAD):
         return RejectReason.BAD_TIME, f"{event.at} is before 2020 or over {MOST_AHEAD.days} day ahead"
     return None
+
+
+def snapshots_of(
+    items: Sequence[AlarmItem],
+) -> tuple[list[tuple[datetime, list[ActiveOccurrence]]], list[RejectedItem]]:
+    """The snapshots among the items, each with its time, and their entries that name no occurrence, refused.
+
+    No event of such an occurrence was ever taken, so a snapshot says of all others what it would say with it.
+    """
+    found: list[tuple[datetime, list[ActiveOccurrence]]] = []
+    refused: list[RejectedItem] = []
+    for position, item in enumerate(items):
+        if item.snapshot is None:
+            continue
+        held = [entry for entry in item.snapshot if is_occurrence(entry.occurrence)]
+        found.append((from_ms(item.at), held))
+        refused.extend(
+            RejectedItem(f"[{position}].snapshot[{i}]", RejectReason.BAD_ITEM, NO_OCCURRENCE)
+            for i, entry in enumerate(item.snapshot)
+            if not is_occurrence(entry.occurrence)
+        )
+    return found, refused
 
 
 def revision_of(event: AlarmEvent) -> Revision:

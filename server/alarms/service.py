@@ -12,7 +12,7 @@ from datetime import datetime
 from msgspec import UNSET
 
 from facility.alarms import CENTRE, ActiveOccurrence, AlarmEvent, AlarmEventKind, AlarmKey, EndReason
-from facility.clock import from_ms, to_ms
+from facility.clock import to_ms
 from facility.ids import new_id
 from facility.items import AlarmItem
 from facility.wire import RejectedItem, RejectReason
@@ -21,7 +21,7 @@ from server.alarms import repository, told
 from server.alarms.centre_rules import CentreRule
 from server.alarms.changes import log_changes
 from server.alarms.folding import refold
-from server.alarms.incoming import fault_of, revision_of
+from server.alarms.incoming import fault_of, revision_of, snapshots_of
 from server.alarms.lifecycle import Arrival, Revision, Value, judges, may_acknowledge
 from server.alarms.log import CentreKind, History, history_of, write_centre, write_revision
 from server.alarms.models import Alarm
@@ -63,7 +63,7 @@ class AlarmService:
 
         Events of one occurrence count as one change, so that what came and went within a block is told as such.
         """
-        refused: list[RejectedItem] = []
+        snapshots, refused = snapshots_of(items)
         events: dict[str, list[tuple[int, AlarmEvent]]] = {}
         for position, item in enumerate(items):
             if item.event is None:
@@ -74,7 +74,6 @@ class AlarmService:
                 continue
             events.setdefault(item.event.occurrence, []).append((position, item.event))
         origin = Origin(site.customer_id, site.id, agent.code, agent.id)
-        snapshots = [(from_ms(item.at), item.snapshot) for item in items if item.snapshot is not None]
         keys = await self._keys(session, origin, {event.key for found in events.values() for _, event in found}, now)
         doubtful = await self._doubtful(session, origin, [held for _, held in snapshots])
         await repository.lock_keys(session, {*keys.values(), *(row.key_id for row in doubtful)})

@@ -13,7 +13,7 @@ from facility.clock import from_ms, to_ms
 from facility.ids import is_slug, new_id
 from facility.items import EARLIEST_MS, Told
 from facility.wire import RejectedItem, RejectReason
-from server.alarms.incoming import MOST_AHEAD, is_occurrence
+from server.alarms.incoming import MOST_AHEAD, NO_OCCURRENCE, is_occurrence
 from server.alarms.models import Alarm, AlarmTold
 from server.db.session import ReadSession, WriteSession
 
@@ -27,7 +27,7 @@ _TARGET = re.compile(r"[0-9a-f]{32}")
 def fault_of(mark: Told, *, now: datetime) -> str | None:
     """Why a mark cannot be taken; None when it can."""
     if not is_occurrence(mark.occurrence):
-        return "an occurrence is a UUID in canonical text"
+        return NO_OCCURRENCE
     if not is_slug(mark.channel) or _TARGET.fullmatch(mark.target) is None:
         return "a channel is an id and a target 32 hex digits"
     if not EARLIEST_MS <= mark.at <= to_ms(now + MOST_AHEAD):

@@ -20,7 +20,7 @@ from server.fleet import repository
 from server.fleet.models import Agent, AgentCatalog, AgentOpening, Device, Point, Rule
 from server.fleet.ordering import newer
 from server.fleet.refs import AgentRef
-from server.fleet.texts import clip
+from server.fleet.texts import clip, without_nul
 from server.kit.scope import Scope
 
 # Openings of an agent's journal that are remembered. A block of one that is forgotten would be taken for a new one's:
@@ -48,8 +48,7 @@ async def receive(
     """
     digest = catalog.digest()
     if await repository.catalog(session, agent.id, digest) is None:
-        # A NUL inside a text is legal JSON and refused by PostgreSQL's jsonb.
-        body = msgspec.json.decode(msgspec.json.encode(catalog).replace(b"\\u0000", b""))
+        body = without_nul(msgspec.to_builtins(catalog))
         session.add(AgentCatalog(agent_id=agent.id, digest=digest, received_at=now, body=body))
         await session.flush()
     refused = faults(catalog)

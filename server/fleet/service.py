@@ -21,7 +21,7 @@ from server.fleet.drops import with_drops
 from server.fleet.models import Agent, AgentEvent, AgentStatus, Device, Point, Rule
 from server.fleet.refs import AgentRef
 from server.fleet.schemas import AgentIn
-from server.fleet.texts import clip
+from server.fleet.texts import clip, without_nul
 from server.fleet.watch import AgentWatcher
 from server.kit.audit import audit
 from server.kit.problems import BadRequest, Conflict, NotFound
@@ -185,7 +185,7 @@ async def note_health(session: WriteSession, agent: AgentRef, item: HealthItem, 
         return
     row.version = clip(item.version, 64)
     row.config_digest = clip(item.config_digest, 64)
-    row.health, row.health_at = msgspec.to_builtins(item), at
+    row.health, row.health_at = without_nul(msgspec.to_builtins(item)), at
     row.clock_offset_ms = item.at - to_ms(now)
 
 

@@ -4,6 +4,9 @@ import sqlalchemy as sa
 
 # Of what a database says, these blame the content; everything else is its own trouble and passes.
 BLAMES_CONTENT = (sa.exc.DataError, sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.NotSupportedError)
+# The same by PostgreSQL's classes of errors (data, constraint, statement, limit), as which a session of asyncio gets
+# most of them: a NUL in a text and a number too large are plain errors by their Python class.
+_CONTENT_CLASSES = ("22", "23", "42", "54")
 # PostgreSQL's words for a deadlock and for a transaction that cannot be put in order with another.
 _CLASHES = ("40P01", "40001")
 # A failover passes within a second; a full disk stays for hours and is asked no more often than an agent
@@ -15,13 +18,19 @@ LONGEST_PAUSE_S = 10.0
 def is_weather(error: Exception) -> bool:
     """Whether a failure is the database's own and no block is to blame."""
     if isinstance(error, sa.exc.DBAPIError):
-        return not isinstance(error, BLAMES_CONTENT)
+        blames_content = isinstance(error, BLAMES_CONTENT) or _sqlstate(error).startswith(_CONTENT_CLASSES)
+        return not blames_content
     return isinstance(error, sa.exc.TimeoutError | OSError)
 
 
 def is_clash(error: Exception) -> bool:
     """Whether two transactions were in each other's way: the database works, and the next try has its turn."""
-    return isinstance(error, sa.exc.DBAPIError) and getattr(error.orig, "sqlstate", None) in _CLASHES
+    return isinstance(error, sa.exc.DBAPIError) and _sqlstate(error) in _CLASHES
+
+
+def _sqlstate(error: sa.exc.DBAPIError) -> str:
+    """PostgreSQL's word for it; "" of SQLite, and of a connection that broke."""
+    return getattr(error.orig, "sqlstate", None) or ""
 
 
 class Weather:

@@ -167,6 +167,18 @@ async def test_bad_items_are_refused_by_position_and_the_rest_is_taken(world: Wo
     assert [(row.id, row.value) for row in await alarms(world)] == [(good.occurrence, 28.4)]
 
 
+async def test_an_entry_of_a_snapshot_that_names_no_occurrence_is_refused_and_the_others_are_believed(
+    world: World,
+) -> None:
+    start = world.clock.now()
+    held, over = raised(start), raised(start, device="th-02")
+    await deliver(world, item(held), item(over))
+    told = snapshot(start + minutes(1), held, replace(held, occurrence="a\x00b"))
+    (refusal,) = await deliver(world, item(held), told)
+    assert (refusal.path, refusal.reason.value) == ("[1].snapshot[1]", "bad_item")
+    assert [row.id for row in await alarms(world, active=True)] == [held.occurrence]
+
+
 async def test_the_database_itself_refuses_a_second_active_alarm_and_a_changed_log(world: World) -> None:
     event = raised(world.clock.now())
     await deliver(world, item(event))

@@ -9,9 +9,10 @@ from facility.wire import RetryReason, Verdict
 from server.fleet import repository as fleet_repository
 from server.ingest import repository
 from server.ingest.models import LedgerBlock
+from server.ingest.processor import POISON_TRIES
 from server.ingest.weather import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from tests.server.ingest.conftest import Station
-from tests.server.ingest.items_by_hand import AT, event, reading
+from tests.server.ingest.items_by_hand import AT, event, health, reading
 
 
 async def test_database_in_trouble_is_a_retry_and_never_an_acknowledgement(station: Station) -> None:
@@ -112,3 +113,43 @@ async def test_a_deadlock_is_no_refusal(station: Station) -> None:
         await session.execute(sa.text("DROP TRIGGER clash ON ingest_blocks"))
     (answer,) = await station.take(alarm)
     assert answer.verdict is Verdict.COMMITTED, "at once, without a pause"
+
+
+@pytest.mark.parametrize("figures", [{"drops": {"a\x00b": 1}}, {"rejected": {"a\x00b": 1}}, {"version": "1\x00"}])
+async def test_health_is_kept_without_the_characters_no_database_keeps(
+    station: Station, figures: dict[str, Any]
+) -> None:
+    sender, known = await station.catalogued()
+    told, alarm = sender.next("health", [health(AT, **figures)], catalog=known), sender.next("alarms", [event()])
+    answers = await station.take(told, alarm)
+    assert [(answer.verdict, answer.detail) for answer in answers] == [(Verdict.COMMITTED, "")] * 2
+    kept = (await station.agent()).health
+    assert kept is not None
+    (name,) = figures
+    assert kept[name] == ("1" if name == "version" else {"ab": 1})
+
+
+@pytest.mark.parametrize("sqlstate", ["22P05", "22021", "22000", "23514", "42804", "54000"])
+async def test_a_block_the_database_blames_is_put_aside_and_stops_nobody(station: Station, sqlstate: str) -> None:
+    """Most of PostgreSQL's errors come as plain ones by their Python class; what they blame stands in their words."""
+    sender, _ = await station.catalogued()
+    if station.server.db.dialect != "postgresql":
+        return  # SQLite's errors are told apart by their class
+    bad = sender.next("alarms", [event()])
+    async with station.server.db.write() as session:
+        for statement in (
+            (
+                "CREATE FUNCTION blame() RETURNS trigger LANGUAGE plpgsql"
+                f" AS $$ BEGIN RAISE EXCEPTION 'not this one' USING ERRCODE = '{sqlstate}'; END $$"
+            ),
+            (
+                f"CREATE TRIGGER blame BEFORE INSERT ON ingest_blocks FOR EACH ROW WHEN (NEW.seq = {bad[2]})"
+                " EXECUTE FUNCTION blame()"
+            ),
+        ):
+            await session.execute(sa.text(statement))
+    for tried in range(1, POISON_TRIES + 1):
+        answers = await station.take(bad, sender.next("alarms", [event()]))
+        wanted = Verdict.RETRY if tried < POISON_TRIES else Verdict.REJECTED
+        assert [answer.verdict for answer in answers] == [wanted, Verdict.COMMITTED], tried
+    assert [row.seq for row in await station.quarantined()] == [bad[2]]
