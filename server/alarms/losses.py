@@ -32,6 +32,8 @@ class Losses:
     async def look(self, session: WriteSession, now: datetime) -> None:
         """Job."""
         for agent in await fleet.agents_with_drops(session, Scope.system()):
+            if agent.status is AgentStatus.RETIRED:
+                continue
             for reason, total in sorted(by_reason(agent.drops).items()):
                 await self._dropped(session, agent, reason[:_MAX_SUBJECT], float(total), now)
         for row in await repository.active_of_centre(session, READINGS_DROPPED.id):

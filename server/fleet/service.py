@@ -107,8 +107,9 @@ async def retire_agent(
         raise Conflict(f"agent {row.code!r} is online: stop it first", code="agent_online")
     old = row.status
     row.status, row.status_since = AgentStatus.RETIRED, now
-    # So that its next catalog is taken up even if it is the same; what it lost before is nobody's concern.
-    row.catalog_digest, row.drops = "", {}
+    # So that its next catalog is taken up even if it is the same. Its losses stay: totals that began anew would hide
+    # those to come behind the total of the last alarm.
+    row.catalog_digest = ""
     await repository.retire_parts(session, row.id, now=now)
     await session.flush()
     for watcher in watchers:

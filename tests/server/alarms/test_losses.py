@@ -10,9 +10,12 @@ from facility.items import HealthItem
 from server.fleet import service as fleet
 from server.fleet.drops import MAX_STREAMS, by_reason, with_drops
 from server.fleet.models import Agent
+from server.fleet.watch import AgentWatchers
 from server.ingest.models import Quarantined
+from server.kit.scope import Scope
 from tests.server.alarms.making import alarms
 from tests.server.factories import World
+from tests.server.finding import service_of
 from tests.server.fleet.making import make_agent
 
 FIRST, SECOND, THIRD = (f"0190f3c0-0000-7000-8000-00000000000{n}" for n in (1, 2, 3))
@@ -97,6 +100,20 @@ async def test_losses_told_in_any_order_and_twice_are_the_same(world: World) -> 
         await report(world, stream=stream, before=before, clock=count)
         assert await drops_of(world) == {"clock": 12}
     assert await shown(world) == [("clock", 12.0, True)]
+
+
+async def test_what_an_agent_loses_after_it_was_retired_is_an_alarm_again(world: World) -> None:
+    await report(world, disk_full=1000)
+    agent = await make_agent(world, world.home)
+    async with world.server.db.write() as session:
+        watchers = service_of(world.server, AgentWatchers).all
+        await fleet.retire_agent(session, Scope.system(), agent.id, watchers=watchers, now=world.clock.now())
+    await report(world, disk_full=1010)
+    assert await shown(world) == [("disk_full", 1000.0, False)], "nobody waits for a retired agent"
+    async with world.server.db.write() as session:
+        await fleet.note_seen(session, {agent.id: world.clock.now()}, {}, watchers=[], now=world.clock.now())
+    await report(world, stream=SECOND, disk_full=50)
+    assert await shown(world) == [("disk_full", 1060.0, True), ("disk_full", 1000.0, False)]
 
 
 async def drops_of(world: World) -> dict[str, int]:
