@@ -139,12 +139,14 @@ async def superseded_among(session: ReadSession, *, site_id: str, origin: str, i
 async def active_of_moved(session: ReadSession, *, limit: int) -> Sequence[Alarm]:
     """Active alarms of devices that another agent's catalog took over since. Not scoped: for a job.
 
-    One that came after the catalog may be of an agent whose own catalog is still under way.
+    One that came after the catalog may be of an agent whose own catalog is still under way. One that was ended for this
+    very catalog and is active again, its agent holds all the same: to end it each time would go on for ever.
     """
+    not_yet_ended = sa.or_(Alarm.retired_at.is_(None), Alarm.retired_at < Device.updated_at)
     query = (
         sa.select(Alarm)
         .join(Device, sa.and_(Device.site_id == Alarm.site_id, Device.device == Alarm.device))
-        .where(Alarm.active, Alarm.agent_id != Device.agent_id, Alarm.received_at < Device.updated_at)
+        .where(Alarm.active, Alarm.agent_id != Device.agent_id, Alarm.received_at < Device.updated_at, not_yet_ended)
     )
     return (await session.scalars(query.order_by(Alarm.id).limit(limit))).all()
 

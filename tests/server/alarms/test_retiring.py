@@ -38,7 +38,12 @@ async def test_a_device_that_another_agent_polls_now_keeps_no_alarm_of_the_one_b
     }
     # The first agent lives after all, and is still of the opinion that it has it.
     await deliver(world, snapshot(world.clock.now() + minutes(1), moved, stays))
-    assert await held(world) == [("room-hot", True, None)] * 2
+    for _ in range(2):
+        assert await held(world) == [("room-hot", True, None)] * 2
+        await jobs(world, 600)
+    await announce(world, second, a_catalog("th-01", room="hall"), seq=2)
+    await jobs(world)
+    assert ("room-hot", False, EndReason.DEVICE_RETIRED) in await held(world), "a catalog that says so anew is believed"
 
 
 async def test_an_alarm_that_comes_ahead_of_its_agents_catalog_stands(world: World) -> None:
