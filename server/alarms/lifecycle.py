@@ -84,6 +84,13 @@ def judges(snapshot_at: datetime, raised_at: datetime) -> bool:
     return raised_at <= snapshot_at - SNAPSHOT_JUDGES_AFTER
 
 
+def retirement(now: datetime, *, seen_at: datetime | None) -> datetime:
+    """When an occurrence counts as retired: now, or right after the newest snapshot that held it. That bears the
+    agent's time; were its clock ahead, the snapshot would outweigh a retirement that came after it.
+    """
+    return now if seen_at is None else max(now, seen_at + timedelta(milliseconds=1))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
     """One revision as it was sent. `at` is the agent's word for when; `reason` of an end is an `EndReason`; `swings`

@@ -22,7 +22,7 @@ from server.alarms.centre_rules import CentreRule
 from server.alarms.changes import log_changes
 from server.alarms.folding import refold
 from server.alarms.incoming import fault_of, revision_of, snapshots_of
-from server.alarms.lifecycle import Arrival, Revision, Value, judges, may_acknowledge
+from server.alarms.lifecycle import Arrival, Revision, Value, judges, may_acknowledge, retirement
 from server.alarms.log import CentreKind, History, history_of, write_centre, write_revision
 from server.alarms.models import Alarm
 from server.alarms.naming import names_of
@@ -224,7 +224,7 @@ class AlarmService:
             row = await repository.fresh(session, alarm.id)
             if row is not None and row.active:
                 before = snapshot_of(row)
-                row.retired_at = now
+                row.retired_at = retirement(now, seen_at=row.seen_at)
                 await self._settle(session, row, before, now)
 
     async def retire_centre(

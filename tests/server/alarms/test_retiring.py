@@ -1,17 +1,24 @@
 """What an agent that is gone, or a device that moved, leaves active at the centre ends by name. On both databases."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from facility.alarms import EndReason
 from server.fleet import repository as fleet_repository
 from server.fleet import service as fleet
 from server.fleet.models import AgentStatus
+from server.fleet.watch import AgentWatcher, AgentWatchers
 from server.kit.principal import Role
 from server.kit.scope import Scope
 from tests.server.alarms.making import alarms, deliver, item, minutes, raised, snapshot
 from tests.server.conftest import ClientAs
 from tests.server.factories import World
+from tests.server.finding import service_of
 from tests.server.fleet.making import a_catalog, announce, make_agent
+
+
+def watchers(world: World) -> Sequence[AgentWatcher]:
+    return service_of(world.server, AgentWatchers).all
 
 
 async def jobs(world: World, seconds: float = 60) -> None:
@@ -97,3 +104,22 @@ async def test_a_retired_agent_leaves_nothing_active_and_comes_back_when_it_spea
     assert (row.status, device.active) == (AgentStatus.ONLINE, True)
     await deliver(world, snapshot(world.clock.now() + timedelta(seconds=1), event))
     assert await held(world, active=True) == [("room-hot", True, None)]
+
+
+async def test_an_alarm_that_a_clock_ahead_holds_ends_with_its_agent(world: World) -> None:
+    agent = await make_agent(world, world.home)
+    await announce(world, agent, a_catalog("th-01"))
+    event = raised(world.clock.now())
+    await deliver(world, item(event))
+    await deliver(world, snapshot(world.clock.now() + minutes(2)))
+    ahead = world.clock.now() + minutes(30)
+    await deliver(world, snapshot(ahead, event))
+    assert await held(world) == [("room-hot", True, None)]
+    async with world.server.db.write() as session:
+        await fleet.retire_agent(session, Scope.system(), agent.id, watchers=watchers(world), now=world.clock.now())
+    ended = ("room-hot", False, EndReason.DEVICE_RETIRED)
+    assert await held(world) == [ended]
+    await deliver(world, snapshot(ahead, event))
+    assert await held(world) == [ended], "the same snapshot again says nothing new"
+    await deliver(world, snapshot(ahead + timedelta(seconds=1), event))
+    assert await held(world) == [("room-hot", True, None)]
