@@ -8,6 +8,7 @@ number.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from collectors.compiled import GONE, Absent, CompiledPoint, CompiledSource, Found
 from collectors.counts import Count
@@ -99,13 +100,13 @@ class Converter:
         return [memory.info for memory in self._memory.values()]
 
     def learnt(self) -> tuple[LearntCount, ...]:
-        """The counters that are known, with their turns."""
+        """The counters that are known, with their turns; also those that a silent device has not shown again yet."""
         counts = (count_of(metric, subject, memory.count) for (metric, subject), memory in self._memory.items())
-        return tuple(each for each in counts if each is not None)
+        return (*(each for each in counts if each is not None), *self._recalled.values())[:MAX_POINTS]
 
     def recall(self, counts: Iterable[LearntCount]) -> None:
         """Counters as an earlier program left them; each is taken up when its point is met again."""
-        self._recalled = {(each.metric, each.subject): each for each in counts}
+        self._recalled = {(each.metric, each.subject): each for each in islice(counts, MAX_POINTS)}
         for key in [key for key in self._memory if key in self._recalled]:
             self._memory[key].count = counted(self._recalled.pop(key))
 
@@ -158,7 +159,7 @@ class Converter:
                     here.add(subject)
             if point.point.is_table:
                 self._lost_rows(point, here, view, done, taken_at)
-        self._forget_rows(taken_at)
+        self._forget_rows(answer, taken_at)
         return (*bare, *(sourced for sourced in done.values() if sourced is not None))
 
     def _plain(self, compiled: CompiledPoint, source: CompiledSource, view: View, taken_at: int) -> Reading | None:
@@ -278,10 +279,14 @@ class Converter:
                     compiled, memory, Found(reason, compiled.sources[0].source.column or "", None), taken_at
                 )
 
-    def _forget_rows(self, taken_at: int) -> None:
+    def _forget_rows(self, answer: SnmpAnswer | ModbusAnswer, taken_at: int) -> None:
         if 0 <= taken_at - self._looked_at < _LOOK_MS:
             return
         self._looked_at = taken_at
+        if all(reason is QualityReason.NO_SUCH_OBJECT for reason in answer.failed.values()):
+            # It showed all it has: what an earlier program knew and is not among it left then.
+            old = taken_at - FORGET_ROWS_MS
+            self._recalled = {key: each for key, each in self._recalled.items() if each.at >= old}
         gone = [key for key, known in self._memory.items() if known.row and taken_at - known.seen_at > FORGET_ROWS_MS]
         for key in gone:
             del self._memory[key]

@@ -2,6 +2,7 @@
 
 from collectors.convert import FORGET_ROWS_MS, MAX_POINTS, Converter
 from collectors.exchange import SnmpAnswer
+from collectors.learnt import LearntCount
 from facility.reading import QualityReason
 from tests.collectors.speaking.profiles import profile
 
@@ -57,3 +58,19 @@ def test_what_is_beyond_the_bound_is_counted_until_there_is_room() -> None:
     assert converter.left_out == 3
     converter.convert(SnmpAnswer({f"{TABLE}.1": 20}), taken_at=START + 1000)
     assert converter.left_out == 0
+
+
+def test_counters_of_an_earlier_program_are_kept_until_the_device_has_long_shown_that_it_lacks_them() -> None:
+    outlets = "1.3.6.1.4.1.99.1.3"
+    energy = {"metric": "power.energy", "subject": "outlet/{index}", "from": [{"column": outlets, "unit": "Wh"}]}
+    converter = Converter(profile("snmp", [energy, *POINTS[1:]]), device="d")
+    known = [LearntCount("power.energy", f"outlet/{row}", 100.0, 3, START) for row in range(MAX_POINTS + 2)]
+    converter.recall(known)
+    assert converter.learnt() == tuple(known[:MAX_POINTS])
+    # Silence is no word on them, however long it lasts.
+    late = START + FORGET_ROWS_MS + DAY
+    converter.convert(SnmpAnswer(failed=dict.fromkeys((outlets, ALONE), QualityReason.TIMEOUT)), taken_at=late)
+    assert converter.learnt() == tuple(known[:MAX_POINTS])
+    # A row that is back goes on where it was; those that are not left their table long ago.
+    converter.convert(SnmpAnswer({f"{outlets}.1": 101, ALONE: 40}), taken_at=late + DAY)
+    assert converter.learnt() == (LearntCount("power.energy", "outlet/1", 101.0, 3, late + DAY),)
