@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -25,6 +26,12 @@ from facility.wire import UNREADABLE, RejectedItem, RejectReason
 EARLIEST_MS = 1_577_836_800_000
 # Further ahead than this the sender's clock is wrong, not merely unsynchronised.
 AHEAD_MS = 300_000
+# Beyond it there is no datetime: 9999-12-31T23:59:59.999Z.
+_LATEST_MS = 253_402_300_799_999
+# A metered link waits and thins by 32 minutes at most; nobody looks at a room less than once an hour.
+MAX_METERED_S = 3600.0
+# What a database holds as a count.
+_COUNTS_BELOW = 2**63
 MAX_SUBJECT = 120
 MAX_TEXT = 1000
 
@@ -378,8 +385,31 @@ def decode_events(items: Iterable[bytes]) -> tuple[list[EventItem], list[Rejecte
 
 
 def decode_health(items: Iterable[bytes]) -> tuple[list[HealthItem], list[RejectedItem]]:
+    """Health whose figures the centre can reckon with: its jobs look at those of all agents at once."""
     decoded, refused = _decode_each(_health, items)
-    return [item for _, item in decoded], refused
+    taken: list[HealthItem] = []
+    for position, item in decoded:
+        fault = _health_fault(item)
+        if fault is None:
+            taken.append(item)
+        else:
+            refused.append(RejectedItem(f"[{position}]", RejectReason.BAD_ITEM, fault))
+    return taken, refused
+
+
+def _health_fault(item: HealthItem) -> str | None:
+    before = {} if item.drops_before is msgspec.UNSET else item.drops_before
+    figures = (item.unsent_blocks, item.unsent_bytes, item.journal_bytes, item.devices, item.devices_lost)
+    by_reason = (item.drops, item.rejected, *before.values())
+    counts = chain(figures, (item.readings, item.missed_slots), *(found.values() for found in by_reason))
+    seconds = (item.readings_every_s, item.spacing_s)
+    if not 0 <= item.at <= _LATEST_MS:
+        return "a time is ms UTC from 1970 to 9999"
+    if not all(0 <= count < _COUNTS_BELOW for count in counts):
+        return "a count is 0 or more and below 2**63"
+    if not all(isinstance(span, msgspec.UnsetType) or 0 <= span <= MAX_METERED_S for span in seconds):
+        return f"the seconds of a metered link are 0 to {MAX_METERED_S:g}"
+    return None
 
 
 def decode_catalogs(items: Iterable[bytes]) -> tuple[list[Catalog], list[RejectedItem]]:

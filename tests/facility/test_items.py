@@ -89,6 +89,36 @@ def test_an_alarm_item_is_an_event_or_a_snapshot_never_both_or_neither() -> None
     assert [item.path for item in refused] == ["[2]", "[0]"]
 
 
+def health(**changes: object) -> bytes:
+    body = {"at": NOW, "version": "1", "config_digest": "", "uptime_s": 1.0, "unsent_blocks": 0, "unsent_bytes": 0,
+            "oldest_unsent_s": 0.0, "journal_bytes": 0, "devices": 1, "devices_lost": 0, "readings": 1,
+            "missed_slots": 0}  # fmt: skip
+    return json.dumps({**body, **changes}).encode()
+
+
+@pytest.mark.parametrize(
+    "beyond",
+    [
+        {"at": 10**30},
+        {"at": -1},
+        {"readings": -1},
+        {"journal_bytes": 2**63},
+        {"drops": {"disk": 10**400}},
+        {"rejected": {"bad_item": 2**63}},
+        {"drops_before": {"s1": {"disk": 10**19}}},
+        {"readings_every_s": 1e306},
+        {"spacing_s": 1e300},
+        {"spacing_s": -5.0},
+    ],
+)
+def test_figures_of_health_that_nothing_can_reckon_with_are_refused(beyond: dict[str, object]) -> None:
+    most = {"readings": 2**63 - 1, "readings_every_s": 3600.0, "spacing_s": 0.0, "drops": {"disk": 2**63 - 1}}
+    taken, refused = items.decode_health([health(**beyond), health(), health(**most)])
+    assert [item.readings for item in taken] == [1, 2**63 - 1]
+    assert [(item.path, item.reason) for item in refused] == [("[0]", RejectReason.BAD_ITEM)]
+    assert len(refused[0].detail) < 100
+
+
 _MIXED = st.lists(
     st.builds(
         Reading,

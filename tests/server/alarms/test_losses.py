@@ -8,7 +8,7 @@ from facility.clock import to_ms
 from facility.ids import new_id
 from facility.items import HealthItem
 from server.fleet import service as fleet
-from server.fleet.drops import MAX_STREAMS, by_reason, with_drops
+from server.fleet.drops import MAX_REASONS, MAX_STREAMS, by_reason, with_drops
 from server.fleet.models import Agent
 from server.fleet.watch import AgentWatchers
 from server.ingest.models import Quarantined
@@ -136,6 +136,18 @@ def test_old_streams_are_one_sum() -> None:
         held = with_drops(held, {f"{n:036}": {"clock": 1, "none": 0}})
     assert len(held) == MAX_STREAMS + 1
     assert by_reason(held) == {"clock": 100}
+
+
+def test_reasons_are_few_and_the_rest_is_one_sum() -> None:
+    told = {f"r{n:03}": 1 for n in range(500)}
+    held = with_drops({}, {FIRST: told})
+    for _ in range(2):
+        counts = by_reason(held)
+        assert (len(counts), counts["other"]) == (MAX_REASONS + 1, 500 - MAX_REASONS)
+        held = with_drops(held, {FIRST: told, SECOND: {}})
+    held = with_drops(held, {SECOND: {"another": 3, "r000": 2}})
+    counts = by_reason(held)
+    assert (len(counts), counts["other"], counts["r000"]) == (MAX_REASONS + 1, 500 - MAX_REASONS + 3, 3)
 
 
 async def test_refused_data_are_an_alarm_until_none_came_for_an_hour(world: World) -> None:
