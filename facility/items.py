@@ -30,6 +30,8 @@ AHEAD_MS = 300_000
 _LATEST_MS = 253_402_300_799_999
 # A metered link waits and thins by 32 minutes at most; nobody looks at a room less than once an hour.
 MAX_METERED_S = 3600.0
+# Streams before its own of which an item of health tells; an agent tells of its last 16.
+MOST_STREAMS = 32
 # What a database holds as a count.
 _COUNTS_BELOW = 2**63
 MAX_SUBJECT = 120
@@ -405,6 +407,8 @@ def _health_fault(item: HealthItem) -> str | None:
     seconds = (item.readings_every_s, item.spacing_s)
     if not 0 <= item.at <= _LATEST_MS:
         return "a time is ms UTC from 1970 to 9999"
+    if len(before) > MOST_STREAMS:
+        return f"losses of more than {MOST_STREAMS} streams before"
     if not all(0 <= count < _COUNTS_BELOW for count in counts):
         return "a count is 0 or more and below 2**63"
     if not all(isinstance(span, msgspec.UnsetType) or 0 <= span <= MAX_METERED_S for span in seconds):

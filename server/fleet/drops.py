@@ -7,32 +7,52 @@ the sum over streams. A restart of the agent is a new stream, so a count that be
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from facility.items import MOST_STREAMS
 from server.fleet.texts import clip
 
-# Streams that lost something, kept one by one; an agent tells of its last 16. Older ones are one sum, under "".
-MAX_STREAMS = 64
-_SUMMED = ""
+# Streams that lost something, kept one by one. Those that were not told of for longest are one sum, under "".
+MAX_STREAMS = 2 * MOST_STREAMS
+# Summed streams that are remembered, so that a late word of one does not add it again.
+MOST_SUMMED = 256
+_STREAM = 36
+_SUM = ""
+# Longer than a stream, so that none is called so. By when they were heard, not by id: a machine that does not know the
+# time makes ids of 1970, and no database keeps the order of an object's members.
+_HEARD = "streams that are kept, by when they were told of last"
+_SUMMED = "streams that are summed, in the order in which they were"
 # Reasons of an agent in all, each an alarm of its own; an agent has 6. More are one sum under `OTHER`.
 MAX_REASONS = 32
 OTHER = "other"
 
-Drops = dict[str, dict[str, int]]
+Drops = dict[str, Any]
 
 
 def with_drops(held: Mapping[str, Any], told: Mapping[str, Mapping[str, int]]) -> Drops:
     """What is held, and what an item of health tells besides."""
     found = {stream: dict(counts) for stream, counts in _by_stream(held)}
+    summed: list[str] = held.get(_SUMMED, [])
     reasons = {reason for counts in found.values() for reason in counts if reason != OTHER}
-    for stream, counts in told.items():
+    now = [clip(stream, _STREAM) for stream in told]
+    for stream, counts in zip(now, told.values(), strict=True):
+        if stream == _SUM or stream in summed:
+            continue
         for reason, count in _few(counts, reasons).items():
-            known = found.setdefault(clip(stream, 36), {})
+            known = found.setdefault(stream, {})
             known[reason] = max(count, known.get(reason, 0))
-    streams = sorted(stream for stream in found if stream != _SUMMED)
-    for stream in streams[: max(0, len(streams) - MAX_STREAMS)]:
-        summed = found.setdefault(_SUMMED, {})
+    last = {stream: place for place, stream in enumerate([*held.get(_HEARD, []), *now])}
+    heard = sorted(found.keys() - {_SUM}, key=lambda stream: (last.get(stream, -1), stream))
+    # Never one that is being told: it would be added each time.
+    over = [stream for stream in heard[: max(0, len(heard) - MAX_STREAMS)] if stream not in now]
+    for stream in over:
+        total = found.setdefault(_SUM, {})
         for reason, count in found.pop(stream).items():
-            summed[reason] = summed.get(reason, 0) + count
-    return found
+            total[reason] = total.get(reason, 0) + count
+    drops: Drops = {**found}
+    if len(found) > 1:
+        drops[_HEARD] = [stream for stream in heard if stream in found]
+    if summed or over:
+        drops[_SUMMED] = [*summed, *over][-MOST_SUMMED:]
+    return drops
 
 
 def _few(counts: Mapping[str, int], reasons: set[str]) -> dict[str, int]:

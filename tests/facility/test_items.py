@@ -106,6 +106,7 @@ def health(**changes: object) -> bytes:
         {"drops": {"disk": 10**400}},
         {"rejected": {"bad_item": 2**63}},
         {"drops_before": {"s1": {"disk": 10**19}}},
+        {"drops_before": {f"s{n}": {} for n in range(items.MOST_STREAMS + 1)}},
         {"readings_every_s": 1e306},
         {"spacing_s": 1e300},
         {"spacing_s": -5.0},

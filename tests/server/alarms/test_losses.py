@@ -1,5 +1,7 @@
 """Lost and refused data become alarms, found in the state by a job. On both databases."""
 
+import json
+
 import sqlalchemy as sa
 from msgspec import UNSET
 
@@ -8,7 +10,7 @@ from facility.clock import to_ms
 from facility.ids import new_id
 from facility.items import HealthItem
 from server.fleet import service as fleet
-from server.fleet.drops import MAX_REASONS, MAX_STREAMS, by_reason, with_drops
+from server.fleet.drops import MAX_REASONS, MAX_STREAMS, MOST_SUMMED, Drops, by_reason, with_drops
 from server.fleet.models import Agent
 from server.fleet.watch import AgentWatchers
 from server.ingest.models import Quarantined
@@ -130,12 +132,43 @@ async def test_a_report_dated_ahead_hides_none_that_come_after(world: World) -> 
         assert (agent.version, agent.health_at) == ("3", world.clock.now())
 
 
-def test_old_streams_are_one_sum() -> None:
+def stream(number: int) -> str:
+    return f"{number:036}"
+
+
+def kept(held: Drops) -> set[str]:
+    return {name for name, counts in held.items() if name and isinstance(counts, dict)}
+
+
+def test_streams_that_were_not_told_of_for_longest_are_one_sum() -> None:
     held = with_drops({"clock": 9}, {})  # told before streams were
-    for n in range(100):
-        held = with_drops(held, {f"{n:036}": {"clock": 1, "none": 0}})
-    assert len(held) == MAX_STREAMS + 1
+    for number in range(100, 0, -1):
+        held = json.loads(json.dumps(with_drops(held, {stream(number): {"clock": 1, "none": 0}}), sort_keys=True))
     assert by_reason(held) == {"clock": 100}
+    assert kept(held) == {stream(number) for number in range(1, MAX_STREAMS + 1)}
+
+
+def test_a_stream_of_a_machine_that_does_not_know_the_time_is_told_again_without_a_new_loss() -> None:
+    """Its id is the least of all, as it was made in 1970."""
+    held: Drops = {}
+    for number in range(1, MAX_STREAMS + 1):
+        held = with_drops(held, {stream(number): {"clock": 1}})
+    for _ in range(5):
+        held = with_drops(held, {stream(2): {"clock": 1}, stream(0): {"clock": 10}})
+        assert by_reason(held) == {"clock": MAX_STREAMS + 10}
+    assert kept(held) == {stream(0), *(stream(number) for number in range(2, MAX_STREAMS + 1))}
+
+
+def test_a_late_word_of_a_stream_that_was_summed_adds_nothing() -> None:
+    held: Drops = {}
+    for number in range(MAX_STREAMS + MOST_SUMMED):
+        held = with_drops(held, {stream(number): {"clock": 1}})
+    for _ in range(3):
+        held = with_drops(held, {stream(0): {"clock": 5}, stream(MOST_SUMMED - 1): {"clock": 1}})
+        assert by_reason(held) == {"clock": MAX_STREAMS + MOST_SUMMED}
+    for number in range(2000, 3000):
+        held = with_drops(held, {stream(number): {"clock": 1}})
+    assert len(json.dumps(held)) < 50_000
 
 
 def test_reasons_are_few_and_the_rest_is_one_sum() -> None:
