@@ -1,5 +1,6 @@
 """One device as the agent polls it: its client, converter and breaker; problems become readings, not exceptions."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol as Interface
@@ -286,7 +287,11 @@ def _turn(budgets: Budgets | None, target: SnmpTarget, clock: Clock) -> Turn | N
     async def turn() -> None:
         wait = budget.reserve(clock.monotonic())
         if wait > 0:
-            await clock.sleep(wait)
+            try:
+                await clock.sleep(wait)
+            except asyncio.CancelledError:
+                budget.give_back()
+                raise
 
     return turn
 

@@ -35,6 +35,10 @@ class Budget:
         self.held += 1
         return wait
 
+    def give_back(self) -> None:
+        """A place that was taken and will not be used: whoever comes next is served so much earlier."""
+        self._free_at -= self._gap_s
+
 
 class Budgets:
     """The budgets of a process, one for each address; all devices behind an address share its budget."""

@@ -146,11 +146,16 @@ class ModbusLink:
         wait = max(self._free_at + pause_s, self._connected_at + connect_pause_s) - now
         if self._budget is not None:
             wait = max(wait, self._budget.reserve(now))
-        if wait > 0:
-            await self._clock.sleep(min(wait, max(0.0, deadline - self._clock.monotonic())))
-        left = deadline - self._clock.monotonic()
-        if left <= 0:
-            raise DeviceUnreachable(f"{target}: deadline reached before {block}")
+        try:
+            if wait > 0:
+                await self._clock.sleep(min(wait, max(0.0, deadline - self._clock.monotonic())))
+            left = deadline - self._clock.monotonic()
+            if left <= 0:
+                raise DeviceUnreachable(f"{target}: deadline reached before {block}")
+        except (DeviceUnreachable, asyncio.CancelledError):
+            if self._budget is not None:
+                self._budget.give_back()
+            raise
         try:
             return await self._request(client, block, target, min(left, target.timeout_s + self._on_the_line_s(block)))
         finally:

@@ -87,17 +87,39 @@ Turn = Callable[[], Awaitable[None]]
 
 
 class _Meter(BasePolicer):
-    """Counts what goes out, and holds it back where a limit is set: the library calls `wait` before every datagram."""
+    """Counts what goes out, and holds it back where a limit is set: the library calls `wait` before every datagram.
+
+    waits: for its turn; where a request ends so, its last datagram was not sent.
+    """
 
     def __init__(self, turn: Turn | None) -> None:
         super().__init__()
         self.sent = 0
+        self.waits = False
         self._turn = turn
+        self._patience = asyncio.Timeout(None)
+        self._ends = 0.0
+
+    def begin(self, patience: asyncio.Timeout, ends: float) -> None:
+        """A request is made. patience: what bounds its answer; ends: its deadline. Both by the event loop's time."""
+        self.waits, self._patience, self._ends = False, patience, ends
 
     async def wait(self) -> None:
         if self._turn is not None:
-            await self._turn()
+            await self._wait_for(self._turn)
         self.sent += 1
+
+    async def _wait_for(self, turn: Turn) -> None:
+        """The wait is our own doing and no silence of the agent: meanwhile its time stands still."""
+        loop, until = asyncio.get_running_loop(), self._patience.when()
+        if until is None or self._patience.expired():
+            raise TimeoutError
+        left = until - loop.time()
+        self._patience.reschedule(self._ends)
+        self.waits = True
+        await turn()
+        self.waits = False
+        self._patience.reschedule(min(self._ends, loop.time() + left))
 
     def get_timeout(self, ts: int) -> int | None:
         return None
@@ -115,7 +137,7 @@ class SnmpClient:
     """GET and walk one agent, one request in flight. `sent` counts datagrams for as long as the client lives.
 
     Every method takes `deadline`, in monotonic seconds of the clock, sends nothing after it, and raises nothing but
-    CollectError. turn: awaited before each datagram, for who must not ask fast.
+    CollectError. turn: awaited before each datagram, for who must not ask fast; cancelled at the deadline.
     """
 
     def __init__(self, target: SnmpTarget, *, clock: Clock, turn: Turn | None = None) -> None:
@@ -203,10 +225,14 @@ class SnmpClient:
             if left <= 0:
                 raise DeviceUnreachable(f"{self._target}: deadline reached before {what}")
             self._met = False
+            now = asyncio.get_running_loop().time()
             try:
-                async with asyncio.timeout(min(left, self._target.timeout_s * PATIENCE)):
+                async with asyncio.timeout_at(now + min(left, self._target.timeout_s * PATIENCE)) as patience:
+                    self._meter.begin(patience, now + left)
                     return await self._once_more(call, what)
             except TimeoutError as exc:
+                if self._meter.waits:
+                    raise DeviceUnreachable(f"{self._target}: deadline reached before the turn of {what}") from exc
                 raise self._silence(exc, what) from exc
             except NoSuchInstance as exc:
                 raise PointMissing(f"{self._target} has no such object: {what}") from exc
