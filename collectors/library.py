@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Self
@@ -90,9 +90,10 @@ def read_folders(folders: Sequence[Path], *, only: Collection[str] | None = None
         for parent in sorted(parents):
             take(parent, left.pop(parent), folders[0])
     profiles: list[Profile] = []
+    known = {key: found for key, (found, _) in read.items()}
     for profile, document in read.values():
         try:
-            profiles.append(_resolved(profile, document, {key: found for key, (found, _) in read.items()}))
+            profiles.append(_resolved(profile, document, known, {*known, *left}))
         except ConfigErrors as errors:
             problems.extend(errors.problems)
     if problems:
@@ -112,7 +113,7 @@ def read_file(path: Path, library: Library) -> Profile:
     """One file that need not lie in a library folder; what it extends is taken from `library`."""
     folder = path.parent.parent
     profile, document = _read(path, folder)
-    return _resolved(profile, document, {known.id: known for known in library.all()})
+    return _resolved(profile, document, {known.id: known for known in library.all()}, library.ids)
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -138,12 +139,13 @@ def _read(path: Path, folder: Path) -> tuple[Profile, Document]:
         raise ProfileErrors(errors.problems) from errors
 
 
-def _resolved(profile: Profile, document: Document, known: dict[str, Profile]) -> Profile:
+def _resolved(profile: Profile, document: Document, known: Mapping[str, Profile], ids: Iterable[str]) -> Profile:
+    """With what it extends, of the known; ids: all there are, read or not, for who asks for one that is not there."""
     if profile.extends is None:
         return profile
     parent = known.get(profile.extends)
     if parent is None:
-        message = str(UnknownProfileError(profile.extends, known))
+        message = str(UnknownProfileError(profile.extends, ids))
         raise ProfileErrors([document.problem(("extends",), message)])
     try:
         return extended(profile, parent)

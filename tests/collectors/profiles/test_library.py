@@ -168,3 +168,13 @@ def test_only_what_is_named_is_read_and_what_that_extends(tmp_path: Path) -> Non
     assert library.ids == sorted({"acme/m1", *LIBRARY.ids})
     with pytest.raises(UnknownProfileError, match="did you mean ietf/ups-mib"):
         library.get("ietf/ups-mip")
+
+
+@pytest.mark.parametrize("only", [None, set[str]()])
+def test_a_mistyped_parent_names_its_neighbours_also_where_they_were_not_read(
+    only: set[str] | None, tmp_path: Path
+) -> None:
+    head = GOOD.split("points:")[0]
+    _site(tmp_path, "acme/m1", f"{head}extends: apc/ups-powernt\n")
+    with pytest.raises(ProfileErrors, match="did you mean apc/ups-powernet"):
+        Library.load([tmp_path], only=only)
