@@ -19,7 +19,10 @@ _OVERLAP_MS = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """What is known of a block without its body."""
+    """What is known of a block without its body.
+
+    parted_at: position of the last block of readings before it that is in another state, 0 for none.
+    """
 
     catalog: str
     position: int
@@ -27,6 +30,7 @@ class Extent:
     size: int
     first_at: int
     last_at: int
+    parted_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class _Group:
     def has_room_for(self, row: Extent) -> bool:
         return not self.rows or (
             row.catalog == self.rows[0].catalog
+            # A merged block that others lie inside of would be read after them, and its own beginning come late.
+            and row.parted_at < self.rows[-1].position
             and self._count + row.count <= self._most
             and self._size + row.size <= _MAX_BYTES
             and row.last_at - self._first_at <= _SPAN_MS

@@ -234,9 +234,17 @@ class Store:
         """
         if state is BlockState.UNSENT:
             above = max(above, self.offered, self.packed)
+        # Each found in the index at once; a range of states would be read through.
+        parted = ", ".join(
+            "coalesce((SELECT max(position) FROM blocks"
+            f" WHERE kind = each.kind AND state = {int(other)} AND position < each.position), 0)"
+            for other in BlockState
+            if other is not state
+        )
         rows = self._ask(
-            "SELECT catalog, position, count, size, first_at, last_at FROM blocks WHERE kind = ? AND state = ?"
-            " AND position > ? AND position < (SELECT max(position) FROM blocks) ORDER BY position LIMIT ?",
+            f"SELECT catalog, position, count, size, first_at, last_at, max({parted}) FROM blocks AS each"
+            " WHERE kind = ? AND state = ? AND position > ? AND position < (SELECT max(position) FROM blocks)"
+            " ORDER BY position LIMIT ?",
             (Kind.READINGS, state, above, limit),
         )
         try:

@@ -15,18 +15,23 @@ from agent.journal.merging import Extent, choose
 from agent.journal.reading import JournalReader
 from facility.clock import ManualClock, now_ms
 from facility.items import decode_series
-from facility.reading import Quality, QualityReason, Reading
+from facility.reading import PointKey, Quality, QualityReason, Reading
 from facility.wire import Kind, decode, digest
-from rules.backtest import Chunk
+from rules.backtest import Chunk, backtest
+from rules.facts import DeviceFacts
+from rules.model import RuleSet
 from tests.agent.journals import event, manual_clock, opened, reading, rows
+from tests.rules.support import high
 
 # Values in a commit of the tests: 250 blocks are one merged one.
 SMALL = 20
 POINTS = 100
 
 
-def row(position: int, count: int = SMALL, *, at: int = 0, catalog: str = "", size: int = 200) -> Extent:
-    return Extent(catalog, position, count, size, at, at + 1000)
+def row(
+    position: int, count: int = SMALL, *, at: int = 0, catalog: str = "", size: int = 200, parted_at: int = 0
+) -> Extent:
+    return Extent(catalog, position, count, size, at, at + 1000, parted_at)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +44,7 @@ def row(position: int, count: int = SMALL, *, at: int = 0, catalog: str = "", si
         ([row(8), row(9, 4000), row(10), row(11)], False, 0, 9),  # what is large already is left
         ([row(8), row(9), row(10, 4000)], False, 2, 9),
         ([row(8), row(9), row(10, catalog="other")], False, 2, 9),
+        ([row(8), row(9, parted_at=7), row(12, parted_at=11)], False, 2, 9),  # one of another state between
         ([row(8), row(9), row(10, size=131_000)], False, 2, 9),  # long texts
         ([row(8), row(9, at=4_000_000), row(10, at=4_000_000)], True, 2, 10),  # over an hour apart
         ([row(8, at=60_000), row(9, at=60_000), row(10, at=0)], False, 2, 9),  # the clock was set back
@@ -227,6 +233,38 @@ async def test_what_is_delivered_late_is_merged_too(tmp_path: Path) -> None:
     await merged(journal, clock)
     counted = "SELECT count FROM blocks WHERE kind = 'readings' AND state = 1 ORDER BY position LIMIT 3"
     assert rows(tmp_path / "j.db", counted) == [(5000,), (1000,), (5000,)]
+    await journal.close()
+
+
+@pytest.mark.parametrize("fate", [BlockState.UNSENT, BlockState.COMMITTED, BlockState.REJECTED, BlockState.CORRUPT])
+async def test_what_was_between_neighbours_hides_none_of_them_from_a_backtest(tmp_path: Path, fate: BlockState) -> None:
+    """A reading each 10 s, hot for ten minutes; one block gets its answer late, or never, or a bad one."""
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    for n in range(500):
+        journal.take([reading(clock, 30.0 if 100 <= n < 160 else 20.0)])
+        await journal.commit()
+        clock.advance(10)
+    offered = await journal.unsent(Kind.READINGS, limit=500)
+    odd = offered.pop(300).block.key
+    for each in offered:
+        journal.settle(each.block.key, BlockState.COMMITTED)
+    if fate in (BlockState.REJECTED, BlockState.CORRUPT):
+        journal.settle(odd, fate, "bad")
+    await journal.commit()
+    await merged(journal, clock)
+    if fate is BlockState.COMMITTED:
+        journal.settle(odd, fate)
+        await journal.commit()
+        await merged(journal, clock)
+    read = JournalReader(tmp_path / "j.db")
+    times = [each.taken_at for each in read.history("t-1", from_ms=0, to_ms=1 << 60)]
+    assert times == sorted(times)
+    assert len(times) == 500
+    assert len(rows(tmp_path / "j.db", "SELECT position FROM blocks")) < 250, "most are merged"
+    rules, point = RuleSet((high(metric="room.temperature"),)), PointKey("t-1", "room.temperature", "")
+    report = backtest(rules, [DeviceFacts("t-1", "sensor", points=(point,))], _chunks(read, 0))
+    assert sum(report.raised.values()) == 1
     await journal.close()
 
 
