@@ -24,6 +24,8 @@ MAX_HEADER = 1024
 # 512 kbit/s. The uncompressed cap stops a body that unpacks without end.
 MAX_BODY = 256 * 1024
 MAX_UNPACKED = 4 * 1024 * 1024
+# The largest integer of the databases on both sides.
+MAX_SEQ = 2**63 - 1
 
 
 class Kind(StrEnum):
@@ -75,7 +77,7 @@ class WireError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """v: wire version. stream: UUID born each time a journal is opened. seq: 1, 2, ... within it.
+    """v: wire version. stream: UUID born each time a journal is opened. seq: 1, 2, ... within it, at most `MAX_SEQ`.
 
     digest: of kind, catalog and body, 32 hex digits. catalog: digest of the catalog the items speak of, "" for none; of
     a catalog or health block the one that holds when it is made. sent_by: the stream of the journal as it is open at
@@ -160,8 +162,10 @@ def read_header(payload: bytes) -> tuple[Header, int]:
     except UNREADABLE as exc:
         reason = RejectReason.UNKNOWN_CODEC if "$.codec" in str(exc) else RejectReason.BAD_HEADER
         raise WireError(reason, str(exc)) from exc
-    if not _STREAM.fullmatch(header.stream) or not _DIGEST.fullmatch(header.digest) or header.seq < 1:
-        raise WireError(RejectReason.BAD_HEADER, "stream must be a UUID, digest 32 hex digits, seq 1 or more")
+    if not _STREAM.fullmatch(header.stream) or not _DIGEST.fullmatch(header.digest):
+        raise WireError(RejectReason.BAD_HEADER, "stream must be a UUID, digest 32 hex digits")
+    if not 1 <= header.seq <= MAX_SEQ:
+        raise WireError(RejectReason.BAD_HEADER, f"seq {header.seq} is not between 1 and {MAX_SEQ}")
     if header.sent_by and not _STREAM.fullmatch(header.sent_by):
         raise WireError(RejectReason.BAD_HEADER, "sent_by must be a UUID or empty")
     if header.catalog and not _DIGEST.fullmatch(header.catalog):

@@ -103,6 +103,19 @@ def test_the_catalog_digest_names_its_content() -> None:
     assert Catalog("0.1.1").digest() != Catalog("0.1.0").digest()
 
 
+@pytest.mark.parametrize(("seq", "fits"), [(0, False), (1, True), (2**63 - 1, True), (2**63, False), (2**64, False)])
+def test_a_sequence_number_is_one_that_databases_can_hold(seq: int, fits: bool) -> None:
+    line, _, body = block(Kind.READINGS).partition(b"\n")
+    sent = json.dumps({**json.loads(line), "seq": seq}).encode() + b"\n" + body
+    if fits:
+        assert wire.decode(sent).header.seq == seq
+        return
+    with pytest.raises(WireError) as refusal:
+        wire.decode(sent)
+    # Nobody can be answered by a number that is none.
+    assert (refusal.value.reason, refusal.value.header) == (RejectReason.BAD_HEADER, None)
+
+
 def broken(reason: RejectReason) -> bytes:
     good = block(Kind.READINGS)
     line, body = good.split(b"\n", 1)
