@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from facility.wire import Answer, RejectedItem, RetryReason, Verdict
+from facility.wire import Answer, Kind, RejectedItem, RetryReason, Verdict
 from server.fleet.refs import AgentRef
 from server.history.store import ReadingsBlock
 from server.ingest.intake import Entry
@@ -12,6 +12,7 @@ from server.ingest.readings import Resolved
 STORAGE_RETRY_S = 10.0
 # An answer lists this many refused items at most: one block can hold tens of thousands, a message must not.
 ANSWERED_ITEMS = 100
+_PRECEDENCE = {kind: position for position, kind in enumerate((Kind.CATALOG, Kind.ALARMS, Kind.EVENTS, Kind.HEALTH))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,27 @@ class Job:
     answer: Answer | None = None
     resolved: Resolved | None = None
     refused: tuple[RejectedItem, ...] = ()
+
+
+def in_order(jobs: Sequence[Job]) -> list[Job]:
+    """Blocks that are not of readings, given as they came, in the order in which they are taken.
+
+    Agent by agent, so that who else locks agents in order of their ids is not in the way; of an agent, first what the
+    opening sent that was heard of first, or one that lived for a moment would be taken for the present one; of an
+    opening, catalogs before what speaks of their devices.
+    """
+    first: dict[tuple[str, str], int] = {}
+    for position, job in enumerate(jobs):
+        first.setdefault((job.agent.id, _sent_by(job)), position)
+
+    def place(job: Job) -> tuple[str, int, int, int]:
+        return job.agent.id, first[job.agent.id, _sent_by(job)], _PRECEDENCE[job.entry.kind], job.entry.header.seq
+
+    return sorted(jobs, key=place)
+
+
+def _sent_by(job: Job) -> str:
+    return job.entry.header.sent_by or job.entry.header.stream
 
 
 def answer_to(

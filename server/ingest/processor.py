@@ -6,7 +6,7 @@ Invariants, each with a test of its name:
 - a block that fails does not keep the others of its batch from being taken;
 - what can never be taken is kept in quarantine before it is answered `rejected`.
 
-Order within a batch: catalogs, then alarms, events and health (main database, a savepoint each), then what readings
+Order within a batch: what is not readings (main database, a savepoint each; see `jobs.in_order`), then what readings
 need of the main database, then the readings (history), then their refused items. Readings are entered into history
 before their refused items reach quarantine: after a crash in between the block comes again and quarantine is filled.
 """
@@ -31,7 +31,7 @@ from server.ingest import contents, repository
 from server.ingest.directory import Directory
 from server.ingest.inbox import Message
 from server.ingest.intake import Entry, Refusal, read
-from server.ingest.jobs import ANSWERED_ITEMS, Job, Reply, answer_to, block_of, name_of, put_off, refused_now
+from server.ingest.jobs import ANSWERED_ITEMS, Job, Reply, answer_to, block_of, in_order, name_of, put_off, refused_now
 from server.ingest.metrics import IngestMetrics
 from server.ingest.models import LedgerBlock
 from server.ingest.protocols import AlarmSink
@@ -45,7 +45,6 @@ CATALOG_RETRY_S = 1.0
 # A block that fails by itself is tried again this often: the first failures may be a race or a bug of the moment.
 POISON_TRIES = 5
 POISON_REMEMBERED = 1000
-_PRECEDENCE = {kind: position for position, kind in enumerate((Kind.CATALOG, Kind.ALARMS, Kind.EVENTS, Kind.HEALTH))}
 
 
 class Processor:
@@ -191,9 +190,7 @@ class Processor:
             return
         try:
             async with self._db.write() as session:
-                for job in sorted(
-                    jobs, key=lambda job: (_PRECEDENCE[job.entry.kind], job.agent.id, job.entry.header.seq)
-                ):
+                for job in in_order(jobs):
                     await self._take_one(session, job)
         except Exception as error:
             if not is_weather(error):

@@ -8,7 +8,7 @@ from facility.clock import to_ms
 from facility.ids import new_id
 from facility.wire import Verdict
 from tests.server.ingest.conftest import Station
-from tests.server.ingest.items_by_hand import AT, TEMPERATURE, health, reading
+from tests.server.ingest.items_by_hand import AT, TEMPERATURE, event, health, reading
 from tests.server.ingest.wire_by_hand import Sender, catalog
 
 
@@ -103,3 +103,36 @@ async def test_health_that_names_a_known_older_catalog_brings_it_back(station: S
     await station.take(sender.next("health", [health(60_000)], catalog=first))
     assert (await station.agent()).catalog_digest == first
     assert (await station.point("th1")).device.active
+
+
+async def test_of_two_openings_first_heard_of_in_one_batch_the_one_that_came_last_is_the_present_one(
+    station: Station,
+) -> None:
+    """An agent that is started, dies, and is started again within a moment."""
+    await station.sender()
+    before, short, present = (Sender("home", "edge1", stream=new_id(AT + number)) for number in range(3))
+    await station.take(before.next("catalog", [catalog({"th0": [(TEMPERATURE, "")]})], sent_by=before.stream))
+    alarm = short.next("alarms", [event()], sent_by=short.stream)
+    await station.take(
+        alarm,
+        short.next("catalog", [catalog({"th2": [(TEMPERATURE, "")]})], sent_by=short.stream),
+        present.next("catalog", [catalog({"th3": [(TEMPERATURE, "")]})], sent_by=present.stream),
+    )
+    assert not (await station.point("th2")).device.active
+    assert (await station.point("th3")).device.active
+    await station.take(present.next("catalog", [catalog({"th4": [(TEMPERATURE, "")]})], sent_by=present.stream))
+    assert (await station.point("th4")).device.active
+
+
+async def test_what_an_earlier_opening_left_is_taken_with_the_blocks_of_the_opening_that_sends_it(
+    station: Station,
+) -> None:
+    """In whatever order they come: the catalog that holds is the one the sender's own blocks name."""
+    await station.sender()
+    backlog, live = (Sender("home", "edge1", stream=new_id(AT + number)) for number in range(2))
+    left = [backlog.next("catalog", [catalog({f"old{n}": [(TEMPERATURE, "")]})], sent_by=live.stream) for n in range(2)]
+    await station.take(
+        left[0], live.next("catalog", [catalog({"th1": [(TEMPERATURE, "")]})], sent_by=live.stream), left[1]
+    )
+    assert (await station.point("th1")).device.active
+    assert (await station.agent()).catalog_stream == live.stream
