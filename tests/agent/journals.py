@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.journal import InlineOffload, Journal, Store
+from facility.alarms import AlarmEvent, AlarmEventKind
 from facility.clock import ManualClock, now_ms
 from facility.ids import new_id
-from facility.items import EventItem, EventKind
+from facility.items import AlarmItem, EventItem, EventKind
 from facility.reading import Reading
+from facility.severity import Severity
 from facility.wire import Kind
 
 START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -63,3 +65,17 @@ def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
         found = db.execute(sql).fetchall()
     db.close()
     return found
+
+
+def alarm(clock: ManualClock) -> AlarmItem:
+    at = now_ms(clock)
+    raised = AlarmEvent(
+        new_id(at), 1, AlarmEventKind.RAISED, "edge-1", "t-1", "room-hot", "", "room.temperature", "hi", Severity.MAJOR,
+        at, 30.0, 27.0, "above_limit", "0" * 12,
+    )  # fmt: skip
+    return AlarmItem(event=raised)
+
+
+def on_disk(folder: Path) -> int:
+    """Bytes of the journal's file and its companions."""
+    return sum(path.stat().st_size for path in folder.glob("j.db*"))

@@ -10,28 +10,11 @@ from pathlib import Path
 import agent.journal
 from agent.journal import BlockState, DropReason, InlineOffload, Journal, Store, ThreadOffload
 from agent.journal.reading import JournalReader
-from facility.alarms import AlarmEvent, AlarmEventKind
 from facility.clock import ManualClock, SystemClock, now_ms
 from facility.ids import new_id
-from facility.items import AlarmItem
-from facility.severity import Severity
 from facility.wire import Kind, decode
 from tests.agent import test_journal_bounds
-from tests.agent.journals import MIB, bulky, event, manual_clock, opened, reading, rows, unsent_count
-
-
-def alarm(clock: ManualClock) -> AlarmItem:
-    at = now_ms(clock)
-    raised = AlarmEvent(
-        new_id(at), 1, AlarmEventKind.RAISED, "edge-1", "t-1", "room-hot", "", "room.temperature", "hi", Severity.MAJOR,
-        at, 30.0, 27.0, "above_limit", "0" * 12,
-    )  # fmt: skip
-    return AlarmItem(event=raised)
-
-
-def on_disk(folder: Path) -> int:
-    """Bytes of the journal's file and its companions."""
-    return sum(path.stat().st_size for path in folder.glob("j.db*"))
+from tests.agent.journals import MIB, alarm, bulky, event, manual_clock, on_disk, opened, reading, rows, unsent_count
 
 
 def test_every_invariant_has_a_test() -> None:
