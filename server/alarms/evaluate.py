@@ -6,7 +6,7 @@ Invariants, each with a test of its name:
   arrives later is history's business and neither raises nor clears;
 - the engine's state is saved in the transaction of the alarm events it caused, so a restart, a failed transaction or
   another process goes on exactly where the last commit left off;
-- a pause longer than `CATCH_UP` counts for nobody, as when an agent was down.
+- a pause longer than `CATCH_UP_MS` counts for nobody, as when an agent was down.
 """
 
 import logging
@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from facility.alarms import CENTRE, AlarmEvent
 from facility.clock import to_ms
 from facility.ids import new_id
+from facility.items import MAX_METERED_S
 from facility.reading import PointKey, Quality, Reading
 from rules.engine import Engine
 from rules.facts import GAP_INTERVALS, DeviceFacts
@@ -40,7 +41,9 @@ log = logging.getLogger(__name__)
 
 # Readings of agents that are connected are here within about 5 s (group commit, batch, commit): twice that.
 LAG_MS = 10_000
-CATCH_UP_MS = 600_000
+# Ten minutes of the centre, and all that the watermark may have been behind: where a metered link gets cheaper, or its
+# agents fall silent, what was waited for until then is still to be judged.
+CATCH_UP_MS = 600_000 + int(MAX_METERED_S * 1000)
 # How far back the newest value of a point may be and still hold for a rule: three polls of the slowest common
 # interval, 5 min. The engine itself decides by the rule's gap.
 LOOK_BACK_MS = 900_000

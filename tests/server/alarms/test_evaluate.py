@@ -22,6 +22,7 @@ from server.alarms.service import AlarmService
 from server.app import build
 from server.config import load_config
 from server.fleet import service as fleet
+from server.fleet.models import Agent, AgentStatus
 from server.history.codes import encode_value
 from server.history.service import HistoryService
 from server.history.store import PointSamples, ReadingsBlock
@@ -151,6 +152,25 @@ async def test_a_metered_site_is_judged_when_its_readings_have_come(
     assert judged == [("critical", True)]
     (row,) = await alarms(world, rule=RULE)
     assert to_ms(row.raised_at) == site.start + (late + sent - old + 10) * 1000, "on sample time, after the rule's 10 s"
+
+
+@pytest.mark.parametrize("silent", [False, True])
+async def test_what_was_waited_for_is_judged_when_readings_come_sooner(world: World, site: Site, silent: bool) -> None:
+    """The link gets cheaper, or its agents fall silent: the watermark goes on by all that it was behind."""
+    await site.metered(1920.0, 1920.0)
+    assert await site.at(6000) == []
+    for device in ("ups-1", "ups-2"):
+        await site.send(device, "normal", *until(4190, 3900))
+        await site.send(device, "battery", *until(4500, 4200))
+        await site.send(device, "normal", *until(5990, 4510))
+    if silent:
+        async with world.server.db.write() as session:
+            await session.execute(sa.update(Agent).values(status=AgentStatus.SILENT))
+    else:
+        await site.metered(60.0, 0.0)
+    assert await site.at(6060) == [("critical", False)]
+    (row,) = await alarms(world, rule=RULE)
+    assert to_ms(row.raised_at) == site.start + 4_210_000, "on sample time, after the rule's 10 s"
 
 
 async def test_silence_clears_nothing(site: Site) -> None:
