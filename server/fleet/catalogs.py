@@ -73,10 +73,12 @@ async def activate(
         session.add(AgentOpening(agent_id=agent.id, stream=stream, number=number))
         for forgotten in openings[: max(0, len(openings) + 1 - MOST_OPENINGS)]:
             await session.delete(forgotten)
-    row.catalog_stream, row.catalog_seq = stream, seq
-    if row.catalog_digest == digest:
+    changes = row.catalog_digest != digest
+    kept = await repository.catalog(session, agent.id, digest) if changes else None
+    if changes and kept is None:
+        # A word of it has overtaken it. It would count as old when it comes, had the word left its number here.
         return False
-    kept = await repository.catalog(session, agent.id, digest)
+    row.catalog_stream, row.catalog_seq = stream, seq
     if kept is None:
         return False
     catalog = msgspec.convert(kept.body, Catalog)

@@ -123,6 +123,21 @@ def test_what_a_catalog_leaves_out_does_not_change_its_name() -> None:
     assert msgspec.convert(msgspec.to_builtins(catalog), Catalog).digest() == catalog.digest()
 
 
+async def test_a_catalog_that_is_overtaken_by_a_word_of_it_holds_when_it_comes(world: World) -> None:
+    agent = await make_agent(world, world.home)
+    await announce(world, agent, a_catalog("th1"))
+    coming = a_catalog("th1", "th2")
+    async with world.server.db.write() as session:
+        changed = await catalogs.activate(
+            session, agent, coming.digest(), stream=STREAM, seq=3, sent_by="", now=world.clock.now()
+        )
+    assert not changed, "it is not here"
+    await announce(world, agent, coming, seq=2)
+    async with world.server.db.read() as session:
+        row = await repository.get_agent(session, Scope.system(), agent.id)
+    assert row.catalog_digest == coming.digest()
+
+
 async def test_older_rule_revision_keeps_its_thresholds(world: World) -> None:
     agent = await make_agent(world, world.home)
     await announce(world, agent, a_catalog("th1"))
