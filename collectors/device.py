@@ -1,7 +1,7 @@
 """One device as the agent polls it: its client, converter and breaker; problems become readings, not exceptions."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol as Interface
 
@@ -284,14 +284,16 @@ def _turn(budgets: Budgets | None, target: SnmpTarget, clock: Clock) -> Turn | N
         return None
     budget = budgets.of(f"{target.host}:{target.port}")
 
-    async def turn() -> None:
+    async def until_it_comes(wait: float) -> None:
+        try:
+            await clock.sleep(wait)
+        except asyncio.CancelledError:
+            budget.give_back()
+            raise
+
+    def turn() -> Awaitable[None] | None:
         wait = budget.reserve(clock.monotonic())
-        if wait > 0:
-            try:
-                await clock.sleep(wait)
-            except asyncio.CancelledError:
-                budget.give_back()
-                raise
+        return until_it_comes(wait) if wait > 0 else None
 
     return turn
 

@@ -83,7 +83,8 @@ EXPANSIONS = {
 
 T = TypeVar("T")
 Row = tuple[str, SnmpValue]
-Turn = Callable[[], Awaitable[None]]
+# Takes a turn, to be awaited where it has not come yet.
+Turn = Callable[[], Awaitable[None] | None]
 
 
 class _Meter(BasePolicer):
@@ -105,19 +106,19 @@ class _Meter(BasePolicer):
         self.waits, self._patience, self._ends = False, patience, ends
 
     async def wait(self) -> None:
-        if self._turn is not None:
-            await self._wait_for(self._turn)
+        if self._patience.expired():
+            raise TimeoutError  # what waited for an answer on Python 3.11 may have swallowed it
+        if self._turn is not None and (turn := self._turn()) is not None:
+            await self._wait_for(turn)
         self.sent += 1
 
-    async def _wait_for(self, turn: Turn) -> None:
+    async def _wait_for(self, turn: Awaitable[None]) -> None:
         """The wait is our own doing and no silence of the agent: meanwhile its time stands still."""
-        loop, until = asyncio.get_running_loop(), self._patience.when()
-        if until is None or self._patience.expired():
-            raise TimeoutError
-        left = until - loop.time()
+        loop = asyncio.get_running_loop()
+        left = (self._patience.when() or self._ends) - loop.time()
         self._patience.reschedule(self._ends)
         self.waits = True
-        await turn()
+        await turn
         self.waits = False
         self._patience.reschedule(min(self._ends, loop.time() + left))
 
@@ -137,7 +138,7 @@ class SnmpClient:
     """GET and walk one agent, one request in flight. `sent` counts datagrams for as long as the client lives.
 
     Every method takes `deadline`, in monotonic seconds of the clock, sends nothing after it, and raises nothing but
-    CollectError. turn: awaited before each datagram, for who must not ask fast; cancelled at the deadline.
+    CollectError. turn: taken before each datagram, for who must not ask fast; cancelled at the deadline.
     """
 
     def __init__(self, target: SnmpTarget, *, clock: Clock, turn: Turn | None = None) -> None:
