@@ -99,8 +99,11 @@ class ClockGuard:
         """What may be stored, those released by the passing of time first; and what may be judged."""
         stored = self._release(now_ms) if self._held else []
         judged = list(stored)
+        at, found = now_ms, verdict(now_ms, now_ms)
         for reading in readings:
-            found = verdict(reading.taken_at, now_ms)
+            if reading.taken_at != at:  # those of one poll have one time
+                at = reading.taken_at
+                found = verdict(at, now_ms)
             if found is ClockVerdict.BELIEVABLE:
                 stored.append(reading)
             else:

@@ -83,6 +83,8 @@ class Bus:
         try:
             if self._serial:
                 await self._take_turns(mine)
+            elif len(mine) == 1:  # most hosts are one device: it needs no task of its own
+                await self._serve(mine[0])
             else:
                 async with asyncio.TaskGroup() as group:
                     for device in mine:

@@ -168,11 +168,24 @@ Uniques = Callable[[str, tuple[int, ...]], Mapping[str, str]]
 
 
 class CompiledPoint:
-    __slots__ = ("counts_slew", "entry", "limits", "most", "plain", "point", "seen", "slew", "sources", "subjects")
+    __slots__ = (
+        "counts_slew",
+        "entry",
+        "key",
+        "limits",
+        "most",
+        "plain",
+        "point",
+        "seen",
+        "slew",
+        "sources",
+        "subjects",
+    )
 
     def __init__(self, point: Point) -> None:
         self.point = point
         self.entry = point.entry
+        self.key = point.metric, point.subject
         self.sources = [CompiledSource(source, self.entry) for source in point.sources]
         self.limits = point.range or (self.entry.minimum, self.entry.maximum)
         self.slew = point.slew or self.entry.slew

@@ -6,7 +6,7 @@ number.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -74,8 +74,10 @@ class Converter:
         self.device = device
         self._offset = address_offset
         self._points = [CompiledPoint(point) for point in profile.points]
-        told = Counter((point.metric, point.subject) for point in profile.points)
-        self._alone = frozenset(key for key, count in told.items() if count == 1)
+        told = Counter(compiled.key for compiled in self._points)
+        for compiled in self._points:
+            if told[compiled.key] > 1:
+                compiled.plain = None  # which of them is the point is found out at each answer
         self._memory: dict[tuple[str, str], _Memory] = {}
         self._recalled: dict[tuple[str, str], LearntCount] = {}
         self._names: dict[tuple[str, tuple[int, ...]], Names] = {}
@@ -112,21 +114,18 @@ class Converter:
 
     def convert(self, answer: SnmpAnswer | ModbusAnswer, *, taken_at: int, restarted: bool = False) -> list[Reading]:
         """The readings of one answer; taken_at: milliseconds UTC; restarted: the device did since the answer before."""
-        return [
-            each if isinstance(each, Reading) else each.reading
-            for each in self._converted(answer, taken_at=taken_at, restarted=restarted, plainly=True)
-        ]
+        bare, made = self._converted(answer, taken_at=taken_at, restarted=restarted, plainly=True)
+        return bare + [each.reading for each in made]
 
     def convert_sourced(
         self, answer: SnmpAnswer | ModbusAnswer, *, taken_at: int, restarted: bool = False
     ) -> list[Sourced]:
         """As `convert`, each with where it was read and what stood there."""
-        made = self._converted(answer, taken_at=taken_at, restarted=restarted, plainly=False)
-        return [each for each in made if isinstance(each, Sourced)]
+        return self._converted(answer, taken_at=taken_at, restarted=restarted, plainly=False)[1]
 
     def _converted(
         self, answer: SnmpAnswer | ModbusAnswer, *, taken_at: int, restarted: bool, plainly: bool
-    ) -> Sequence[Sourced | Reading]:
+    ) -> tuple[list[Reading], list[Sourced]]:
         """plainly: plain numbers come as bare readings, at half the cost; they are what a poll mostly brings."""
         if isinstance(answer, ModbusAnswer) != (self.profile.protocol is Protocol.MODBUS):
             raise TypeError(f"{self.profile.id} speaks {self.profile.protocol}; the answer is of another protocol")
@@ -160,20 +159,18 @@ class Converter:
             if point.point.is_table:
                 self._lost_rows(point, here, view, done, taken_at)
         self._forget_rows(answer, taken_at)
-        return (*bare, *(sourced for sourced in done.values() if sourced is not None))
+        return bare, [sourced for sourced in done.values() if sourced is not None]
 
     def _plain(self, compiled: CompiledPoint, source: CompiledSource, view: View, taken_at: int) -> Reading | None:
-        """The good reading of a plain point that is known, and told once only; None where there is more to it."""
-        point = compiled.point
-        key = (point.metric, point.subject)
-        memory = self._memory.get(key)
-        value = source.number(view) if memory is not None and key in self._alone else None
+        """The good reading of a plain point that is known; None where there is more to it."""
+        memory = self._memory.get(compiled.key)
+        value = source.number(view) if memory is not None else None
         if memory is None or value is None:
             return None
         if self._unbelievable(compiled, memory, value, taken_at) is not None:
             return None
         memory.good, memory.good_at = value, taken_at
-        return Reading(self.device, point.metric, point.subject, value, taken_at)
+        return Reading(self.device, *compiled.key, value, taken_at)
 
     def _one(self, compiled: CompiledPoint, subject: str, row: Row, view: View, taken_at: int) -> Sourced | None:
         point = compiled.point
@@ -309,7 +306,7 @@ class Converter:
 
     def _rooted(self, answer: SnmpAnswer | ModbusAnswer) -> Mapping[str, str]:
         """Which walked column each instance belongs to; kept, since the same instances come at every poll."""
-        if isinstance(answer, ModbusAnswer):
+        if isinstance(answer, ModbusAnswer) or not self._walks:
             return self._roots
         if len(self._roots) > 4 * MAX_POINTS:
             self._roots.clear()

@@ -217,7 +217,7 @@ def _number(source: Source, entry: Metric) -> Decode:
         return form
 
     def decode(raw: SnmpValue, extras: Extras) -> Decoded:
-        number = number_of(raw, pattern)
+        number = raw if type(raw) is int and pattern is None else number_of(raw, pattern)
         if number is None:
             return Refusal.BAD_TYPE
         form = plain or form_of(extras)

@@ -5,6 +5,7 @@ wake-ups cost more than decoding. Offsets come from a hash of the device id, so 
 devices spread over the interval by themselves.
 """
 
+import functools
 import hashlib
 from dataclasses import dataclass
 
@@ -17,10 +18,15 @@ BACK_OFF_CAP_MS = 300_000
 JITTER = 0.1
 
 
+# Devices whose place is remembered, for it is asked for at each tick: more than one agent polls.
+_PLACES = 4096
+
+
 def _hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
+@functools.lru_cache(maxsize=_PLACES)
 def offset_ms(device_id: str, interval_ms: int, tick_ms: int = TICK_MS) -> int:
     """Where in its interval a device is polled: 0 <= offset < interval, a multiple of the tick, the same for ever.
 

@@ -26,6 +26,8 @@ class View:
             self.words, self.words_failed = answer.values, answer.failed
             return
         self.snmp, self.failed = answer.values, answer.failed
+        if not roots:
+            return
         for oid, value in answer.values.items():
             root = roots.get(oid)
             if root:
