@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from agent.journal.block import BlockState, Key, Numbers, Stored
 from agent.journal.merging import choose
-from agent.journal.packing import MAX_BLOCKS, MAX_PACKED, Thinner, groups, pack
+from agent.journal.packing import MAX_BLOCKS, MAX_PACKED, MAX_VALUES, Thinner, groups, pack
 from agent.journal.store import Store
 from facility.wire import Kind
 
@@ -33,13 +33,14 @@ class Rewriter:
         Returns how many readings were thinned, and whether there is more.
         """
         store = self._store
-        rows = store.unsent_of(Kind.READINGS, above=store.packed, limit=MAX_BLOCKS)
+        upto = store.unsent_reach(Kind.READINGS, above=store.packed, limit=MAX_BLOCKS, values=MAX_VALUES)
+        rows = store.unsent_of(Kind.READINGS, above=store.packed, upto=upto, limit=MAX_BLOCKS)
         thinned = 0
         for group in groups(rows, leave=lambda block: block.key in leave or not block.intact()):
             thinned += self._replace(group, BlockState.UNSENT, spacing_ms)
         if rows:
             store.packed = rows[-1].position
-        return thinned, len(rows) == MAX_BLOCKS
+        return thinned, len(rows) == MAX_BLOCKS or sum(each.block.count for each in rows) >= MAX_VALUES
 
     def merge(self) -> bool:
         """Merge one group of each state; True when there may be more to do."""

@@ -278,6 +278,20 @@ class Store:
                 raise self._judged(ValueError(f"the block at {each.position} is not known by its name"))
         return found
 
+    def unsent_reach(self, kind: Kind, *, above: int, limit: int, values: int) -> int:
+        """Position of the block with which the oldest unsent ones above `above`, at most `limit`, hold `values`."""
+        reach = above
+        for position, count in self._ask(
+            "SELECT position, CAST(count AS INTEGER) FROM blocks WHERE kind = ? AND state = 0 AND position > ?"
+            " ORDER BY position LIMIT ?",
+            (kind, above, limit),
+        ):
+            if values <= 0:
+                break
+            reach = int(position)
+            values -= int(count)
+        return reach
+
     def offer(self, kind: Kind, *, above: int = 0, upto: int | None = None, limit: int) -> list[Stored]:
         """The same, to be sent: from now on the centre may know them by their names."""
         found = self.unsent_of(kind, above=above, upto=upto, limit=limit)

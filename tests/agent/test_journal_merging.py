@@ -12,6 +12,7 @@ from agent.backtest_cli import _chunks
 from agent.journal import BlockState, Journal, Key, Stored
 from agent.journal.journal import MERGE_EVERY_S
 from agent.journal.merging import Extent, choose
+from agent.journal.packing import MAX_PACKED
 from agent.journal.reading import JournalReader
 from facility.clock import ManualClock, now_ms
 from facility.items import decode_series
@@ -356,6 +357,29 @@ async def test_packing_goes_on_where_it_was_after_a_quarantine(tmp_path: Path) -
     assert len(waiting(journal)) == 60, "one was broken"
     await journal.pack(busy=set(), spacing_ms=0)
     assert [each.block.count for each in waiting(journal)] == [200, 59]
+    await journal.close()
+
+
+async def test_one_step_of_packing_decodes_so_much_and_no_more(tmp_path: Path) -> None:
+    """What waits after an outage is merged: 600 blocks would be three million values, and alarms wait meanwhile."""
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    for commit in range(30):
+        journal.take(
+            [
+                Reading("t-1", "room.temperature", f"probe/{n}", float(commit), now_ms(clock) + n)
+                for n in range(MAX_PACKED)
+            ]
+        )
+        await journal.commit()
+        clock.advance(60)
+    every = [each.position for each in waiting(journal)]
+    assert len(every) == 30
+    assert await journal.pack(busy=set(), spacing_ms=3_600_000) == (19 * MAX_PACKED, True)
+    assert journal.packed == every[19]
+    assert [each.position for each in waiting(journal)] == [every[0], *every[20:]]
+    assert await journal.pack(busy=set(), spacing_ms=3_600_000) == (10 * MAX_PACKED, False)
+    assert journal.packed == every[-1]
     await journal.close()
 
 
