@@ -251,6 +251,7 @@ class Journal:
     def _degrade(self, cause: str) -> None:
         self._retry_at = self._clock.monotonic() + RETRY_S
         self._tally.refused(cause)
+        self._taken.some.set()  # found while nothing is to be committed, it would be asked again at the next merge
 
     def _say_opened(self, report: OpenReport) -> None:
         if self._opened:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 import shutil
 import sqlite3
@@ -11,12 +12,14 @@ from typing import Any
 import pytest
 
 from agent.journal import BlockState, DropReason, InlineOffload, Journal, Store, ThreadOffload
+from agent.journal.journal import MERGE_EVERY_S, RETRY_S
 from agent.journal.sql import Mark, StoreFull
 from facility.clock import ManualClock, from_ms, now_ms
 from facility.ids import new_id
 from facility.reading import Reading
 from facility.wire import Kind, decode
 from tests.agent.journals import MIB, bulky, event, manual_clock, opened, reading, rows, unsent_count
+from tests.support.peers import until_async
 
 
 async def test_an_emptied_file_is_said(tmp_path: Path) -> None:
@@ -257,6 +260,32 @@ async def test_a_broken_file_is_replaced_when_the_disk_has_room_again(
     assert told == ["degraded", "quarantined", "healed"]
     assert len(await again.unsent(Kind.ALARMS, limit=99)) == 2 + 30
     await again.close()
+
+
+async def test_a_disk_that_refuses_while_nothing_happens_is_asked_again_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = manual_clock()
+    await alarms_written(tmp_path / "j.db", clock, 3)
+    store = Store(tmp_path / "j.db", max_bytes=64 * MIB, max_age_ms=86_400_000)
+    journal = Journal(store, clock=clock, offload=InlineOffload(), new_id=new_id, group_commit_s=0.01)
+    await journal.open()
+    run = asyncio.create_task(journal.run())
+    await until_async(lambda: math.isfinite(journal._merge_at), what="idling until the next merge")
+    spoilt(tmp_path / "j.db", UNREADABLE)
+
+    def no_room(self: Store, *values: Any, **named: Any) -> Any:
+        raise StoreFull("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "commit", no_room)
+        await journal.unsent(Kind.ALARMS, limit=9)
+        assert journal.stats().degraded
+    clock.advance(RETRY_S)
+    await until_async(lambda: not journal.stats().degraded, timeout=MERGE_EVERY_S / 2, what="asking the disk again")
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+    await journal.close()
 
 
 async def test_bytes_that_became_a_text_cost_nothing(tmp_path: Path) -> None:
