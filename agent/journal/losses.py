@@ -19,13 +19,20 @@ def summed(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
     return {reason: one.get(reason, 0) + other.get(reason, 0) for reason in {**one, **other}}
 
 
-def most(one: Dropped, other: Dropped) -> dict[str, dict[str, int]]:
-    """What two know of losses: counts only grow, so the greater is the later."""
-    found = {stream: dict(counts) for stream, counts in one.items()}
-    for stream, counts in other.items():
-        known = found.setdefault(stream, {})
+def together(file: Dropped, known: Dropped) -> dict[str, dict[str, int]]:
+    """What a file and the memory know of losses: counts only grow, so the greater is the later.
+
+    A stream that the memory knows and a file full of names does not was summed up there: by its name it would count
+    twice.
+    """
+    is_full = len(file.keys() - {""}) >= _STREAMS
+    found = {stream: dict(counts) for stream, counts in file.items()}
+    for stream, counts in known.items():
+        if is_full and stream and stream not in file:
+            continue
+        most = found.setdefault(stream, {})
         for reason, count in counts.items():
-            known[reason] = max(count, known.get(reason, 0))
+            most[reason] = max(count, most.get(reason, 0))
     return found
 
 
@@ -49,9 +56,10 @@ def count_drops(db: sqlite3.Connection, dropped: Dropped) -> None:
 
 
 def dropped_by_stream(db: sqlite3.Connection) -> dict[str, dict[str, int]]:
-    """What each stream lost, by reason; under "" that of streams long gone. What cannot be is left out."""
+    """What each stream lost, by reason; under "" that of streams long gone. A count that cannot be is left out."""
     found: dict[str, dict[str, int]] = {}
     for stream, reason, count in db.execute("SELECT stream, reason, count FROM dropped ORDER BY rowid"):
+        counts = found.setdefault(str(stream), {})
         if reason in _REASONS and isinstance(count, int) and 0 < count < _MOST_DROPPED:
-            found.setdefault(str(stream), {})[reason] = count
+            counts[reason] = count
     return found

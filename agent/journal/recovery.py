@@ -12,7 +12,7 @@ from uuid import UUID
 
 from agent.journal.block import BlockState, Key, Sealed, Stored
 from agent.journal.eviction import DropReason
-from agent.journal.losses import Dropped, dropped_by_stream, most, summed
+from agent.journal.losses import Dropped, dropped_by_stream, summed, together
 from agent.journal.sql import (
     BY_NAME,
     COLUMNS,
@@ -240,7 +240,7 @@ def _replay(
             store.commit(blocks, marks, now_ms=now_ms)
             blocks, marks = [], []
     lost = summed(drops, {DropReason.CORRUPT: found.lost} if found.lost else {})
-    known = most(found.dropped, dropped)
+    known = together(found.dropped, dropped)
     known.pop(store.stream, None)  # of its own the memory knows more
     store.commit(blocks, marks, rule_state=found.rule_state, drops=lost, dropped=known, now_ms=now_ms)
     return found

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from agent.journal.eviction import DropReason
-from agent.journal.losses import Dropped, most, summed
+from agent.journal.losses import Dropped, summed, together
 from agent.journal.recovery import OpenReport
 from agent.journal.sql import Evicted
 from facility.wire import Kind
@@ -96,7 +96,7 @@ class Tally:
 
     def opened(self, report: OpenReport, *, now_ms: int, group_commit_s: float) -> None:
         """Say what opening found, if it is not as it should be."""
-        self.dropped = most(self.dropped, report.dropped)
+        self.dropped = together(report.dropped, self.dropped)
         if report.quarantined is not None:
             self.count(DropReason.CORRUPT, report.lost)
             detail = {
@@ -129,5 +129,5 @@ class Tally:
             readings=self.readings,
             blocks=self.blocks,
             drops=summed(self.drops, evicted),
-            dropped={each: counts for each, counts in self.dropped.items() if each != stream},
+            dropped={each: counts for each, counts in self.dropped.items() if counts and each != stream},
         )

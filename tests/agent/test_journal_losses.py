@@ -29,6 +29,41 @@ async def test_losses_of_many_streams_are_summed_up(tmp_path: Path) -> None:
     await journal.close()
 
 
+async def test_what_the_file_has_summed_up_is_not_counted_by_its_name_again(tmp_path: Path) -> None:
+    clock = manual_clock()
+    for _ in range(16):
+        journal = await opened(tmp_path / "j.db", clock)
+        await lossy(journal, 1)
+        await journal.close()
+    journal = await opened(tmp_path / "j.db", clock)  # knows sixteen by their names
+    await lossy(journal, 1)  # the seventeenth: the file forgets the name of the first
+    journal._store.broken = "for the test"
+    await journal._recover("for the test")
+    assert journal.stats().drops == {"clock": 1}
+    dropped = dict(journal.stats().dropped)
+    assert dropped.pop("") == {"clock": 1}
+    assert list(dropped.values()) == [{"clock": 1}] * 15
+    assert JournalReader(tmp_path / "j.db").status().drops == {"clock": 17}
+    await journal.close()
+
+
+async def test_a_count_that_broke_is_known_from_memory(tmp_path: Path) -> None:
+    clock = manual_clock()
+    for _ in range(16):
+        journal = await opened(tmp_path / "j.db", clock)
+        await lossy(journal, 1)
+        await journal.close()
+    journal = await opened(tmp_path / "j.db", clock)
+    with sqlite3.connect(tmp_path / "j.db") as db:
+        db.execute("UPDATE dropped SET count = -1 WHERE rowid = 5")
+    db.close()
+    journal._store.broken = "for the test"
+    await journal._recover("for the test")
+    assert JournalReader(tmp_path / "j.db").status().drops == {"clock": 16}
+    assert list(journal.stats().dropped.values()) == [{"clock": 1}] * 16
+    await journal.close()
+
+
 async def test_losses_outlive_the_file(tmp_path: Path) -> None:
     clock = manual_clock()
     first = await opened(tmp_path / "j.db", clock)
