@@ -80,7 +80,7 @@ async def agents_by_status(session: ReadSession, scope: Scope, wanted: Collectio
 
 
 async def agents_with_drops(session: ReadSession, scope: Scope) -> Sequence[Agent]:
-    """Agents that counted lost readings since their stream began."""
+    """Agents that ever told of lost readings, in whatever stream; retired ones too."""
     query = sa.select(Agent).where(sa.cast(Agent.drops, sa.Text) != "{}").options(joinedload(Agent.site))
     return (await session.scalars(scoped(query, Agent, scope))).all()
 

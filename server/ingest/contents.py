@@ -40,25 +40,26 @@ def series_of(entry: Entry, *, now_ms: int) -> tuple[list[tuple[int, Series]], l
 
 async def apply(
     session: WriteSession, agent: AgentRef, entry: Entry, *, alarms: AlarmSink, now: datetime
-) -> list[RejectedItem]:
-    """Do what a block that is not of readings says, which was never taken before; returns the items refused."""
+) -> tuple[list[RejectedItem], bool]:
+    """Do what a block that is not of readings says, which was never taken before; returns the items refused, and
+    whether devices and points of the site may have changed.
+    """
     if entry.kind is Kind.CATALOG:
-        return await _catalog(session, agent, entry, now=now)
+        return await _catalog(session, agent, entry, now=now), True
     if entry.kind is Kind.ALARMS:
-        return await _alarms(session, agent, entry, alarms=alarms, now=now)
+        return await _alarms(session, agent, entry, alarms=alarms, now=now), False
     if entry.kind is Kind.EVENTS:
         events, refused = decode_events(entry.block.items)
         await fleet.note_events(session, agent, events, now=now)
-        return refused
+        return refused, False
     health, refused = decode_health(entry.block.items)
     for item in health:
         await fleet.note_health(session, agent, item, stream=entry.header.stream, now=now)
     header = entry.header
-    if header.catalog:
-        await catalogs.activate(
-            session, agent, header.catalog, stream=header.stream, seq=header.seq, sent_by=header.sent_by, now=now
-        )
-    return refused
+    changed = bool(header.catalog) and await catalogs.activate(
+        session, agent, header.catalog, stream=header.stream, seq=header.seq, sent_by=header.sent_by, now=now
+    )
+    return refused, changed
 
 
 async def _catalog(session: WriteSession, agent: AgentRef, entry: Entry, *, now: datetime) -> list[RejectedItem]:

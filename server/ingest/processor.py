@@ -233,10 +233,10 @@ class Processor:
         if before is not None:
             # What is refused depends on the clock and on what else is here: it is remembered, not found anew.
             return answer_to(job.entry, Verdict.COMMITTED, rejected=repository.refused_before(before))
-        found = await contents.apply(session, job.agent, job.entry, alarms=self._alarms, now=now)
+        found, changed = await contents.apply(session, job.agent, job.entry, alarms=self._alarms, now=now)
         # As they can be kept: details quote what came, and no database takes all of that.
         refused = [replace(item, detail=clip(item.detail, 500)) for item in found]
-        if job.entry.kind is Kind.CATALOG:
+        if changed:
             self._directory.forget_site(job.agent.site.id)
         await repository.keep_items(session, job.entry, refused, now=now)
         if refused:

@@ -20,6 +20,7 @@ from server.fleet.refs import AgentRef, SiteRef
 from server.fleet.schemas import AgentIn
 from server.history.domain import open_database
 from server.history.rolling import keep_of
+from server.history.sql import read_states
 from server.history.stores import SqlStore
 from server.ingest.inbox import Message
 from server.ingest.metrics import IngestMetrics
@@ -102,6 +103,12 @@ class Station:
         """(taken_at, value) of everything history holds of a point."""
         point = await self.point(device, metric)
         return [(row.at, row.value) for row in await self.store.raw(point.id, 0, 2**62, limit=1_000_000)]
+
+    async def hold_ms(self, device: str) -> int:
+        """How long the newest value of a device's temperature stands, by what history was told last."""
+        point = await self.point(device)
+        async with self.store.db.read() as session:
+            return (await read_states(await session.connection(), [point.id]))[point.id].hold_ms
 
     async def agent(self, code: str = "edge1") -> Agent:
         async with self.server.db.read() as session:

@@ -95,6 +95,17 @@ async def test_a_catalog_sent_again_for_old_blocks_does_not_hold_from_then_on(st
     assert (await station.agent()).catalog_digest == second
 
 
+async def test_readings_are_held_by_the_catalog_that_health_brought_back(station: Station) -> None:
+    """How long a value stands follows from its interval; of before, the processor has the points at hand."""
+    sender, often = await station.catalogued()
+    await station.take(sender.next("catalog", [catalog({"th1": [(TEMPERATURE, "")]}, interval_s=600.0)]))
+    seldom = (await station.agent()).catalog_digest
+    for second, (spoken, hold_ms) in enumerate(((seldom, 900_000), (often, 15_000))):
+        await station.take(sender.next("health", [health(AT + second)], catalog=spoken))
+        await station.take(sender.next("readings", [reading(20.0, AT + second)], catalog=spoken))
+        assert await station.hold_ms("th1") == hold_ms
+
+
 async def test_health_that_names_a_known_older_catalog_brings_it_back(station: Station) -> None:
     """A centre put back from a backup may hold an older catalog for the present one; health says which is."""
     sender, first = await station.catalogued()
