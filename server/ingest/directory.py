@@ -73,12 +73,19 @@ class Directory:
         known = self._points.get(site_id)
         if known is not None and all(name in known for name in wanted):
             return
-        self._points[site_id] = {
+        points = {
             (row[0], row[1], row[2]): PointEntry(row[3], row[4], hold_ms(row[5], row[6]))
             for row in await fleet.point_index(session, Scope.system(), site_id)
         }
-        rows = await fleet.devices_of_site(session, Scope.system(), site_id)
-        self._devices[site_id] = {slug: row.id for slug, row in rows.items()}
+        devices = await fleet.devices_of_site(session, Scope.system(), site_id)
+        # Both or neither: a database may refuse in between, and a device that is not at hand counts as unknown.
+        self._points[site_id] = points
+        self._devices[site_id] = {slug: row.id for slug, row in devices.items()}
+
+    def has(self, agent: AgentRef, digest: str, names: Iterable[PointName]) -> bool:
+        """Whether a catalog and these points are at hand, so that the database need not be asked."""
+        known = self._points.get(agent.site.id, {})
+        return (not digest or (agent.id, digest) in self._catalogs) and all(name in known for name in names)
 
     def point(self, site_id: str, name: PointName) -> PointEntry | None:
         return self._points.get(site_id, {}).get(name)

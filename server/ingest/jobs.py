@@ -69,6 +69,11 @@ def answer_to(
     return Answer(header.stream, header.seq, verdict, str(reason), detail, after_s, rejected[:ANSWERED_ITEMS])
 
 
+def conflict(entry: Entry) -> Answer:
+    """The name of the block belongs to another one."""
+    return answer_to(entry, Verdict.CONFLICT, "conflict", "this stream and sequence number held another block")
+
+
 def refused_now(entry: Entry, detail: str) -> Answer:
     """A database refuses: the block is asked for again."""
     return answer_to(entry, Verdict.RETRY, RetryReason.STORAGE, detail, STORAGE_RETRY_S)

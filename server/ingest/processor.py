@@ -13,7 +13,7 @@ before their refused items reach quarantine: after a crash in between the block 
 
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -22,6 +22,7 @@ from facility.wire import Answer, Kind, RejectedItem, RejectReason, RetryReason,
 from server.db.session import Database, WriteSession
 from server.fleet import catalogs
 from server.fleet import service as fleet
+from server.fleet.models import Point
 from server.fleet.refs import AgentRef
 from server.fleet.service import DeviceSeen
 from server.fleet.texts import clip
@@ -31,7 +32,19 @@ from server.ingest import contents, repository
 from server.ingest.directory import Directory
 from server.ingest.inbox import Message
 from server.ingest.intake import Entry, Refusal, read
-from server.ingest.jobs import ANSWERED_ITEMS, Job, Reply, answer_to, block_of, in_order, name_of, put_off, refused_now
+from server.ingest.jobs import (
+    ANSWERED_ITEMS,
+    STORAGE_RETRY_S,
+    Job,
+    Reply,
+    answer_to,
+    block_of,
+    conflict,
+    in_order,
+    name_of,
+    put_off,
+    refused_now,
+)
 from server.ingest.metrics import IngestMetrics
 from server.ingest.models import LedgerBlock
 from server.ingest.protocols import AlarmSink
@@ -71,7 +84,8 @@ class Processor:
         self._auto_enrol_zone = auto_enrol_zone
         self._directory = Directory()
         self._failures: OrderedDict[tuple[str, str, int], int] = OrderedDict()
-        self._main_weather, self._history_weather = Weather(), Weather()
+        # A full disk refuses what is written and goes on telling what is there.
+        self._main_weather, self._reading_weather, self._history_weather = Weather(), Weather(), Weather()
         self.seen_agents: dict[str, datetime] = {}
         self.seen_devices: dict[str, DeviceSeen] = {}
 
@@ -117,10 +131,7 @@ class Processor:
         strangers = {sender for sender in senders if self._directory.known_agent(*sender) is None}
         asked = not strangers or await self._meet(sorted(strangers))
         known = [one for one in refusals if self._directory.known_agent(one.topic.site, one.topic.agent) is not None]
-        if known:
-            async with self._db.write() as session:
-                for refusal in known:
-                    await repository.keep_block(session, refusal, now=self._clock.now())
+        kept = not known or await self._ask_main(lambda session: self._keep_blocks(session, known))
         jobs: list[Job] = []
         replies: list[Reply] = []
         for entry in entries:
@@ -134,22 +145,19 @@ class Processor:
             detail = f"site {entry.topic.site!r} with agent {entry.topic.agent!r} is not known here: create it first"
             replies.append(self._retry(entry, RetryReason.BUSY, detail, STRANGER_RETRY_S))
         for refusal in refusals:
-            reply = self._refuse(refusal)
+            reply = self._refuse(refusal, kept=kept)
             if reply is not None:
                 replies.append(reply)
         return jobs, replies
 
     async def _meet(self, senders: Sequence[tuple[str, str]]) -> bool:
         """Have those at hand who are known or may enrol; False when the database cannot be asked now."""
-        if self._main_weather.wait_s(self._clock.monotonic()):
-            return False
-        try:
-            async with self._db.write() as session:
-                met = [await self._find_or_enrol(session, *sender) for sender in senders]
-        except Exception as error:
-            if not is_weather(error):
-                raise
-            self._suffers(self._main_weather, "the main database", error)
+        met: list[AgentRef | None] = []
+
+        async def find(session: WriteSession) -> None:
+            met.extend([await self._find_or_enrol(session, *sender) for sender in senders])
+
+        if not await self._ask_main(find):
             return False
         for agent in met:
             if agent is not None:
@@ -170,36 +178,54 @@ class Processor:
             await repository.forget_strangers(session, [(site, code)])
         return agent
 
-    def _refuse(self, refusal: Refusal) -> Reply | None:
+    async def _keep_blocks(self, session: WriteSession, refusals: Sequence[Refusal]) -> None:
+        for refusal in refusals:
+            await repository.keep_block(session, refusal, now=self._clock.now())
+
+    def _refuse(self, refusal: Refusal, *, kept: bool) -> Reply | None:
         known = self._directory.known_agent(refusal.topic.site, refusal.topic.agent) is not None
-        kind = refusal.topic.leaf.removeprefix("blocks/")
-        self._metrics.blocks.labels(kind, Verdict.REJECTED.value, refusal.reason.value).inc()
+        verdict, reason = Verdict.REJECTED, refusal.reason.value
+        if known and not kept:
+            verdict, reason = Verdict.RETRY, RetryReason.STORAGE.value
+        self._metrics.blocks.labels(refusal.topic.leaf.removeprefix("blocks/"), verdict.value, reason).inc()
         if refusal.header is None or not known:
             return None
+        after_s = STORAGE_RETRY_S if verdict is Verdict.RETRY else 0.0
         header = refusal.header
-        answer = Answer(header.stream, header.seq, Verdict.REJECTED, refusal.reason.value, refusal.detail[:500])
+        answer = Answer(header.stream, header.seq, verdict, reason, refusal.detail[:500], after_s)
         return Reply(refusal.topic.site, refusal.topic.agent, answer)
+
+    # --- the main database -----------------------------------------------------------------------------------------
+
+    async def _ask_main(self, work: Callable[[WriteSession], Awaitable[None]]) -> bool:
+        """Do this in one transaction; False, with nothing done, where the database refuses or is left alone now."""
+        if self._main_weather.wait_s(self._clock.monotonic()):
+            return False
+        try:
+            async with self._db.write() as session:
+                await work(session)
+        except Exception as error:
+            if not is_weather(error):
+                raise
+            self._suffers(self._main_weather, "the main database", error)
+            return False
+        return True
 
     # --- catalogs, alarms, events, health --------------------------------------------------------------------------
 
     async def _take_main(self, jobs: Sequence[Job]) -> None:
         if not jobs:
             return
-        if self._main_weather.wait_s(self._clock.monotonic()):
-            put_off(jobs, "the database refuses")
-            return
-        try:
-            async with self._db.write() as session:
-                for job in in_order(jobs):
-                    await self._take_one(session, job)
-        except Exception as error:
-            if not is_weather(error):
-                raise
-            # Nothing of it is committed, whatever was answered on the way.
-            self._suffers(self._main_weather, "the main database", error)
-            put_off(jobs, "the database refuses")
-        else:
+
+        async def take(session: WriteSession) -> None:
+            for job in in_order(jobs):
+                await self._take_one(session, job)
+
+        if await self._ask_main(take):
             self._main_weather.took()
+        else:
+            # Nothing of it is committed, whatever was answered on the way.
+            put_off(jobs, "the database refuses")
 
     def _suffers(self, weather: Weather, database: str, error: Exception) -> None:
         level = logging.DEBUG
@@ -227,9 +253,7 @@ class Processor:
             LedgerBlock(agent_id=job.agent.id, stream=header.stream, seq=header.seq, digest=header.digest, at=now),
         )
         if before is not None and before.digest != header.digest:
-            return answer_to(
-                job.entry, Verdict.CONFLICT, "conflict", "this stream and sequence number held another block"
-            )
+            return conflict(job.entry)
         if before is not None:
             # What is refused depends on the clock and on what else is here: it is remembered, not found anew.
             return answer_to(job.entry, Verdict.COMMITTED, rejected=repository.refused_before(before))
@@ -285,11 +309,15 @@ class Processor:
         await self._keep_refused(ready)
 
     async def _one_by_one(self, jobs: Sequence[Job], blocks: Sequence[ReadingsBlock]) -> None:
-        for job, block in zip(jobs, blocks, strict=True):
+        for position, (job, block) in enumerate(zip(jobs, blocks, strict=True)):
             try:
                 (outcome,) = await self._history.write([block], now_ms=to_ms(self._clock.now()))
             except Exception as error:
                 log.debug("block not stored", exc_info=error)
+                if is_weather(error):
+                    self._suffers(self._history_weather, "the history", error)
+                    put_off(jobs[position:], "the history refuses")
+                    return
                 await self._readings_failed(job, error)
             else:
                 self._stored(job, outcome)
@@ -299,46 +327,58 @@ class Processor:
             return await self._prepare(job)
         except Exception as error:
             log.debug("block not prepared", exc_info=error)
+            if is_weather(error):
+                # What is at hand of the site stays so: readings that need nothing else go on.
+                self._suffers(self._reading_weather, "the main database, asked", error)
+                put_off([job], "the database refuses")
+                return False
             self._directory.forget_site(job.agent.site.id)
             await self._readings_failed(job, error)
             return False
 
     async def _readings_failed(self, job: Job, error: Exception) -> None:
-        if is_weather(error):
-            log.debug("a block cannot be taken now", extra={"block": name_of(job.entry), "error": str(error)})
-            put_off([job], "a database refuses")
-            return
         log.error("readings failed", extra={"block": name_of(job.entry)}, exc_info=error)
-        async with self._db.write() as session:
+
+        async def put_aside(session: WriteSession) -> None:
             job.answer = await self._failed(session, job, error)
+
+        if not await self._ask_main(put_aside):
+            put_off([job], "the database refuses")
 
     async def _prepare(self, job: Job) -> bool:
         """Resolve a block's points; False when it is answered already."""
         entry, agent, now = job.entry, job.agent, self._clock.now()
         digest = entry.header.catalog
         series, refused = contents.series_of(entry, now_ms=to_ms(now))
+        names = {(one.device, one.metric, one.subject) for _, one in series}
+        at_hand = self._directory.has(agent, digest, names)
+        if not at_hand and self._reading_weather.wait_s(self._clock.monotonic()):
+            put_off([job], "the database refuses")
+            return False
         async with self._db.read() as session:
             if not await self._directory.knows_catalog(session, agent, digest):
                 detail = f"catalog {digest} is not here: send it, then this block again"
                 job.answer = answer_to(entry, Verdict.RETRY, RetryReason.NEED_CATALOG, detail, CATALOG_RETRY_S)
                 return False
-            names = {(one.device, one.metric, one.subject) for _, one in series}
             await self._directory.load(session, agent.site.id, names)
+        if not at_hand:
+            self._reading_weather.took()
         missing = sorted(name for name in names if self._directory.point(agent.site.id, name) is None)
-        if missing:
-            await self._learn(job, missing)
+        if missing and not await self._learn(job, missing):
+            put_off([job], "the database refuses")
+            return False
         job.resolved = resolve(self._directory, agent.site.id, series, oldest_ms=oldest_taken(now, self._keep))
         job.refused = (*refused, *job.resolved.refused)
         return True
 
-    async def _learn(self, job: Job, missing: Sequence[tuple[str, str, str]]) -> None:
-        """Devices that only the catalog of the block names, and points that none does."""
+    async def _learn(self, job: Job, missing: Sequence[tuple[str, str, str]]) -> bool:
+        """Devices that only the catalog of the block names, and points that none does; False when it cannot be now."""
         agent, digest, now = job.agent, job.entry.header.catalog, self._clock.now()
         site = agent.site.id
         strange = any(self._directory.device_id(site, device) is None for device, _, _ in missing)
         if strange and digest and self._directory.may_acquaint(agent, digest):
-            async with self._db.write() as session:
-                await catalogs.acquaint(session, agent, digest, now=now)
+            if not await self._ask_main(lambda session: catalogs.acquaint(session, agent, digest, now=now)):
+                return False
             self._directory.note_acquainted(agent, digest)
             async with self._db.read() as reader:
                 await self._directory.load(reader, site, missing)
@@ -348,9 +388,10 @@ class Processor:
             if self._directory.point(site, name) is None and self._directory.device_id(site, name[0]) is not None
         ]
         if not unannounced:
-            return
-        made = []
-        async with self._db.write() as session:
+            return True
+        made: list[tuple[str, Point]] = []
+
+        async def make(session: WriteSession) -> None:
             for device, metric, subject in unannounced:
                 device_id = self._directory.device_id(site, device)
                 assert device_id is not None, "only points of known devices are made"
@@ -358,16 +399,18 @@ class Processor:
                     session, agent, device_id=device_id, metric_name=metric, subject=subject, now=now
                 )
                 made.append((device, row))
+
+        if not await self._ask_main(make):
+            return False
         for device, row in made:
             self._directory.add(site, device, row)
+        return True
 
     def _stored(self, job: Job, outcome: Stored) -> None:
         entry, resolved = job.entry, job.resolved
         assert resolved is not None, "only resolved blocks are stored"
         if outcome is Stored.CONFLICT:
-            job.answer = answer_to(
-                entry, Verdict.CONFLICT, "conflict", "this stream and sequence number held another block"
-            )
+            job.answer = conflict(entry)
             job.refused = ()
             return
         job.answer = answer_to(entry, Verdict.COMMITTED, rejected=job.refused)
@@ -382,11 +425,13 @@ class Processor:
     async def _keep_refused(self, jobs: Sequence[Job]) -> None:
         """Refused items of committed blocks go to quarantine before the answer does: else the block is asked again."""
         taken = [job for job in jobs if job.refused and job.answer and job.answer.verdict is Verdict.COMMITTED]
-        if not taken:
-            return
-        async with self._db.write() as session:
+
+        async def keep(session: WriteSession) -> None:
             for job in taken:
                 await repository.keep_items(session, job.entry, job.refused, now=self._clock.now())
+
+        if taken and not await self._ask_main(keep):
+            put_off(taken, "the database refuses")
 
     # --- answers ---------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from facility.wire import RetryReason, Verdict
+from server.fleet import catalogs
 from server.fleet import repository as fleet_repository
 from server.ingest import repository
 from server.ingest.models import LedgerBlock
@@ -13,6 +14,7 @@ from server.ingest.processor import POISON_TRIES
 from server.ingest.weather import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from tests.server.ingest.conftest import Station
 from tests.server.ingest.items_by_hand import AT, event, health, reading
+from tests.server.ingest.wire_by_hand import Sender
 
 
 async def test_database_in_trouble_is_a_retry_and_never_an_acknowledgement(station: Station) -> None:
@@ -153,3 +155,69 @@ async def test_a_block_the_database_blames_is_put_aside_and_stops_nobody(station
         wanted = Verdict.RETRY if tried < POISON_TRIES else Verdict.REJECTED
         assert [answer.verdict for answer in answers] == [wanted, Verdict.COMMITTED], tried
     assert [row.seq for row in await station.quarantined()] == [bad[2]]
+
+
+class Refusing:
+    """In place of a query of the main database: counts who asks, and raises as a full disk does."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def __call__(self, *_: Any, **__: Any) -> None:
+        self.asked += 1
+        raise sa.exc.OperationalError("INSERT", {}, OSError("disk is full"))
+
+
+def _broken(sender: Sender, known: str) -> tuple[str, bytes, int]:
+    topic, payload, seq = sender.next("readings", [reading(20.0)], catalog=known)
+    return topic, payload[:-3] + b"xyz", seq
+
+
+def _with_refused(sender: Sender, known: str) -> tuple[str, bytes, int]:
+    return sender.next("readings", [reading(20.0), reading(1.0, at=1000)], catalog=known)
+
+
+def _with_unknown_device(sender: Sender, known: str) -> tuple[str, bytes, int]:
+    return sender.next("readings", [reading(20.0), reading(1.0, device="nobody")], catalog=known)
+
+
+def _with_unknown_point(sender: Sender, known: str) -> tuple[str, bytes, int]:
+    return sender.next("readings", [reading(20.0), reading(40.0, metric="room.humidity")], catalog=known)
+
+
+@pytest.mark.parametrize(
+    ("make", "module", "query", "afterwards"),
+    [
+        (_broken, repository, "keep_block", (Verdict.REJECTED, [])),
+        (_with_refused, repository, "keep_items", (Verdict.COMMITTED, ["[1].at[0]"])),
+        (_with_unknown_device, fleet_repository, "devices_of_site", (Verdict.COMMITTED, ["[1]"])),
+        (_with_unknown_point, catalogs, "add_point", (Verdict.COMMITTED, [])),
+    ],
+    ids=["broken", "with a refused item", "of an unknown device", "of an unknown point"],
+)
+async def test_while_the_main_database_refuses_only_the_readings_that_need_it_wait(
+    station: Station, monkeypatch: pytest.MonkeyPatch, make: Any, module: Any, query: str, afterwards: Any
+) -> None:
+    sender, known = await station.catalogued()
+    await station.take(sender.next("readings", [reading(19.0, AT - 1)], catalog=known))
+    needs, refusing, asked_at = make(sender, known), Refusing(), []
+    with monkeypatch.context() as during:
+        during.setattr(module, query, refusing)
+        # Nobody may be called a stranger, whom the main database would have to be asked about.
+        during.setattr(fleet_repository, "find_agent", refusing)
+        for second in range(8):
+            before = refusing.asked
+            neighbours = [sender.next("readings", [reading(20.0, AT + 2 * second + i)], catalog=known) for i in (1, 2)]
+            answers = await station.take(neighbours[0], needs, neighbours[1])
+            assert [(answer.verdict, answer.reason) for answer in answers] == [
+                (Verdict.RETRY, RetryReason.STORAGE), (Verdict.COMMITTED, ""), (Verdict.COMMITTED, ""),
+            ]  # fmt: skip
+            if refusing.asked > before:
+                asked_at.append(second)
+            station.world.clock.advance(1.0)
+        assert asked_at == [0, 1, 3, 7]
+        assert len([at for at, _ in await station.values("th1") if at > AT]) == 2 * 8
+    station.world.clock.advance(LONGEST_PAUSE_S)
+    (answer,) = await station.take(needs)
+    assert (answer.verdict, [item.path for item in answer.rejected]) == afterwards
+    assert len(await station.quarantined()) == (0 if make is _with_unknown_point else 1)
