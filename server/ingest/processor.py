@@ -7,8 +7,8 @@ Invariants, each with a test of its name:
 - what can never be taken is kept in quarantine before it is answered `rejected`.
 
 Order within a batch: what is not readings (main database, a savepoint each; see `jobs.in_order`), then what readings
-need of the main database, then the readings (history), then their refused items. Readings are entered into history
-before their refused items reach quarantine: after a crash in between the block comes again and quarantine is filled.
+need of the main database and their refused items (quarantine), then the readings (history). What is refused depends
+on the clock: were a block in history before its refused items are kept, it might be found whole when it comes again.
 """
 
 import logging
@@ -144,10 +144,8 @@ class Processor:
                 continue
             detail = f"site {entry.topic.site!r} with agent {entry.topic.agent!r} is not known here: create it first"
             replies.append(self._retry(entry, RetryReason.BUSY, detail, STRANGER_RETRY_S))
-        for refusal in refusals:
-            reply = self._refuse(refusal, kept=kept)
-            if reply is not None:
-                replies.append(reply)
+        told = [self._refuse(refusal, kept=kept) for refusal in refusals]
+        replies += [reply for reply in told if reply is not None]
         return jobs, replies
 
     async def _meet(self, senders: Sequence[tuple[str, str]]) -> bool:
@@ -287,10 +285,11 @@ class Processor:
 
     async def _take_readings(self, jobs: Sequence[Job]) -> None:
         ready = [job for job in jobs if await self._prepared(job)]
-        if not ready:
-            return
         if self._history_weather.wait_s(self._clock.monotonic()):
             put_off(ready, "the history refuses")
+            return
+        ready = await self._with_refused_kept(ready)
+        if not ready:
             return
         blocks = [block_of(job) for job in ready]
         try:
@@ -306,7 +305,6 @@ class Processor:
             self._history_weather.took()
             for job, outcome in zip(ready, outcomes, strict=True):
                 self._stored(job, outcome)
-        await self._keep_refused(ready)
 
     async def _one_by_one(self, jobs: Sequence[Job], blocks: Sequence[ReadingsBlock]) -> None:
         for position, (job, block) in enumerate(zip(jobs, blocks, strict=True)):
@@ -422,16 +420,18 @@ class Processor:
         if resolved.newest:
             self._metrics.lag.set(lag_seconds(self._clock.now(), resolved.newest))
 
-    async def _keep_refused(self, jobs: Sequence[Job]) -> None:
-        """Refused items of committed blocks go to quarantine before the answer does: else the block is asked again."""
-        taken = [job for job in jobs if job.refused and job.answer and job.answer.verdict is Verdict.COMMITTED]
+    async def _with_refused_kept(self, jobs: list[Job]) -> list[Job]:
+        """Put refused items into quarantine; returns the blocks that may go on, the others are asked for again."""
+        faulty = [job for job in jobs if job.refused]
 
         async def keep(session: WriteSession) -> None:
-            for job in taken:
+            for job in faulty:
                 await repository.keep_items(session, job.entry, job.refused, now=self._clock.now())
 
-        if taken and not await self._ask_main(keep):
-            put_off(taken, "the database refuses")
+        if not faulty or await self._ask_main(keep):
+            return jobs
+        put_off(faulty, "the database refuses")
+        return [job for job in jobs if not job.refused]
 
     # --- answers ---------------------------------------------------------------------------------------------------
 

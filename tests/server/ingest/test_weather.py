@@ -221,3 +221,20 @@ async def test_while_the_main_database_refuses_only_the_readings_that_need_it_wa
     (answer,) = await station.take(needs)
     assert (answer.verdict, [item.path for item in answer.rejected]) == afterwards
     assert len(await station.quarantined()) == (0 if make is _with_unknown_point else 1)
+
+
+async def test_a_value_refused_for_now_is_lost_neither_to_history_nor_to_quarantine(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The quarantine cannot be written; when the block comes again nothing of it is refused any more."""
+    sender, known = await station.catalogued()
+    await station.take(sender.next("readings", [reading(19.0, AT - 1)], catalog=known))
+    ahead = sender.next("readings", [reading(20.0), reading(21.0, AT + 3_600_000)], catalog=known)
+    with monkeypatch.context() as during:
+        during.setattr(repository, "keep_items", Refusing())
+        (answer,) = await station.take(ahead)
+    assert (answer.verdict, answer.reason) == (Verdict.RETRY, RetryReason.STORAGE)
+    station.world.clock.advance(3600.0)
+    (answer,) = await station.take(ahead)
+    assert (answer.verdict, answer.rejected) == (Verdict.COMMITTED, ())
+    assert await station.values("th1") == [(AT - 1, 19.0), (AT, 20.0), (AT + 3_600_000, 21.0)]
