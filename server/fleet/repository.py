@@ -329,6 +329,13 @@ async def _each(session: WriteSession, query: sa.Update, rows: list[dict[str, ob
         await (await session.connection()).execute(query, rows)
 
 
+async def lock_agents(session: WriteSession, agent_ids: Collection[str]) -> None:
+    ordered = sorted(agent_ids)
+    for start in range(0, len(ordered), CHUNK):
+        query = sa.select(Agent.id).where(Agent.id.in_(ordered[start : start + CHUNK])).order_by(Agent.id)
+        await session.execute(query.with_for_update())
+
+
 async def not_online(session: WriteSession, agent_ids: Collection[str]) -> Sequence[Agent]:
     """Those of these agents that count as gone, with their site, as the database has them now."""
     found: list[Agent] = []

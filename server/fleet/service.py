@@ -1,6 +1,6 @@
 """What fleet does and answers for other domains. Functions: there is no state to hold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -236,6 +236,11 @@ async def note_status(session: WriteSession, agent: AgentRef, status: Status, *,
     if row.status in follows:
         row.status, row.status_since = said, now
         row.last_seen_at = row.last_seen_at or now
+
+
+async def lock_agents(session: WriteSession, agent_ids: Collection[str]) -> None:
+    """Hold these agents (row ids) until the transaction ends, in order of their ids as all who hold several do."""
+    await repository.lock_agents(session, agent_ids)
 
 
 async def note_seen(

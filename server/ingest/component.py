@@ -6,7 +6,7 @@ import asyncio
 import logging
 import ssl
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import aiomqtt
@@ -20,6 +20,7 @@ from facility.wire import (
     ANSWERS,
     STATUS,
     VERSION,
+    AgentState,
     Answer,
     Answers,
     Status,
@@ -33,12 +34,14 @@ from server.config import MqttConfig, resolve_secret
 from server.db.session import Database
 from server.fleet import listening
 from server.fleet import service as fleet
+from server.fleet.service import DeviceSeen
 from server.fleet.watch import AgentWatcher
 from server.ingest.directory import Directory
 from server.ingest.inbox import Inbox, Message
 from server.ingest.jobs import Reply
 from server.ingest.metrics import IngestMetrics
 from server.ingest.processor import Processor
+from server.ingest.readings import merge_seen
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +91,7 @@ class Ingest:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._hear(), name="ingest-hear")
             group.create_task(self._work(), name="ingest-work")
-            group.create_task(self._note(), name="ingest-note")
+            group.create_task(self._go_on_noting(), name="ingest-note")
 
     # --- the broker ------------------------------------------------------------------------------------------------
 
@@ -108,7 +111,7 @@ class Ingest:
                     telling = asyncio.create_task(self._say_here(client), name="ingest-here")
                     try:
                         async for message in client.messages:
-                            self._hold(str(message.topic), message.payload)
+                            self.hold(str(message.topic), message.payload)
                     finally:
                         telling.cancel()
             except aiomqtt.MqttError as error:
@@ -161,7 +164,8 @@ class Ingest:
             # They send again by themselves, later.
             log.warning("not every agent was told that the centre listens", extra={"error": str(error)})
 
-    def _hold(self, topic: str, payload: object) -> None:
+    def hold(self, topic: str, payload: object) -> None:
+        """A message of the broker's, until its turn comes."""
         if not isinstance(payload, bytes):
             self._metrics.dropped.labels("not_bytes").inc()
             return
@@ -178,7 +182,11 @@ class Ingest:
             self._metrics.dropped.labels("bad_status").inc()
             log.warning("status not understood", extra={"topic": topic, "error": str(error)})
             return
-        if len(self._statuses) < CLIENT_QUEUE:
+        held = self._statuses.get((place.site, place.agent))
+        # The goodbye is the agent's own word; the will that the broker says after it means the same end.
+        if held is not None and _is_goodbye(held[0]) and _is_will(status):
+            return
+        if held is not None or len(self._statuses) < CLIENT_QUEUE:
             self._statuses[place.site, place.agent] = status, self._clock.now()
 
     # --- the work --------------------------------------------------------------------------------------------------
@@ -209,25 +217,58 @@ class Ingest:
 
     # --- signs of life ---------------------------------------------------------------------------------------------
 
-    async def _note(self) -> None:
+    async def _go_on_noting(self) -> None:
         while True:
             await self._clock.sleep(SEEN_EVERY_S)
-            agents, self._processor.seen_agents = self._processor.seen_agents, {}
-            devices, self._processor.seen_devices = self._processor.seen_devices, {}
-            statuses, self._statuses = self._statuses, {}
-            since = self._listening_since
-            if not agents and not statuses and since is None:
-                continue
-            now = self._clock.now()
-            try:
-                async with self._db.write() as session:
-                    if since is not None:
-                        await listening.note(session, self._identifier, since=since, now=now)
-                    for (site, code), (status, at) in sorted(statuses.items()):
-                        agent = await self._directory.find_agent(session, site, code)
-                        if agent is not None:
-                            await fleet.note_status(session, agent, status, now=at)
-                    await fleet.note_seen(session, agents, devices, watchers=self._watchers, now=now)
-            except (sa.exc.SQLAlchemyError, OSError) as error:
-                # The next readings show the same life again.
-                log.error("signs of life not recorded", extra={"error": str(error)})
+            await self.note()
+
+    async def note(self) -> None:
+        """Record the signs of life since the last time; those that cannot be recorded now wait for the next."""
+        agents, self._processor.seen_agents = self._processor.seen_agents, {}
+        devices, self._processor.seen_devices = self._processor.seen_devices, {}
+        statuses, self._statuses = self._statuses, {}
+        since = self._listening_since
+        if not agents and not statuses and since is None:
+            return
+        now = self._clock.now()
+        try:
+            async with self._db.write() as session:
+                if since is not None:
+                    await listening.note(session, self._identifier, since=since, now=now)
+                said = []
+                for (site, code), (status, at) in statuses.items():
+                    agent = await self._directory.find_agent(session, site, code)
+                    if agent is not None:
+                        said.append((agent, status, at))
+                # In the order in which blocks lock them, or the two would be in each other's way.
+                await fleet.lock_agents(session, {*agents, *(agent.id for agent, _, _ in said)})
+                for agent, status, at in said:
+                    await fleet.note_status(session, agent, status, now=at)
+                await fleet.note_seen(session, agents, devices, watchers=self._watchers, now=now)
+        except (sa.exc.SQLAlchemyError, OSError) as error:
+            log.error("signs of life not recorded", extra={"error": str(error)})
+            self._put_back(agents, devices, statuses)
+
+    def _put_back(
+        self,
+        agents: Mapping[str, datetime],
+        devices: Mapping[str, DeviceSeen],
+        statuses: Mapping[tuple[str, str], tuple[Status, datetime]],
+    ) -> None:
+        """Where nothing newer came meanwhile: a goodbye and a will are said once."""
+        for agent_id, at in agents.items():
+            self._processor.seen_agents[agent_id] = max(at, self._processor.seen_agents.get(agent_id, at))
+        for device_id, seen in devices.items():
+            merge_seen(self._processor.seen_devices, device_id, seen)
+        for place, held in statuses.items():
+            newer = self._statuses.get(place)
+            if newer is None or (_is_goodbye(held[0]) and _is_will(newer[0])):
+                self._statuses[place] = held
+
+
+def _is_goodbye(status: Status) -> bool:
+    return status.state is AgentState.OFFLINE and status.goodbye
+
+
+def _is_will(status: Status) -> bool:
+    return status.state is AgentState.OFFLINE and not status.goodbye
