@@ -26,6 +26,8 @@ from server.kit.scope import Scope
 # Openings of an agent's journal that are remembered. A block of one that is forgotten would be taken for a new one's:
 # by then the agent was started a hundred times since, and no broker holds a message that long.
 MOST_OPENINGS = 100
+# No agent takes a longer interval in its configuration than a day.
+SLOWEST_S = 86_400.0
 # Labels kept of a device; people write them by hand.
 MOST_LABELS = 50
 
@@ -115,7 +117,14 @@ async def acquaint(session: WriteSession, agent: AgentRef, digest: str, *, now: 
 
 
 def _device_fault(device: CatalogDevice) -> str | None:
-    return None if is_slug(device.id) else f"{device.id[:80]!r} is no device id"
+    if not is_slug(device.id):
+        return f"{device.id[:80]!r} is no device id"
+    return _pace_fault(device.interval_s)
+
+
+def _pace_fault(*seconds: float | None) -> str | None:
+    bad = [pace for pace in seconds if pace is not None and not 0 <= pace <= SLOWEST_S]
+    return f"{bad[0]:g} s: a pace is 0 to {SLOWEST_S:g} s" if bad else None
 
 
 def _point_fault(point: CatalogPoint) -> tuple[RejectReason, str] | None:
@@ -125,7 +134,8 @@ def _point_fault(point: CatalogPoint) -> tuple[RejectReason, str] | None:
         metric(point.metric)
     except UnknownMetricError as error:
         return RejectReason.UNKNOWN_METRIC, str(error)
-    return None
+    pace = _pace_fault(point.interval_s, point.heartbeat_s)
+    return None if pace is None else (RejectReason.BAD_ITEM, pace)
 
 
 def faults(catalog: Catalog) -> list[RejectedItem]:

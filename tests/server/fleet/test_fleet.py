@@ -169,6 +169,34 @@ async def test_part_of_a_catalog_is_refused_by_path(world: World) -> None:
     assert sorted(known) == ["th1", "th3"]
 
 
+@pytest.mark.parametrize("beyond", [1e306, 1e300, -1.0])
+async def test_a_pace_that_nobody_can_reckon_with_is_refused_by_path(world: World, beyond: float) -> None:
+    """The centre's rules and the holding of values look at all devices of a site at once."""
+    agent = await make_agent(world, world.home)
+    catalog = a_catalog("th1", "th2", "th3")
+    slow, fine, odd = catalog.devices
+    points = tuple(
+        CatalogPoint(name, interval_s=interval_s, heartbeat_s=heartbeat_s)
+        for name, interval_s, heartbeat_s in (
+            ("room.temperature", beyond, None),
+            ("room.humidity", 10.0, beyond),
+            ("room.dew_point", 86_400.0, 86_400.0),
+        )
+    )
+    devices = (replace(slow, interval_s=beyond), fine, replace(odd, points=points))
+    async with world.server.db.write() as session:
+        refused = await catalogs.receive(
+            session, agent, replace(catalog, devices=devices), stream=STREAM, seq=1, now=world.clock.now()
+        )
+    assert [(item.path, item.reason) for item in refused] == [
+        (path, RejectReason.BAD_ITEM)
+        for path in ("[0].devices[0]", "[0].devices[2].points[0]", "[0].devices[2].points[1]")
+    ]
+    async with world.server.db.read() as session:
+        rows = await repository.point_index(session, Scope.system(), world.home.site.id)
+    assert sorted((row[0], row[1]) for row in rows) == [("th2", "room.temperature"), ("th3", "room.dew_point")]
+
+
 async def test_agent_silent_for_three_periods_is_lost_once_and_returns_with_its_next_block(world: World) -> None:
     agent, watcher = await make_agent(world, world.home), Watcher()
     job = silence_job([watcher])
