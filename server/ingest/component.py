@@ -12,7 +12,6 @@ from datetime import datetime
 import aiomqtt
 import sqlalchemy as sa
 
-from facility.cancelling import heed_cancelling
 from facility.clock import Clock
 from facility.wire import (
     ALL_BLOCKS,
@@ -101,7 +100,7 @@ class Ingest:
             try:
                 async with self._connection() as client:
                     await self._subscribe(client)
-                    heed_cancelling()
+                    _heed_cancelling()
                     self._client = client
                     self._listening_since = self._clock.now()
                     self._metrics.connected.set(1)
@@ -272,3 +271,14 @@ def _is_goodbye(status: Status) -> bool:
 
 def _is_will(status: Status) -> bool:
     return status.state is AgentState.OFFLINE and not status.goodbye
+
+
+def _heed_cancelling() -> None:
+    """Raise the cancelling that somebody swallowed; for a session, before it settles down.
+
+    aiomqtt waits with `asyncio.wait_for`: on Python 3.11 that returns as if nothing had been, when what it waited for
+    comes in the moment of the cancelling, and the session would go on for ever.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
