@@ -58,7 +58,13 @@ def count_drops(db: sqlite3.Connection, dropped: Dropped) -> None:
 def dropped_by_stream(db: sqlite3.Connection) -> dict[str, dict[str, int]]:
     """What each stream lost, by reason; under "" that of streams long gone. A count that cannot be is left out."""
     found: dict[str, dict[str, int]] = {}
-    for stream, reason, count in db.execute("SELECT stream, reason, count FROM dropped ORDER BY rowid"):
+    try:
+        rows = db.execute("SELECT stream, reason, count FROM dropped ORDER BY rowid")
+    except sqlite3.OperationalError as exc:
+        if exc.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+            raise
+        rows = db.execute("SELECT '', reason, count FROM drops")  # a file of version 1, too broken to be upgraded
+    for stream, reason, count in rows:
         counts = found.setdefault(str(stream), {})
         if reason in _REASONS and isinstance(count, int) and 0 < count < _MOST_DROPPED:
             counts[reason] = count

@@ -52,13 +52,13 @@ CREATE TABLE IF NOT EXISTS closed (
     at INTEGER NOT NULL
 );
 """
-# Version 1 counted losses by reason only.
+# Version 1 counted losses by reason only. Its table let a flipped bit make nothing of a reason: that row is left out.
 UPGRADE = """
 BEGIN IMMEDIATE;
 CREATE TABLE dropped (
     stream TEXT NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (stream, reason)
 );
-INSERT INTO dropped SELECT '', reason, count FROM drops;
+INSERT OR IGNORE INTO dropped SELECT '', reason, count FROM drops;
 DROP TABLE drops;
 PRAGMA user_version = 2;
 COMMIT;

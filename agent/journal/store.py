@@ -111,9 +111,9 @@ class Store:
             db.executescript(SCHEMA)
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             return
-        if version == 1:
-            db.executescript(UPGRADE)
         try:
+            if version == 1:
+                db.executescript(UPGRADE)
             for probe in PROBES:
                 db.execute(probe)
         except sqlite3.OperationalError as exc:

@@ -3,11 +3,14 @@
 import sqlite3
 from pathlib import Path
 
-from agent.journal import DropReason, Journal
+import pytest
+
+from agent.journal import DropReason, Journal, Store
 from agent.journal.reading import JournalReader
-from facility.clock import now_ms
+from agent.journal.recovery import open_or_recover
+from facility.clock import ManualClock, now_ms
 from facility.wire import Kind
-from tests.agent.journals import manual_clock, opened
+from tests.agent.journals import MIB, manual_clock, opened
 from tests.agent.test_journal_beyond import UNREADABLE, alarms_written, spoilt
 
 
@@ -102,15 +105,45 @@ async def test_losses_of_a_broken_file_are_taken_over(tmp_path: Path) -> None:
     await last.close()
 
 
-async def test_a_journal_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
-    clock = manual_clock()
-    digests = await alarms_written(tmp_path / "j.db", clock, 3)
-    with sqlite3.connect(tmp_path / "j.db") as db:
+async def of_the_first_version(path: Path, clock: ManualClock) -> list[str]:
+    """A journal with three alarms and eight readings lost; the alarms' digests."""
+    digests = await alarms_written(path, clock, 3)
+    with sqlite3.connect(path) as db:
         db.executescript(
             "DROP TABLE dropped; CREATE TABLE drops (reason TEXT PRIMARY KEY, count INTEGER NOT NULL);"
             "INSERT INTO drops VALUES ('clock', 8); PRAGMA user_version = 1;"
         )
     db.close()
+    return digests
+
+
+@pytest.mark.parametrize("broken", ["ALTER TABLE drops RENAME TO dropz", "UPDATE drops SET reason = NULL"])
+async def test_broken_losses_of_the_first_version_hold_nothing_up(tmp_path: Path, broken: str) -> None:
+    clock = manual_clock()
+    digests = await of_the_first_version(tmp_path / "j.db", clock)
+    with sqlite3.connect(tmp_path / "j.db") as db:
+        db.execute(broken)
+    db.close()
+    again = await opened(tmp_path / "j.db", clock)
+    assert again.stats().degraded == ""
+    assert [each.block.digest for each in await again.unsent(Kind.ALARMS, limit=9)] == digests
+    await again.close()
+
+
+async def test_losses_of_a_broken_journal_of_the_first_version_are_taken_over(tmp_path: Path) -> None:
+    clock = manual_clock()
+    await of_the_first_version(tmp_path / "j.db", clock)
+    store = Store(tmp_path / "j.db", max_bytes=64 * MIB, max_age_ms=86_400_000)
+    store.stream, store.broken = "this opening", "for the test"
+    report = open_or_recover(store, now_ms=now_ms(clock))
+    assert report.quarantined is not None
+    assert report.dropped == {"": {"clock": 8}}
+    store.close()
+
+
+async def test_a_journal_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    clock = manual_clock()
+    digests = await of_the_first_version(tmp_path / "j.db", clock)
     again = await opened(tmp_path / "j.db", clock)
     assert [each.block.digest for each in await again.unsent(Kind.ALARMS, limit=9)] == digests
     assert JournalReader(tmp_path / "j.db").status().drops == {"clock": 8}
