@@ -3,6 +3,7 @@
 Nothing waits for it: a file that cannot be read or written costs what is in it, and is told of once.
 """
 
+import errno
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -52,11 +53,14 @@ def read(path: Path) -> dict[str, Learnt]:
 
 
 def write(path: Path, devices: Mapping[str, Learnt]) -> None:
-    """Replace the file whole: cut off anywhere, the one before stays."""
+    """Replace the file whole: cut off anywhere, the one before stays. OSError where it is not written."""
+    raw = msgspec.json.encode(_File(_VERSION, dict(devices)))
+    if len(raw) > MAX_BYTES:
+        raise OSError(errno.EFBIG, f"over the {MAX_BYTES} bytes that would be read again", str(path))
     fresh = path.with_name(f"{path.name}.new")
     path.parent.mkdir(parents=True, exist_ok=True)
     with fresh.open("wb") as file:
-        file.write(msgspec.json.encode(_File(_VERSION, dict(devices))))
+        file.write(raw)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)

@@ -10,6 +10,7 @@ import yaml
 from pymodbus.constants import ExcCodes
 
 from agent.app import Agent
+from agent.learnt import read, write
 from collectors.device import PolledDevice, SnmpTarget, open_device
 from collectors.learnt import Learnt, LearntPace
 from collectors.modbus.client import ModbusLinks
@@ -146,3 +147,14 @@ def test_the_size_of_batches_is_taken_up_and_tried_anew_a_day_after_it_shrank() 
     other.recall(Learnt("bench/device", "snmp v2c 127.0.0.2:161", pace=small))
     other.recall(Learnt("bench/other", place, pace=small))
     assert other.learnt().pace != small
+
+
+def test_what_would_not_be_read_again_replaces_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "journal.learnt.json"
+    write(path, {"ups-1": Learnt("bench/device", "here")})
+    before = path.read_bytes()
+    monkeypatch.setattr("agent.learnt.MAX_BYTES", len(before))
+    with pytest.raises(OSError, match="would be read again"):
+        write(path, {"ups-1": Learnt("bench/device", "here"), "ups-2": Learnt("bench/device", "there")})
+    assert path.read_bytes() == before
+    assert list(read(path)) == ["ups-1"]
