@@ -23,6 +23,7 @@ from rules.backtest import Chunk, Column, Report, backtest
 from rules.facts import DeviceFacts
 from rules.files import RuleErrors, load_rules
 from rules.model import RuleSet
+from rules.roster import COMMUNICATION
 
 FAILED, USAGE = 1, 2
 DAY_MS = 86_400_000
@@ -93,19 +94,30 @@ def _facts(site: Site, points: set[PointKey]) -> list[DeviceFacts]:
 
 
 def _chunks(reader: JournalReader, start: int) -> Iterator[Chunk]:
+    """Blocks as a whole, point by point: how one is judged depends on no other but on whether its device answers.
+
+    Where a device fell silent or came back within a wide block it is played in time, or what its absence rules judge
+    would be past its return.
+    """
+    words: dict[str, float | str | None] = {}
     for block, series in reader.blocks(from_ms=start):
         columns = [
             (each.point, each.at, each.value, [code == GOOD for code in each.quality] if each.quality else None)
             for each in series
         ]
-        if block.last_at - block.first_at <= _AT_ONCE_MS:
-            yield Chunk(columns, block.first_at, block.last_at)
-        else:
+        changes = False
+        for point, _, values, _ in columns:
+            if point.metric == COMMUNICATION:
+                changes |= values.count(words.setdefault(point.device, "ok")) != len(values)
+                words[point.device] = values[-1]
+        if changes and block.last_at - block.first_at > _AT_ONCE_MS:
             yield from _in_time(columns)
+        else:
+            yield Chunk(columns, block.first_at, block.last_at)
 
 
 def _in_time(columns: Sequence[Column]) -> Iterator[Chunk]:
-    """A block merged of many, second by second, as its readings were judged: a rule may look at two points at once."""
+    """A block second by second, as its readings were judged."""
     seconds: dict[int, list[Column]] = {}
     for point, at, values, good in columns:
         start = 0

@@ -1,6 +1,7 @@
 """How long 30 days of history take through the rules: `python -m bench.backtest [--days 30] [--units 20]`.
 
-Writes a journal as the agent does (one block a minute), then runs `coldaisle rules backtest` on it as a user would.
+Writes a journal as an agent's stands after merging (blocks of up to 5,000 values), then runs `coldaisle rules
+backtest` on it as a user would.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import yaml
 
 from agent.journal import Store
 from agent.journal.block import Draft, seal_draft
+from agent.journal.packing import MAX_PACKED
 from facility.catalog import Catalog, CatalogDevice, CatalogPoint
 from facility.ids import new_id
 from facility.reading import Reading
@@ -62,7 +64,7 @@ def write(folder: Path, days: int, points: int, units: int, step_s: int) -> int:
 
     put(Kind.CATALOG, [catalog], BEGIN_MS, BEGIN_MS, catalog.digest())
     made = 0
-    per_block = 600 // step_s  # ten minutes a block
+    per_block = max(1, MAX_PACKED // points)
     for block in range(days * 86400 // (per_block * step_s)):
         readings: list[object] = []
         for i in range(block * per_block, (block + 1) * per_block):
@@ -83,7 +85,8 @@ def write(folder: Path, days: int, points: int, units: int, step_s: int) -> int:
                     for metric, warm in zip(UNIT, (15.0, 24.0), strict=True)
                 ]
         made += len(readings)
-        put(Kind.READINGS, readings, BEGIN_MS + block * 600_000, BEGIN_MS + (block + 1) * 600_000 - 1)
+        width = per_block * step_s * 1000
+        put(Kind.READINGS, readings, BEGIN_MS + block * width, BEGIN_MS + (block + 1) * width - 1)
     store.close()
     return made
 

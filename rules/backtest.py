@@ -97,6 +97,7 @@ def backtest(
         report.last_ms = max(report.last_ms, chunk.until_ms)
         if progress is not None:
             progress(count)
+    report.alarms.sort(key=attrgetter("raised_ms"))
     return report
 
 

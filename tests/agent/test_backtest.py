@@ -28,6 +28,16 @@ overrides:
   - {name: trial, rules: [room-temperature-high-gb], select: {}, set: {levels: {hi: {limit: 25}}}, source: a trial}
 """
 
+GONE = """
+version: 1
+rules:
+  - id: gone
+    title: {en: Gone, zh: 无数据}
+    metric: room.temperature
+    absent: {after: 10m, severity: minor}
+    source: a trial
+"""
+
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
@@ -79,6 +89,33 @@ def test_it_says_what_the_rules_would_have_raised(site: Path) -> None:
     assert [(each["device"], each["raised_ms"] - BEGIN, each["ended_ms"] - BEGIN) for each in alarms] == [
         ("th-north", 62 * MINUTE, 91 * MINUTE), ("th-south", 62 * MINUTE, 91 * MINUTE),
     ]  # fmt: skip
+
+
+def test_a_device_that_was_silent_within_a_wide_block_gives_no_absence(site: Path) -> None:
+    """Its communication is a column of its own, behind the temperature: by the column it would come too late."""
+    silent = range(20, 50)
+    taken = [
+        Reading("th-north", "room.temperature", "", 22.0, BEGIN + minute * MINUTE)
+        for minute in range(60)
+        if minute not in silent
+    ] + [
+        Reading("th-north", "device.communication", "", "lost" if minute in silent else "ok", BEGIN + minute * MINUTE)
+        for minute in range(60)
+    ]
+    (site / "journal.db").unlink()
+    store = Store(site / "journal.db", max_bytes=1 << 30, max_age_ms=1 << 50)
+    store.open()
+    catalog = Catalog("1", devices=(CatalogDevice("th-north", "sensor", points=(CatalogPoint("room.temperature"),)),))
+    numbers = iter(range(1, 9))
+    for draft in (
+        Draft(Kind.CATALOG, [catalog], BEGIN, BEGIN, "", catalog.digest()),
+        Draft(Kind.READINGS, taken, BEGIN, BEGIN + 59 * MINUTE, ""),
+    ):
+        blocks, _ = seal_draft(draft, stream=new_id(BEGIN), number=numbers.__next__, now_ms=BEGIN)
+        store.commit(blocks, now_ms=BEGIN)
+    store.close()
+    (site / "gone.yaml").write_text(GONE)
+    assert run(site, str(site / "gone.yaml"))["raised"] == {"device-communication-lost": 1}
 
 
 def test_a_trial_file_is_laid_over_the_sites_rules(site: Path) -> None:
