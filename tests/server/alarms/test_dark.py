@@ -45,7 +45,25 @@ async def test_silence_on_battery_is_critical_at_once_in_either_order(world: Wor
     assert await dark(world) == [("edge1", "critical", "ups-1", False)], "silence on mains is an agent lost, no more"
     await deliver(world, item(on_battery(world)))
     await say(world, AgentState.OFFLINE)
+    assert [row[3] for row in await dark(world)] == [False], "its agent may be back, and that is noted in a moment"
+    world.clock.advance(10)
+    await world.server.jobs.run_due()
     assert [row[3] for row in await dark(world)] == [True, False], "the alarm that arrives after the will counts too"
+
+
+async def test_an_agent_that_is_back_with_its_alarm_after_a_will_is_not_dark(world: World) -> None:
+    """The broker was restarted while the mains were gone: will, alarm and sign of life come in that order."""
+    await say(world, AgentState.ONLINE)
+    await say(world, AgentState.OFFLINE)
+    await deliver(world, item(on_battery(world)))
+    await world.server.jobs.run_due()
+    world.clock.advance(5)
+    await world.server.jobs.run_due()
+    assert await dark(world) == []
+    await say(world, AgentState.ONLINE)
+    world.clock.advance(60)
+    await world.server.jobs.run_due()
+    assert await dark(world) == []
 
 
 async def test_another_alarm_before_the_silence_is_not_darkness(world: World) -> None:
