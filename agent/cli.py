@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 CONFIG = Path("/etc/coldaisle/agent.yaml")
 # sysexits.h EX_CONFIG: systemd's RestartPreventExitStatus knows it by this number.
 BAD_CONFIG = 78
-# After the slowest usual interval twice: devices, their points and judges are all there.
-SETTLED_S = 120.0
+# After the first polls of most devices, and after the slowest usual interval: points and judges are all there.
+SETTLED_S = (20.0, 300.0)
 CANNOT_START = 1
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The agent's configuration file.")]
@@ -63,7 +63,8 @@ async def _run(config: Path, site: Site) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, running.cancel)
         loop.add_signal_handler(signal.SIGHUP, agent.reload)
-        loop.call_later(SETTLED_S, _settle_memory)
+        for seconds in SETTLED_S:
+            loop.call_later(seconds, _settle_memory)
         try:
             await running
         except asyncio.CancelledError:
