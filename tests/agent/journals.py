@@ -2,6 +2,7 @@
 
 import random
 import sqlite3
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -79,3 +80,11 @@ def alarm(clock: ManualClock) -> AlarmItem:
 def on_disk(folder: Path) -> int:
     """Bytes of the journal's file and its companions."""
     return sum(path.stat().st_size for path in folder.glob("j.db*"))
+
+
+async def commit_each(journal: Journal, clock: ManualClock, values: Iterable[int]) -> None:
+    """Each value in a block of its own, a second apart."""
+    for value in values:
+        journal.take([reading(clock, float(value))])
+        await journal.commit()
+        clock.advance(1)

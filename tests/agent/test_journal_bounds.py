@@ -7,7 +7,19 @@ import pytest
 from agent.journal import BlockState, DropReason
 from facility.clock import now_ms
 from facility.wire import Kind
-from tests.agent.journals import MIB, alarm, bulky, event, manual_clock, on_disk, opened, reading, rows, unsent_count
+from tests.agent.journals import (
+    MIB,
+    alarm,
+    bulky,
+    commit_each,
+    event,
+    manual_clock,
+    on_disk,
+    opened,
+    reading,
+    rows,
+    unsent_count,
+)
 
 
 async def test_bounded_by_bytes(tmp_path: Path) -> None:
@@ -87,10 +99,7 @@ async def test_every_evicted_reading_is_counted(tmp_path: Path) -> None:
 async def test_deleted_only_when_answered_or_evicted(tmp_path: Path) -> None:
     clock = manual_clock()
     journal = await opened(tmp_path / "j.db", clock)
-    for value in range(5):
-        journal.take([reading(clock, float(value))])
-        await journal.commit()
-        clock.advance(1)
+    await commit_each(journal, clock, range(5))
     for _ in range(3):  # offered again and again, whatever became of the sending
         assert [each.block.key.seq for each in await journal.unsent(Kind.READINGS, limit=10)] == [1, 2, 3, 4, 5]
     offered = await journal.unsent(Kind.READINGS, limit=10)

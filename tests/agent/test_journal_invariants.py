@@ -14,7 +14,19 @@ from facility.clock import ManualClock, SystemClock, now_ms
 from facility.ids import new_id
 from facility.wire import Kind, decode
 from tests.agent import test_journal_bounds
-from tests.agent.journals import MIB, alarm, bulky, event, manual_clock, on_disk, opened, reading, rows, unsent_count
+from tests.agent.journals import (
+    MIB,
+    alarm,
+    bulky,
+    commit_each,
+    event,
+    manual_clock,
+    on_disk,
+    opened,
+    reading,
+    rows,
+    unsent_count,
+)
 
 
 def test_every_invariant_has_a_test() -> None:
@@ -225,10 +237,7 @@ async def test_a_corrupt_file_is_quarantined_and_the_rest_replayed(tmp_path: Pat
 async def test_a_corrupt_block_is_kept_and_counted_never_sent(tmp_path: Path) -> None:
     clock = manual_clock()
     journal = await opened(tmp_path / "j.db", clock)
-    for value in range(3):
-        journal.take([reading(clock, float(value))])
-        await journal.commit()
-        clock.advance(1)
+    await commit_each(journal, clock, range(3))
     with sqlite3.connect(tmp_path / "j.db") as db:
         db.execute("UPDATE blocks SET body = zeroblob(40) WHERE seq = 2")
     db.close()
@@ -280,10 +289,7 @@ async def test_merged_out_of_sight(tmp_path: Path) -> None:
 async def test_packed_in_place_without_loss(tmp_path: Path) -> None:
     clock = manual_clock()
     journal = await opened(tmp_path / "j.db", clock)
-    for value in range(200):
-        journal.take([reading(clock, float(value))])
-        await journal.commit()
-        clock.advance(1)
+    await commit_each(journal, clock, range(200))
     before = journal.stats().used_bytes
     flying = (await journal.unsent(Kind.READINGS, limit=200))[120].block.key
     assert await journal.pack(busy={flying}, spacing_ms=0) == (0, False)

@@ -21,7 +21,14 @@ from facility.wire import Kind, decode, digest
 from rules.backtest import Chunk, backtest
 from rules.facts import DeviceFacts
 from rules.model import RuleSet
-from tests.agent.journals import event, manual_clock, opened, reading, rows
+from tests.agent.journals import (
+    commit_each,
+    event,
+    manual_clock,
+    opened,
+    reading,
+    rows,
+)
 from tests.rules.support import high
 
 # Values in a commit of the tests: 250 blocks are one merged one.
@@ -342,15 +349,9 @@ async def test_other_kinds_and_their_order_stay(tmp_path: Path) -> None:
 async def test_packing_goes_on_where_it_was_after_a_quarantine(tmp_path: Path) -> None:
     clock = manual_clock()
     journal = await opened(tmp_path / "j.db", clock)
-    for value in range(200):
-        journal.take([reading(clock, float(value))])
-        await journal.commit()
-        clock.advance(1)
+    await commit_each(journal, clock, range(200))
     assert await journal.pack(busy=set(), spacing_ms=0) == (0, False)
-    for value in range(200, 260):
-        journal.take([reading(clock, float(value))])
-        await journal.commit()
-        clock.advance(1)
+    await commit_each(journal, clock, range(200, 260))
     packed = [each.block for each in waiting(journal) if each.position <= journal.packed]
     assert [each.count for each in packed] == [200]
     with sqlite3.connect(tmp_path / "j.db") as db:
