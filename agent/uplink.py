@@ -104,6 +104,8 @@ class Uplink:
         self._clock = clock
         self._chance = chance
         self._flying: dict[Key, Flying] = {}
+        # What the journal's news were when all it had to offer was in flight; None when that is not known.
+        self._all_taken: int | None = None
         self._bucket = Bucket(backlog_rate, clock.monotonic())
         self._mark = LiveMark(journal.last_position)
         self.budget = budget
@@ -142,7 +144,7 @@ class Uplink:
                     extra={"cause": cause},
                 )
             self.connected = False
-            self._flying.clear()
+            self._land_all()
             self._mark.note(self._clock.monotonic(), self._journal.last_position)
             await self._clock.sleep(reconnect_after(failures, self._chance()))
             failures += 1
@@ -249,7 +251,7 @@ class Uplink:
             stored = await self._journal.get(each.key)
             if stored is None:
                 # Evicted while it flew: counted there.
-                self._flying.pop(each.key, None)
+                self._land(each.key)
                 continue
             each.tries += 1
             each.next_at = now + resend_after(each.tries)
@@ -261,27 +263,45 @@ class Uplink:
         now = self._clock.monotonic()
         live_from = self._mark.note(now, self._journal.last_position)
         await self._pack(now)
+        news, degraded = self._journal.news, self._journal.degraded
+        if self._all_taken == news and not degraded:
+            return []
+        fetches = plan(self._flying.values(), live_from=live_from, tokens=self._bucket.available(now))
+        # The backlog is asked for last, and only where there is room for all the others.
+        taken_all = not degraded and any(fetch.backlog for fetch in fetches)
         blocks = []
-        for fetch in plan(self._flying.values(), live_from=live_from, tokens=self._bucket.available(now)):
+        for fetch in fetches:
             if not may_send(self._flying.values(), fetch.kind):
+                taken_all = False
                 continue
             upto = fetch.upto
-            if self.budget is not None and fetch.kind is Kind.READINGS and not self._journal.stats().degraded:
+            if self.budget is not None and fetch.kind is Kind.READINGS and not degraded:
                 upto = self._journal.packed if upto is None else min(upto, self._journal.packed)
             found = await self._journal.unsent(fetch.kind, above=fetch.above, upto=upto, limit=fetch.limit)
             for stored in found:
                 block = stored.block
                 if block.key in self._flying:
                     continue
-                if not may_send(self._flying.values(), block.kind):
+                if not may_send(self._flying.values(), block.kind) or (
+                    fetch.backlog and self._bucket.available(now) == 0
+                ):
+                    taken_all = False
                     break
                 if fetch.backlog:
-                    if self._bucket.available(now) == 0:
-                        break
                     self._bucket.spend()
                 self._flying[block.key] = Flying(block.key, block.kind, block.catalog, 1, now + resend_after(1))
                 blocks.append(block)
+        self._all_taken = news if taken_all else None
         return blocks
+
+    def _land(self, key: Key) -> None:
+        """Nothing is in flight by this name any more, though the journal may still have it to offer."""
+        self._flying.pop(key, None)
+        self._all_taken = None
+
+    def _land_all(self) -> None:
+        self._flying.clear()
+        self._all_taken = None
 
     async def _pack(self, now: float) -> None:
         """On a metered link readings go in packed blocks, and no more of them than the month's budget bears."""
@@ -327,7 +347,7 @@ class Uplink:
                 # In flight until it has its new name: by the old one it would be offered, and sent, once more.
                 if await self._journal.resequence(key) is not None:
                     self._tell("block_renumbered", answer, flying)
-                self._flying.pop(key, None)
+                self._land(key)
             case Act.WAIT | Act.SEND_CATALOG:
                 await self._put_off(decision, flying)
             case Act.IGNORE:
@@ -360,7 +380,7 @@ class Uplink:
             return
         # That catalog went with an evicted or corrupt file: the block is made to speak of the present one.
         await self._journal.resequence(flying.key, catalog=self._journal.catalog)
-        self._flying.pop(flying.key, None)
+        self._land(flying.key)
 
     def _count_rejected_items(self, answer: Answer) -> None:
         for item in answer.rejected:

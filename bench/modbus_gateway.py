@@ -21,7 +21,7 @@ from agent.poller import Poller
 from collectors.device import ModbusLinks, ModbusTarget, PolledDevice, open_device
 from collectors.exchange import PollOutcome
 from collectors.modbus.target import Framing
-from collectors.schedule import TICK_MS, due
+from collectors.schedule import TICK_MS, missed_slots
 from facility.clock import SystemClock, now_ms
 from tests.collectors.speaking.gateway import Frame, Say, odd_gateway
 from tests.collectors.speaking.profiles import probes
@@ -106,7 +106,7 @@ async def run(seconds: int, interval_s: int, slow_s: float, baud: int) -> dict[i
         poller.configure(pollers, dict.fromkeys(pollers, interval_s * 1000))
         first = now_ms(clock) // TICK_MS
         for unit in UNITS:
-            kept[unit].due = sum(due(f"unit-{unit}", interval_s * 1000, first + tick) for tick in range(seconds))
+            kept[unit].due = missed_slots(f"unit-{unit}", interval_s * 1000, after=first - 1, until=first + seconds)
         # One interval more, so that the last slots can end.
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds + interval_s):

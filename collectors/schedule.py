@@ -36,12 +36,14 @@ def offset_ms(device_id: str, interval_ms: int, tick_ms: int = TICK_MS) -> int:
     return _hash(device_id) % slots * tick_ms
 
 
-def due(device_id: str, interval_ms: int, tick: int, tick_ms: int = TICK_MS) -> bool:
-    """True when the device is due in tick number `tick` (milliseconds UTC divided by `tick_ms`).
+def next_slot(device_id: str, interval_ms: int, *, after: int, tick_ms: int = TICK_MS) -> int:
+    """The first tick after tick number `after` (milliseconds UTC divided by `tick_ms`) in which the device is due.
 
     Intervals are counted in whole ticks: 2,500 ms at a tick of 1 s is polled every 2 s.
     """
-    return tick % _slots(interval_ms, tick_ms) == offset_ms(device_id, interval_ms, tick_ms) // tick_ms
+    slots = _slots(interval_ms, tick_ms)
+    phase = offset_ms(device_id, interval_ms, tick_ms) // tick_ms
+    return after + 1 + (phase - after - 1) % slots
 
 
 def missed_slots(device_id: str, interval_ms: int, *, after: int, until: int, tick_ms: int = TICK_MS) -> int:

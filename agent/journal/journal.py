@@ -58,6 +58,8 @@ class Journal:
         store.stream = self._numbers.stream
         self._rewriter = Rewriter(store, self._numbers)
         self.last_position = 0
+        # Grows whenever there may be blocks to offer that were not there before.
+        self.news = 0
         self.changed = asyncio.Event()
         self._merge_at = -math.inf
         self._waiting = Waiting(memory_bytes)
@@ -211,6 +213,8 @@ class Journal:
         except StoreCorrupt as exc:
             await self._recover(str(exc))
             return
+        if blocks:
+            self.news += 1
         self._waiting.remove(block.key for block in blocks)
         for key, mark in marks.items():
             if self._answered.get(key) is mark:
@@ -232,6 +236,7 @@ class Journal:
         )
         self._say_opened(report)
         self.last_position = report.last_position
+        self.news += 1
         return report
 
     async def _recover(self, cause: str) -> None:
@@ -274,14 +279,14 @@ class Journal:
         found: list[Stored] = []
         try:
             # Answered blocks not yet marked on the disk stand in the way of at most their own number.
-            rows = await self._offload.run(
-                self._store.offer, kind, above=above, upto=upto, limit=limit + min(len(self._answered), 1000)
-            )
+            asked = limit + min(len(self._answered), 1000)
+            rows = await self._offload.run(self._store.offer, kind, above=above, upto=upto, limit=asked)
+            more = len(rows) == asked
         except StoreFull:
-            rows = []
+            rows, more = [], True
         except StoreCorrupt as exc:
             await self._recover(str(exc))
-            rows = []
+            rows, more = [], True
         for row in rows:
             if row.block.intact():
                 found.append(row)
@@ -290,7 +295,10 @@ class Journal:
                 self._tally.corrupt_block(kind, row.block.count)
         if self._tally.degraded and upto is None:
             found += self._waiting.of(kind)
-        return [each for each in found if each.block.key not in self._answered][:limit]
+        offered = [each for each in found if each.block.key not in self._answered]
+        if more or len(offered) > limit:
+            self.news += 1
+        return offered[:limit]
 
     async def get(self, key: Key) -> Stored | None:
         """A block by its name, to be sent again."""
@@ -308,6 +316,7 @@ class Journal:
         self._taken.some.set()
         if len(self._answered) > MAX_ANSWERED:
             self._answered.pop(next(iter(self._answered)))
+            self.news += 1  # it is offered once more
 
     async def resequence(self, key: Key, *, catalog: str | None = None) -> Key | None:
         """A new (stream, seq) for a block, and another catalog if given; None when it is not there any more."""
@@ -332,6 +341,7 @@ class Journal:
             except (StoreFull, StoreCorrupt) as exc:
                 log.warning("a block could not be given a new number now", extra={"cause": str(exc)})
                 return None
+        self.news += 1
         self.changed.set()
         return block.key
 
@@ -355,6 +365,7 @@ class Journal:
             except StoreCorrupt as exc:
                 await self._recover(str(exc))
                 return 0, False
+            self.news += 1
             await self._look()
         return done
 
@@ -375,6 +386,7 @@ class Journal:
                 return
         if more:
             self._merge_at = now
+            self.news += 1
             await self._look()
 
     async def offer_catalog(self, names: str, *, at: int) -> bool:
@@ -412,6 +424,11 @@ class Journal:
             await self._recover(str(exc))
         self._tally.unsent = dict(self._store.unsent.blocks)
         self._tally.unsent_bytes = sum(self._store.unsent.size.values())
+
+    @property
+    def degraded(self) -> bool:
+        """The disk refuses: what is taken waits in memory."""
+        return bool(self._tally.degraded)
 
     def stats(self) -> JournalStats:
         return self._tally.stats(stream=self.stream, memory_bytes=self._waiting.size, evicted=self._store.evicted)

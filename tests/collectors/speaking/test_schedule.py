@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.schedule import BACK_OFF_CAP_MS, Breaker, back_off_ms, due, missed_slots, offset_ms
+from collectors.schedule import BACK_OFF_CAP_MS, Breaker, back_off_ms, missed_slots, next_slot, offset_ms
 
 devices = st.text(alphabet="abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=20)
 
@@ -21,12 +21,17 @@ def test_offset_is_a_whole_tick_within_the_interval_and_never_changes(device: st
 
 @given(device=devices, interval=st.integers(1, 120), start=st.integers(0, 10**9))
 def test_a_device_is_due_exactly_once_in_every_interval(device: str, interval: int, start: int) -> None:
-    assert sum(due(device, interval * 1000, tick) for tick in range(start, start + interval)) == 1
+    slot = next_slot(device, interval * 1000, after=start)
+    assert start < slot <= start + interval
+    assert slot % interval == offset_ms(device, interval * 1000) // 1000
+    assert next_slot(device, interval * 1000, after=slot) == slot + interval
 
 
 @given(device=devices, interval=st.integers(1, 60), after=st.integers(0, 10**6), gap=st.integers(-50, 500))
 def test_missed_slots_are_those_between_two_ticks(device: str, interval: int, after: int, gap: int) -> None:
-    counted = sum(due(device, interval * 1000, tick) for tick in range(after + 1, after + gap))
+    counted, slot = 0, next_slot(device, interval * 1000, after=after)
+    while slot < after + gap:
+        counted, slot = counted + 1, next_slot(device, interval * 1000, after=slot)
     assert missed_slots(device, interval * 1000, after=after, until=after + gap) == counted
 
 
