@@ -15,7 +15,7 @@ from facility.severity import Severity
 from server.alarms.lifecycle import AlarmState
 from server.alarms.models import Alarm, AlarmEvent, AlarmKeyRow
 from server.customers.models import Site
-from server.db.session import ReadSession, WriteSession
+from server.db.session import ReadSession, WriteSession, locks_rows
 from server.fleet.models import Device
 from server.kit.paging import Order, PageRequest, fetch_page
 from server.kit.problems import NotFound
@@ -71,7 +71,7 @@ async def key_ids(
 
 async def lock_keys(session: WriteSession, ids: Collection[str]) -> None:
     """Hold these keys until the transaction ends; always in the same order, so that two holders cannot deadlock."""
-    ordered = sorted(ids)
+    ordered = sorted(ids) if locks_rows(session) else []
     for start in range(0, len(ordered), CHUNK):
         query = (
             sa.select(AlarmKeyRow.id)
@@ -115,14 +115,16 @@ async def end_of_key(session: ReadSession, key_id: str) -> EndReason | None:
     return await session.scalar(query)
 
 
-async def active_of_origin(session: ReadSession, *, site_id: str, origin: str) -> Sequence[Alarm]:
-    """Every active occurrence an origin raised at a site. Not scoped: ingest only."""
+async def active_of_origin(session: WriteSession, *, site_id: str, origin: str) -> Sequence[Alarm]:
+    """Every active occurrence an origin raised at a site, as the database has it. Not scoped: ingest only."""
     query = sa.select(Alarm).where(Alarm.site_id == site_id, Alarm.origin == origin, Alarm.active)
-    return (await session.scalars(query)).all()
+    return (await session.scalars(query, execution_options={"populate_existing": True})).all()
 
 
-async def superseded_among(session: ReadSession, *, site_id: str, origin: str, ids: Collection[str]) -> Sequence[Alarm]:
-    """Those of these occurrences of an origin that count as superseded or retired here."""
+async def superseded_among(
+    session: WriteSession, *, site_id: str, origin: str, ids: Collection[str]
+) -> Sequence[Alarm]:
+    """Those of these occurrences of an origin that count as superseded or retired here, as the database has them."""
     ordered = sorted(ids)
     found: list[Alarm] = []
     for start in range(0, len(ordered), CHUNK):
@@ -132,7 +134,7 @@ async def superseded_among(session: ReadSession, *, site_id: str, origin: str, i
             Alarm.id.in_(ordered[start : start + CHUNK]),
             Alarm.end_reason.in_([EndReason.SUPERSEDED, EndReason.DEVICE_RETIRED]),
         )
-        found.extend(await session.scalars(query))
+        found.extend(await session.scalars(query, execution_options={"populate_existing": True}))
     return found
 
 

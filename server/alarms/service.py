@@ -27,8 +27,8 @@ from server.alarms.log import CentreKind, History, history_of, write_centre, wri
 from server.alarms.models import Alarm
 from server.alarms.naming import names_of
 from server.alarms.origin import Origin
-from server.alarms.watching import AlarmObserver, AlarmSnapshot, Muter, snapshot_of
-from server.db.session import WriteSession
+from server.alarms.watching import AlarmObserver, AlarmSnapshot, Muter, muted_because, snapshot_of
+from server.db.session import WriteSession, locks_rows
 from server.fleet.refs import AgentRef, SiteRef
 from server.kit.audit import audit
 from server.kit.problems import Conflict
@@ -291,8 +291,8 @@ class AlarmService:
     async def _doubtful(
         self, session: WriteSession, origin: Origin, snapshots: Sequence[Sequence[ActiveOccurrence]]
     ) -> list[Alarm]:
-        """The alarms whose state a snapshot may contradict."""
-        if not snapshots:
+        """The alarms whose state a snapshot may contradict, where their keys are to be locked."""
+        if not snapshots or not locks_rows(session):
             return []
         held = {entry.occurrence for snapshot in snapshots for entry in snapshot}
         active = await repository.active_of_origin(session, site_id=origin.site_id, origin=origin.code)
@@ -334,9 +334,10 @@ class AlarmService:
         for _, revision in sorted(new.items()):
             write_revision(session, row, revision, source=source, now=now)
         await session.flush()
-        await self._order(session, row, now)
+        history = replace(history, revisions={**history.revisions, **new})
+        await self._order(session, row, history, now)
         flaps = any(revision.reason == Reason.FLAPPING for revision in new.values())
-        await self._settle(session, row, before, now, flaps=flaps)
+        await self._settle(session, row, before, now, history=history, flaps=flaps)
         return refused
 
     async def _begin(
@@ -387,9 +388,8 @@ class AlarmService:
         await session.flush()
         return row
 
-    async def _order(self, session: WriteSession, row: Alarm, now: datetime) -> None:
+    async def _order(self, session: WriteSession, row: Alarm, history: History, now: datetime) -> None:
         """An agent holds one occurrence of a key at a time: the coming of a younger one is the end of the older."""
-        history = history_of(await repository.entries_of(session, row.id))
         younger = await repository.next_younger(session, row.key_id, row.id)
         row.succeeded_at = None if younger is None else younger.raised_at
         older = await repository.next_older(session, row.key_id, row.id)
@@ -407,16 +407,14 @@ class AlarmService:
         What began after the snapshot was made, or just before, is not judged by it.
         """
         ids = {entry.occurrence for entry in held}
-        for known in await repository.active_of_origin(session, site_id=origin.site_id, origin=origin.code):
-            row = await repository.fresh(session, known.id)
-            if row is None or not row.active or row.id in ids or not judges(at, row.raised_at):
+        for row in await repository.active_of_origin(session, site_id=origin.site_id, origin=origin.code):
+            if row.id in ids or not judges(at, row.raised_at):
                 continue
             before = snapshot_of(row)
             row.orphaned_at = at if row.orphaned_at is None else max(row.orphaned_at, at)
             await self._settle(session, row, before, now)
-        for known in await repository.superseded_among(session, site_id=origin.site_id, origin=origin.code, ids=ids):
-            row = await repository.fresh(session, known.id)
-            if row is None or row.active or (row.seen_at is not None and row.seen_at >= at):
+        for row in await repository.superseded_among(session, site_id=origin.site_id, origin=origin.code, ids=ids):
+            if row.active or (row.seen_at is not None and row.seen_at >= at):
                 continue
             if await repository.active_of_key(session, row.key_id) is not None:
                 log.warning("snapshot holds two of a key", extra={"alarm": row.id, "origin": origin.code})
@@ -426,13 +424,19 @@ class AlarmService:
             await self._settle(session, row, before, now)
 
     async def _settle(
-        self, session: WriteSession, row: Alarm, before: AlarmSnapshot | None, now: datetime, *, flaps: bool = False
+        self,
+        session: WriteSession,
+        row: Alarm,
+        before: AlarmSnapshot | None,
+        now: datetime,
+        *,
+        history: History | None = None,
+        flaps: bool = False,
     ) -> None:
-        """Fold, judge the mute, write, tell. `before` is None for an occurrence that is new here."""
-        history = history_of(await repository.entries_of(session, row.id))
-        why = refold(row, history)
+        """Fold, judge the mute, write, tell. before: None for what is new here; history: its log, where it is known."""
+        why = refold(row, history or history_of(await repository.entries_of(session, row.id)))
         if row.active or before is None:
-            row.muted_because = await self._mute(session, snapshot_of(row), now)
+            row.muted_because = await muted_because(self._muters, session, snapshot_of(row), now)
         log_changes(session, row, before, now)
         await session.flush()
         after = replace(snapshot_of(row, why), began_flapping=flaps)
@@ -440,10 +444,3 @@ class AlarmService:
             return
         for observer in self._observers:
             await observer.on_change(session, before, after, now)
-
-    async def _mute(self, session: WriteSession, alarm: AlarmSnapshot, now: datetime) -> str | None:
-        for muter in self._muters:
-            reason = await muter.muted(session, alarm, now)
-            if reason is not None:
-                return reason
-        return None

@@ -1,5 +1,6 @@
 """What others see of an alarm, and the protocols by which they hear of it. Implementations are handed in by the app."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -100,6 +101,17 @@ class Muter(Protocol):
     """
 
     async def muted(self, session: ReadSession, alarm: AlarmSnapshot, now: datetime) -> str | None: ...
+
+
+async def muted_because(
+    muters: Sequence[Muter], session: ReadSession, alarm: AlarmSnapshot, now: datetime
+) -> str | None:
+    """The reason of the first that has one."""
+    for muter in muters:
+        reason = await muter.muted(session, alarm, now)
+        if reason is not None:
+            return reason
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,11 @@ def async_url(text: str) -> URL:
     raise ValueError(f"database {backend!r} is not supported: use sqlite:///FILE or postgresql://USER@HOST/NAME")
 
 
+def locks_rows(session: ReadSession) -> bool:
+    """False where a writer holds the whole database (SQLite), and asking for the lock of a row says nothing."""
+    return session.get_bind().dialect.name != "sqlite"
+
+
 def after_commit(session: WriteSession, call: Callable[[], None]) -> None:
     """Run `call` once the transaction is committed, never if it is not. For quick wake-ups: it must not block."""
     session.info.setdefault(_HOOKS, []).append(call)

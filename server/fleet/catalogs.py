@@ -54,17 +54,27 @@ async def receive(
         session.add(AgentCatalog(agent_id=agent.id, digest=digest, received_at=now, body=body))
         await session.flush()
     refused = faults(catalog)
-    await activate(session, agent, holds or digest, stream=stream, seq=seq, sent_by=sent_by, now=now)
+    row = await repository.locked_agent(session, agent.id)
+    if row is not None:
+        await activate(session, agent, row, holds or digest, stream=stream, seq=seq, sent_by=sent_by, now=now)
     return refused
 
 
 async def activate(
-    session: WriteSession, agent: AgentRef, digest: str, *, stream: str, seq: int, sent_by: str, now: datetime
+    session: WriteSession,
+    agent: AgentRef,
+    row: Agent,
+    digest: str,
+    *,
+    stream: str,
+    seq: int,
+    sent_by: str,
+    now: datetime,
 ) -> bool:
-    """Make a kept catalog the active one, unless a newer block named another. True when devices may have changed."""
-    row = await session.get(Agent, agent.id, with_for_update=True, populate_existing=True)
-    if row is None:
-        return False
+    """Make a kept catalog the active one, unless a newer block named another. True when devices may have changed.
+
+    row: the agent's, locked.
+    """
     openings = await repository.openings(session, agent.id)
     streams = [opening.stream for opening in openings]
     active = (row.catalog_stream, row.catalog_seq)

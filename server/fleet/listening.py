@@ -53,13 +53,12 @@ class Ears:
 async def note(session: WriteSession, worker: str, *, since: datetime, now: datetime) -> None:
     """A worker is connected."""
     worker = clip(worker, _MAX_WORKER)
-    row = await session.get(IngestListener, worker)
-    if row is None:
-        row = IngestListener(worker=worker, since=since, heard_at=now)
-        session.add(row)
+    known = sa.update(IngestListener).where(IngestListener.worker == worker).values(since=since, heard_at=now)
+    known = known.returning(IngestListener.worker).execution_options(synchronize_session=False)
+    if await session.scalar(known) is None:
+        session.add(IngestListener(worker=worker, since=since, heard_at=now))
         await session.execute(sa.delete(IngestListener).where(IngestListener.heard_at < now - KEEP))
-    row.since, row.heard_at = since, now
-    await session.flush()
+        await session.flush()
 
 
 async def spans(session: ReadSession) -> list[tuple[datetime, datetime]]:

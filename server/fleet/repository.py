@@ -9,7 +9,7 @@ from sqlalchemy.orm import contains_eager, joinedload
 
 from facility.states import UNKNOWN
 from server.customers.models import Site
-from server.db.session import ReadSession, WriteSession
+from server.db.session import ReadSession, WriteSession, locks_rows
 from server.fleet.models import Agent, AgentCatalog, AgentEvent, AgentOpening, AgentStatus, Device, Point, Rule
 from server.fleet.refs import AgentRef, SiteRef
 from server.kit.paging import Order, PageRequest, fetch_page
@@ -329,8 +329,13 @@ async def _each(session: WriteSession, query: sa.Update, rows: list[dict[str, ob
         await (await session.connection()).execute(query, rows)
 
 
+async def locked_agent(session: WriteSession, agent_id: str) -> Agent | None:
+    """The row as the database has it now, held until the transaction ends."""
+    return await session.get(Agent, agent_id, with_for_update=True, populate_existing=True)
+
+
 async def lock_agents(session: WriteSession, agent_ids: Collection[str]) -> None:
-    ordered = sorted(agent_ids)
+    ordered = sorted(agent_ids) if locks_rows(session) else []
     for start in range(0, len(ordered), CHUNK):
         query = sa.select(Agent.id).where(Agent.id.in_(ordered[start : start + CHUNK])).order_by(Agent.id)
         await session.execute(query.with_for_update())

@@ -173,11 +173,9 @@ async def enrol(session: WriteSession, *, site_code: str, code: str, zone: str, 
     return AgentRef(row.id, row.code, repository.site_ref(site))
 
 
-async def note_health(session: WriteSession, agent: AgentRef, item: HealthItem, *, stream: str, now: datetime) -> None:
-    """The agent's figures, told in a block of this stream; losses of an older item count, its other figures do not."""
-    row = await session.get(Agent, agent.id, with_for_update=True, populate_existing=True)
-    if row is None:
-        return
+def note_health(row: Agent, item: HealthItem, *, stream: str, now: datetime) -> None:
+    """The figures of an agent (its locked row), told in a block of this stream; losses of an older item count, its
+    other figures do not."""
     before = item.drops_before if item.drops_before is not UNSET else {}
     row.drops = with_drops(row.drops, {**before, stream: item.drops})
     # A clock that is ahead says nothing of what comes after: what arrives later is not older for it.
@@ -222,7 +220,7 @@ async def note_status(session: WriteSession, agent: AgentRef, status: Status, *,
     """The retained word of an agent or its last will, heard at `now`. It never ends a silence: a retained "online"
     proves no life. Of a will and a goodbye that both came, the goodbye is the agent's own.
     """
-    row = await session.get(Agent, agent.id, with_for_update=True, populate_existing=True)
+    row = await repository.locked_agent(session, agent.id)
     if row is None:
         return
     row.version = clip(status.version, 64)

@@ -15,7 +15,7 @@ from facility.items import (
 )
 from facility.wire import Kind, RejectedItem, RejectReason
 from server.db.session import WriteSession
-from server.fleet import catalogs
+from server.fleet import catalogs, repository
 from server.fleet import service as fleet
 from server.fleet.refs import AgentRef
 from server.ingest.intake import Entry
@@ -52,13 +52,22 @@ async def apply(
         events, refused = decode_events(entry.block.items)
         await fleet.note_events(session, agent, events, now=now)
         return refused, False
+    return await _health(session, agent, entry, now=now)
+
+
+async def _health(
+    session: WriteSession, agent: AgentRef, entry: Entry, *, now: datetime
+) -> tuple[list[RejectedItem], bool]:
     health, refused = decode_health(entry.block.items)
-    for item in health:
-        await fleet.note_health(session, agent, item, stream=entry.header.stream, now=now)
+    row = await repository.locked_agent(session, agent.id)
+    if row is None:
+        return refused, False
     header = entry.header
     changed = bool(header.catalog) and await catalogs.activate(
-        session, agent, header.catalog, stream=header.stream, seq=header.seq, sent_by=header.sent_by, now=now
+        session, agent, row, header.catalog, stream=header.stream, seq=header.seq, sent_by=header.sent_by, now=now
     )
+    for item in health:
+        fleet.note_health(row, item, stream=header.stream, now=now)
     return refused, changed
 
 

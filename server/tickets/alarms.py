@@ -46,8 +46,10 @@ class AlarmTickets:
     async def on_change(
         self, session: WriteSession, before: AlarmSnapshot | None, after: AlarmSnapshot, now: datetime
     ) -> None:
-        newest = await repository.open_of_key(session, after.key_id)
-        newest = newest or await repository.newest_of_key(session, after.key_id)
+        newest = await repository.newest_of_key(session, after.key_id)
+        if newest is not None and newest.state not in OPEN_STATES:
+            # A person may have opened an older one again.
+            newest = await repository.open_of_key(session, after.key_id) or newest
         covers = newest is not None and await repository.covers(session, newest.id, after.id)
         ticket, past = _views(newest, covers)
         decisions = decide(
@@ -55,7 +57,7 @@ class AlarmTickets:
             after,
             ticket=ticket,
             past=past,
-            key_end=await alarms.end_of_key(session, after.key_id),
+            key_end=None if after.active else await alarms.end_of_key(session, after.key_id),
             policy=self.policy,
             now=now,
         )

@@ -21,6 +21,7 @@ from server.alarms.models import Alarm, CentreRuleState
 from server.alarms.service import AlarmService
 from server.app import build
 from server.config import load_config
+from server.fleet import repository
 from server.fleet import service as fleet
 from server.fleet.models import Agent, AgentStatus
 from server.history.codes import encode_value
@@ -81,7 +82,9 @@ class Site:
         for code in ("edge1", "edge2"):
             agent = await make_agent(self.world, self.world.home, code)
             async with self.world.server.db.write() as session:
-                await fleet.note_health(session, agent, item, stream="s1", now=now)
+                row = await repository.locked_agent(session, agent.id)
+                assert row is not None
+                fleet.note_health(row, item, stream="s1", now=now)
                 await fleet.note_seen(session, {agent.id: now}, {}, watchers=[], now=now)
 
     async def at(self, second: int, rules: CentreRules | None = None) -> list[tuple[str, bool]]:

@@ -9,6 +9,7 @@ from facility.alarms import EndReason
 from facility.clock import to_ms
 from facility.ids import new_id
 from facility.items import HealthItem
+from server.fleet import repository
 from server.fleet import service as fleet
 from server.fleet.drops import MAX_REASONS, MAX_STREAMS, MOST_SUMMED, Drops, by_reason, with_drops
 from server.fleet.models import Agent
@@ -53,7 +54,9 @@ async def report(
         drops_before=before or UNSET,
     )
     async with world.server.db.write() as session:
-        await fleet.note_health(session, agent, item, stream=stream, now=now)
+        row = await repository.locked_agent(session, agent.id)
+        assert row is not None
+        fleet.note_health(row, item, stream=stream, now=now)
     await world.server.jobs.run_due()
 
 

@@ -128,8 +128,10 @@ async def test_a_catalog_that_is_overtaken_by_a_word_of_it_holds_when_it_comes(w
     await announce(world, agent, a_catalog("th1"))
     coming = a_catalog("th1", "th2")
     async with world.server.db.write() as session:
+        row = await repository.locked_agent(session, agent.id)
+        assert row is not None
         changed = await catalogs.activate(
-            session, agent, coming.digest(), stream=STREAM, seq=3, sent_by="", now=world.clock.now()
+            session, agent, row, coming.digest(), stream=STREAM, seq=3, sent_by="", now=world.clock.now()
         )
     assert not changed, "it is not here"
     await announce(world, agent, coming, seq=2)

@@ -8,8 +8,10 @@ import sqlalchemy as sa
 
 from facility.wire import VERSION, AgentState, Status, Verdict, dump
 from server.config import MqttConfig
+from server.db.session import WriteSession
+from server.fleet import repository
 from server.fleet import service as fleet
-from server.fleet.models import AgentStatus
+from server.fleet.models import Agent, AgentStatus
 from server.ingest.component import Ingest
 from tests.server.ingest.conftest import Station
 from tests.server.ingest.items_by_hand import AT, TEMPERATURE, health, reading
@@ -106,15 +108,16 @@ async def test_signs_of_life_and_blocks_of_the_same_agents_do_not_deadlock(
     ingest = ingest_of(station)
     ingest.hold(f"coldaisle/v1/home/{high.agent}/status", GOODBYE)
     ingest.hold(f"coldaisle/v1/home/{low.agent}/status", GOODBYE)
-    holding, note_health = asyncio.Event(), fleet.note_health
+    holding, locked_agent = asyncio.Event(), repository.locked_agent
 
-    async def slow(*given: Any, **named: Any) -> None:
-        await note_health(*given, **named)
+    async def slow(session: WriteSession, agent_id: str) -> Agent | None:
+        row = await locked_agent(session, agent_id)
         if not holding.is_set():
             holding.set()
             await asyncio.sleep(0.3)  # real locks are waited for in real time
+        return row
 
-    monkeypatch.setattr(fleet, "note_health", slow)
+    monkeypatch.setattr(repository, "locked_agent", slow)
     blocks = asyncio.create_task(station.take(low.next("health", [health(AT)]), high.next("health", [health(AT)])))
     await holding.wait()
     await asyncio.gather(blocks, ingest.note())
