@@ -75,7 +75,8 @@ class LevelJudge(LatchedJudge):
         self._schedule()
 
     def clears_after(self, ms: int) -> None:
-        for _, latch in self.latches:
+        # Those not made yet are made with what is usual.
+        for _, latch in self._latches if ms == self.clear_for else self.latches:
             latch.clear_ms = ms
 
     def _flip(self, at: int) -> list[AlarmEvent]:
@@ -122,13 +123,16 @@ class LevelJudge(LatchedJudge):
 
     def save(self) -> JudgeRecord:
         record = super().save()
-        record.latches = [(_name(level), latch.on, latch.since) for level, latch in self.latches]
+        if self._latches:
+            record.latches = [(_name(level), latch.on, latch.since) for level, latch in self._latches]
+        else:
+            record.latches = [(_name(level), False, None) for level in self.levels]
         return record
 
     def load(self, record: JudgeRecord) -> None:
         super().load(record)
-        saved = {name: (on, since) for name, on, since in record.latches}
-        for level, latch in self.latches:
+        saved = {name: (on, since) for name, on, since in record.latches if on or since is not None}
+        for level, latch in self.latches if saved else self._latches:
             latch.on, latch.since = saved.get(_name(level), (False, None))
         self._schedule()
         if not record.held:

@@ -30,10 +30,8 @@ class Window:
     def add(self, at: int, value: float) -> None:
         """Take a sample newer than all before; what has become too old goes."""
         times = self.times
-        old = 0
-        while old < len(times) and times[old] < at - self.span:
-            old += 1
-        if old:
+        if times and times[0] < at - self.span:
+            old = bisect_left(times, at - self.span)
             del times[:old], self.values[:old]
         if not times or at - times[-1] >= self.spacing:
             times.append(at)
