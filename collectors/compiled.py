@@ -43,6 +43,7 @@ _NOTHING: frozenset[Any] = frozenset()
 # More sources than the profiles of any site have; a device that is compiled later only takes a little longer.
 _DECODERS = 4096
 _NO_EXTRAS = Extras()
+_NO_ROWS = Subjects("")
 
 
 class _SourceOf:
@@ -190,7 +191,7 @@ class CompiledPoint:
         self.limits = point.range or (self.entry.minimum, self.entry.maximum)
         self.slew = point.slew or self.entry.slew
         self.counts_slew = self.slew is not None and not self.entry.counter
-        self.subjects = Subjects(point.subject)
+        self.subjects = Subjects(point.subject) if point.is_table else _NO_ROWS
         self.most = 0  # rows that are real, as the device counted them last; 0: all
         self.seen: Set[str] = _NOTHING  # subjects of the table's rows in the answer before
         # One object whose number means what it says: most points of most devices.

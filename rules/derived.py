@@ -175,13 +175,11 @@ class Numbers:
         made = self.made.get((rule, device, ""))
         return made is not None and made.fed
 
-    @property
-    def judges(self) -> dict[tuple[str, tuple[str, str, str]], Judge]:
-        """Their judges, by rule and (device, metric, subject)."""
-        return {
-            (rule, (device, made.rule.metric, subject)): made.judge
-            for (rule, device, subject), made in self.made.items()
-        }
+    def judge(self, rule: str, name: tuple[str, str, str]) -> Judge | None:
+        """The judge of a rule's number by (device, metric, subject)."""
+        device, metric, subject = name
+        made = self.made.get((rule, device, subject))
+        return made.judge if made is not None and made.rule.metric == metric else None
 
     def inputs(
         self, facts: DeviceFacts, rules: Sequence[Rule], metric: str, subject: str, *, now_ms: int

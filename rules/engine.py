@@ -271,16 +271,14 @@ class Engine:
                 rule=judge.rule,
                 subject=judge.subject,
             )
-            for judge in self._roster.judges.values()
+            for judge in self._roster.judges()
             if judge.occurrence is not None
         ]
         return sorted(held, key=attrgetter("device", "rule", "subject"))
 
     def severities(self) -> Counter[Severity]:
         """How many occurrences of each severity it holds active."""
-        return Counter(
-            judge.occurrence.severity for judge in self._roster.judges.values() if judge.occurrence is not None
-        )
+        return Counter(judge.occurrence.severity for judge in self._roster.judges() if judge.occurrence is not None)
 
     def describe(self) -> list[CatalogRule]:
         """The rules that apply to at least one of its devices, for the catalog."""
@@ -308,7 +306,7 @@ class Engine:
         as they were: a window that lacks its last samples judges as soon as the next one comes.
         """
         return self._pages.snapshot(
-            self._roster.judges.values(),
+            self._roster.judges(),
             points=self._roster.point_records(),
             origin=self._origin,
             now=self._now,
@@ -391,7 +389,7 @@ class Engine:
         return points, records, said
 
     def _schedule_all(self) -> None:
-        for judge in self._roster.judges.values():
+        for judge in self._roster.judges():
             self._schedule(judge)
 
     def _adopt(self, records: Sequence[JudgeRecord], points: Sequence[PointRecord], *, at: int) -> list[AlarmEvent]:

@@ -90,7 +90,7 @@ class Judge(ABC):
         self.closes = NEVER if rule.hours is None else 0
         self.flapping = False
         self.eased = False
-        self.raises: list[int] = []
+        self.raises: tuple[int, ...] = ()
         self.new_id = new_id
         self.occurrence: OccurrenceRecord | None = None
         self.carried = False
@@ -172,7 +172,7 @@ class Judge(ABC):
             held=self.due != NEVER,
             carried=self.carried,
             occurrence=None if self.occurrence is None else self.occurrence.copy(),
-            raises=list(self.raises),
+            raises=self.raises,
             flapping=self.flapping,
             eased=self.eased,
         )
@@ -185,7 +185,7 @@ class Judge(ABC):
         self.value = record.value
         self.carried = record.carried
         self.occurrence = None if record.occurrence is None else record.occurrence.copy()
-        self.raises = list(record.raises)
+        self.raises = record.raises
         self.eased = record.eased
         self._set_flapping(record.flapping)
 
@@ -250,12 +250,11 @@ class Judge(ABC):
         """It came, or came back: whether that is once too often."""
         if self.flap is None or self.flapping:
             return False
-        self.raises = [when for when in self.raises if at - when < self.flap.within]
-        self.raises.append(at)
+        self.raises = (*(when for when in self.raises if at - when < self.flap.within), at)
         if len(self.raises) < self.flap.changes:
             return False
         # Counting begins anew once this one has ended.
-        self.raises.clear()
+        self.raises = ()
         self._set_flapping(True)
         return True
 

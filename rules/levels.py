@@ -1,5 +1,7 @@
 """Limits on a number: hi, hihi, lo, lolo with clear values and delays."""
 
+from math import inf
+
 from facility.alarms import AlarmEvent
 from facility.ids import NewId
 from rules.judges import NEVER, Latch, LatchedJudge, Reason, Target
@@ -7,6 +9,8 @@ from rules.model import Rule
 from rules.parts import Side, Threshold
 from rules.records import JudgeRecord
 from rules.runs import Run
+
+_BOTTOMLESS = -inf
 
 
 class LevelJudge(LatchedJudge):
@@ -23,16 +27,16 @@ class LevelJudge(LatchedJudge):
     def __init__(self, rule: Rule, *, origin: str, device: str, subject: str, gap_ms: int, new_id: NewId) -> None:
         super().__init__(rule, origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id)
         self.levels = rule.thresholds
-        self._latches: list[tuple[Threshold, Latch]] = []
-        self.calm_high = min((t.limit for t in rule.thresholds if t.sign > 0), default=float("inf"))
-        self.calm_low = max((t.limit for t in rule.thresholds if t.sign < 0), default=float("-inf"))
+        self._latches: tuple[tuple[Threshold, Latch], ...] = ()
+        self.calm_high = min((t.limit for t in rule.thresholds if t.sign > 0), default=inf)
+        self.calm_low = max((t.limit for t in rule.thresholds if t.sign < 0), default=_BOTTOMLESS)
         self.quiet = True  # no latch is on or about to be: a value between the limits changes nothing
 
     @property
-    def latches(self) -> list[tuple[Threshold, Latch]]:
+    def latches(self) -> tuple[tuple[Threshold, Latch], ...]:
         """Each level with its latch."""
         if not self._latches:
-            self._latches = [(level, Latch(level.for_ms, self.clear_for)) for level in self.levels]
+            self._latches = tuple((level, Latch(level.for_ms, self.clear_for)) for level in self.levels)
         return self._latches
 
     def sample(self, at: int, value: float | str) -> list[AlarmEvent] | None:

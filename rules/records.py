@@ -57,7 +57,7 @@ class JudgeRecord(msgspec.Struct, array_like=True, kw_only=True, omit_defaults=T
     occurrence: OccurrenceRecord | None = None
     latches: list[tuple[str, bool, int | None]] = []
     ring: list[tuple[int, float]] = []
-    raises: list[int] = []
+    raises: tuple[int, ...] = ()
     flapping: bool = False
     eased: bool = False
     stood: int | None = None
@@ -115,7 +115,7 @@ def rebase(record: JudgeRecord, *, down: int, now: int) -> None:
         record.seen = min(record.seen + max(down, 0), now) if counts_absence else min(record.seen, now)
     record.latches = [(name, on, None if since is None else min(since, now)) for name, on, since in record.latches]
     record.ring = [(when, value) for when, value in record.ring if when <= now]
-    record.raises = [min(when, now) for when in record.raises]
+    record.raises = tuple(min(when, now) for when in record.raises)
     record.stood = None if record.stood is None else min(record.stood, now)
 
 
@@ -128,7 +128,7 @@ def shift(records: list[JudgeRecord], points: list[PointRecord], step_ms: int) -
         record.seen = None if record.seen is None else record.seen + step_ms
         record.latches = [(name, on, None if since is None else since + step_ms) for name, on, since in record.latches]
         record.ring = [(at + step_ms, value) for at, value in record.ring]
-        record.raises = [at + step_ms for at in record.raises]
+        record.raises = tuple(at + step_ms for at in record.raises)
         record.stood = None if record.stood is None else record.stood + step_ms
 
 

@@ -1,7 +1,7 @@
 """Who judges what: the rules, devices, points and judges of an engine, and taking remembered state over into them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
@@ -69,7 +69,6 @@ class Roster:
         self.applied = [rule for rule in own if rule.id in used]
         self.numbers = Numbers(devices, self.rules_of, origin=origin, new_id=new_id, now_ms=now_ms)
         self.points: dict[Name, Point] = {}
-        self.judges: dict[tuple[str, Name], Judge] = self.numbers.judges
         self.absent: dict[str, list[AbsentJudge]] = {}
         self._extra: Counter[str] = Counter()
         for facts in devices:
@@ -101,7 +100,6 @@ class Roster:
         )
         point = self.points[name] = Point(metric, expected=expected, judges=judges)
         for judge in judges:
-            self.judges[(judge.rule, name)] = judge
             if isinstance(judge, AbsentJudge):
                 self.absent.setdefault(facts.id, []).append(judge)
         point.feeds = tuple(self.numbers.inputs(facts, self.rules_of[facts.id], metric, subject, now_ms=now_ms))
@@ -109,8 +107,22 @@ class Roster:
 
     def clear(self) -> None:
         """Let go of every point and judge; good for nothing after it."""
-        for held in (self.points, self.judges, self.absent, self.numbers.made):
+        for held in (self.points, self.absent, self.numbers.made):
             held.clear()
+
+    def judges(self) -> Iterator[Judge]:
+        """Every judge, of numbers and of points."""
+        for made in self.numbers.made.values():
+            yield made.judge
+        for point in self.points.values():
+            yield from point.judges
+
+    def _judge(self, rule: str, name: Name) -> Judge | None:
+        point = self.points.get(name)
+        for judge in point.judges if point is not None else ():
+            if judge.rule == rule:
+                return judge
+        return self.numbers.judge(rule, name)
 
     def point_records(self) -> list[PointRecord]:
         return [
@@ -133,7 +145,7 @@ class Roster:
 
     def records(self) -> list[JudgeRecord]:
         """What is worth remembering: a judge with nothing going on starts just as well afresh."""
-        return [judge.save() for judge in self.judges.values() if not judge.calm]
+        return [judge.save() for judge in self.judges() if not judge.calm]
 
     def adopt(
         self, records: Sequence[JudgeRecord], points: Sequence[PointRecord], *, lost: Set[str], at: int
@@ -148,7 +160,7 @@ class Roster:
             if name in self.points:
                 self.points[name].last = saved.last
         for record in records:
-            judge = self.judges.get((record.rule, (record.device, record.metric, record.subject)))
+            judge = self._judge(record.rule, (record.device, record.metric, record.subject))
             if judge is None:
                 events += self._orphan(record, at)
             elif judge.revision == record.revision:

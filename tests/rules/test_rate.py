@@ -44,7 +44,7 @@ def test_the_window_is_bounded_in_samples_and_time() -> None:
     judged = engine(FAST)
     for second in range(7200):
         judged.sample(good(second, 20 + second % 3))
-    (judge,) = judged._roster.judges.values()
+    (judge,) = judged._roster.judges()
     assert isinstance(judge, RateJudge)
     assert len(judge.window.times) <= MAX_SAMPLES + 1
     assert judge.window.times[0] >= 7_199_000 - 15 * 60_000
