@@ -6,9 +6,10 @@ Only what must be remembered between answers is: the steps of a scale once told,
 import functools
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
-from collectors.decode import Decode, Extras, Refusal, decoder, text_of, whole_of
+from collectors.decode import Affine, Decode, Extras, Refusal, affine_of, decoder, text_of, whole_of
 from collectors.subjects import Row, Subjects, plain, row_of
 from collectors.view import View
 from facility.metrics import Metric
@@ -63,8 +64,8 @@ class _SourceOf:
 
 
 @functools.lru_cache(maxsize=_DECODERS)
-def _decoder(of: _SourceOf) -> Decode:
-    return decoder(of.source, of.entry)
+def _decoder(of: _SourceOf) -> tuple[Decode, Affine | None]:
+    return decoder(of.source, of.entry), affine_of(of.source, of.entry)
 
 
 def _set(values: RawValues) -> frozenset[Any]:
@@ -72,11 +73,11 @@ def _set(values: RawValues) -> frozenset[Any]:
 
 
 class CompiledSource:
-    __slots__ = ("absent", "decode", "doubtful", "oid", "picky", "reached", "sentinels", "source", "told")
+    __slots__ = ("absent", "decode", "doubtful", "form", "oid", "picky", "reached", "sentinels", "source", "told")
 
     def __init__(self, source: Source, entry: Metric) -> None:
         self.source = source
-        self.decode = _decoder(_SourceOf(source, entry))
+        self.decode, self.form = _decoder(_SourceOf(source, entry))
         self.sentinels = _set(source.sentinels)
         self.absent = _set(source.absent)
         self.doubtful = _set(source.doubtful)
@@ -90,10 +91,13 @@ class CompiledSource:
     def number(self, view: View) -> float | None:
         """The value of a plain source, None where there is more to it."""
         raw = view.snmp.get(self.oid or "")
-        if type(raw) is not int:
+        if type(raw) is not int or self.form is None:
             return None
-        value = self.decode(raw, _NO_EXTRAS)
-        return value if type(value) is float else None
+        a, b, c = self.form
+        try:
+            return (raw * a + b) / c
+        except OverflowError:
+            return None
 
     def read(self, view: View, row: Row) -> Found | Absent:
         if self.oid is not None and (known := view.snmp.get(self.oid)) is not None:
@@ -172,8 +176,9 @@ class CompiledPoint:
     __slots__ = (
         "counts_slew",
         "entry",
+        "high",
         "key",
-        "limits",
+        "low",
         "most",
         "plain",
         "point",
@@ -188,7 +193,8 @@ class CompiledPoint:
         self.entry = point.entry
         self.key = point.metric, point.subject
         self.sources = [CompiledSource(source, self.entry) for source in point.sources]
-        self.limits = point.range or (self.entry.minimum, self.entry.maximum)
+        low, high = point.range or (self.entry.minimum, self.entry.maximum)
+        self.low, self.high = -inf if low is None else low, inf if high is None else high
         self.slew = point.slew or self.entry.slew
         self.counts_slew = self.slew is not None and not self.entry.counter
         self.subjects = Subjects(point.subject) if point.is_table else _NO_ROWS

@@ -170,7 +170,8 @@ class Converter:
         if self._unbelievable(compiled, memory, value, taken_at) is not None:
             return None
         memory.good, memory.good_at = value, taken_at
-        return Reading(self.device, *compiled.key, value, taken_at)
+        metric, subject = compiled.key
+        return Reading(self.device, metric, subject, value, taken_at)
 
     def _one(self, compiled: CompiledPoint, subject: str, row: Row, view: View, taken_at: int) -> Sourced | None:
         point = compiled.point
@@ -240,8 +241,7 @@ class Converter:
         return Sourced(reading, found.source, found.raw)
 
     def _unbelievable(self, compiled: CompiledPoint, memory: _Memory, value: float, at: int) -> QualityReason | None:
-        low, high = compiled.limits
-        if (low is not None and value < low) or (high is not None and value > high):
+        if value < compiled.low or value > compiled.high:
             return QualityReason.OUT_OF_RANGE
         # Before the last good value: the clock was set back, and how long ago that was is not known.
         if compiled.counts_slew and compiled.slew is not None and memory.good is not None and at >= memory.good_at:

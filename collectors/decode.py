@@ -79,6 +79,13 @@ def apply(number: int | Fraction | float, form: Affine) -> float:
     return float((Fraction(number) * a + b) / c)
 
 
+def affine_of(source: Source, entry: Metric) -> Affine | None:
+    """What makes a plain integer of this source the register's number; None where more than itself has a say."""
+    told = source.states or source.bits or source.flags or source.date or source.pattern
+    beside = source.unit_from or source.scale_from or source.scale_by
+    return None if told or beside else affine(source, entry.unit, source.unit)
+
+
 def decode_words(words: list[int], source: Source) -> int | float | str:
     """The number in consecutive registers (high word first unless the source says otherwise).
 
