@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collectors.exchange import PollOutcome, PollProblem
-from facility.reading import Reading
+from facility.reading import Quality, Reading
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class LiveTable:
             return
         for reading in readings:
             key = (reading.metric, reading.subject)
-            if reading.good:
+            if reading.value is not None and reading.quality is Quality.GOOD:
                 state.points[key] = reading
             else:
                 state.points.pop(key, None)

@@ -69,7 +69,9 @@ class Engine:
         """Judge readings in the order given; numbers made of several of them are judged once, at the end."""
         events: list[AlarmEvent] = []
         for reading in readings:
-            events += self._take(reading)
+            found = self._take(reading)
+            if found:
+                events += found
         return events + self._settle() if self._changed else events
 
     def series(
@@ -128,16 +130,17 @@ class Engine:
         point.last = at
         if at > self._now:
             self._now = at
-        if value is None:
-            return self._no_value(point, at)
-        if isinstance(value, str) is not point.states:
-            self.ignored[Ignored.WRONG_TYPE] += 1
-            return self._no_value(point, at)
-        if not isinstance(value, str):
-            value = float(value)
-            if not isfinite(value):
-                self.ignored[Ignored.NOT_FINITE] += 1
+        if type(value) is not float or point.states or not isfinite(value):  # what a good number is not
+            if value is None:
                 return self._no_value(point, at)
+            if isinstance(value, str) is not point.states:
+                self.ignored[Ignored.WRONG_TYPE] += 1
+                return self._no_value(point, at)
+            if not isinstance(value, str):
+                value = float(value)
+                if not isfinite(value):
+                    self.ignored[Ignored.NOT_FINITE] += 1
+                    return self._no_value(point, at)
         events = self._let_judge(point.judges, at, value)
         if point.feeds:
             self._feed(point, at, value)

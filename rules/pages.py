@@ -29,19 +29,27 @@ class Pages:
         """A `rules.records.Snapshot` as JSON."""
         written: list[msgspec.Raw] = []
         windows: list[Judge] = []
+        counting: list[AbsentJudge] = []
         for judge in judges:
             if judge.calm:
                 continue
-            if judge.only_window:
-                windows.append(judge)
-            else:
+            if not judge.only_window:
                 judge.page = None
                 written.append(_page(judge))
-        for judge in self._due(windows, now):
+            elif isinstance(judge, AbsentJudge):
+                counting.append(judge)
+            else:
+                windows.append(judge)
+        due: Iterable[Judge] = windows
+        if len(windows) + len(counting) > WINDOWS_AT_ONCE:
+            # What need not be in a large snapshot at all: counting afresh after a restart says nothing else.
+            counting = [judge for judge in counting if not judge.young(now)]
+            due = self._in_turn(windows) if windows else ()
+        for judge in due:
             judge.page = _page(judge)
-            if isinstance(judge, AbsentJudge):
-                written.append(judge.page)
-        written += [judge.page for judge in windows if judge.page is not None and not isinstance(judge, AbsentJudge)]
+        # An old "last seen" would end its time too early after a restart: it is written as it is, or not.
+        written += [_page(judge) for judge in counting]
+        written += [judge.page for judge in windows if judge.page is not None]
         return msgspec.json.encode(
             {
                 "version": SNAPSHOT_VERSION,
@@ -52,15 +60,6 @@ class Pages:
                 "lost": sorted(lost),
             }
         )
-
-    def _due(self, windows: list[Judge], now: int) -> Iterable[Judge]:
-        """Those to be written anew; what need not be in a large snapshot at all is taken out of `windows`."""
-        if len(windows) <= WINDOWS_AT_ONCE:
-            return windows
-        # An old "last seen" would end its time too early after a restart: it is written as it is, or not.
-        counting = [judge for judge in windows if isinstance(judge, AbsentJudge) and not judge.young(now)]
-        windows[:] = [judge for judge in windows if not isinstance(judge, AbsentJudge)]
-        return (*counting, *self._in_turn(windows)) if windows else counting
 
     def _in_turn(self, windows: Sequence[Judge]) -> Iterable[Judge]:
         first = self._turn % len(windows)

@@ -24,9 +24,6 @@ class Window:
         self.times = array("q")
         self.values = array("d")
 
-    def __bool__(self) -> bool:
-        return bool(self.times)
-
     def add(self, at: int, value: float) -> None:
         """Take a sample newer than all before; what has become too old goes."""
         times = self.times

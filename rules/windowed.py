@@ -29,7 +29,7 @@ class WindowJudge(LevelJudge):
 
     @property
     def calm(self) -> bool:
-        return not self.window and self.only_window
+        return not self.window.times and self.only_window
 
     @property
     def only_window(self) -> bool:
