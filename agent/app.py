@@ -366,13 +366,17 @@ class Agent:
 
     async def _report_health(self) -> None:
         while True:
-            at = now_ms(self._clock)
-            item = health_of(
-                self.site, self.journal.stats(), self.figures, at=at, lost=self._live.lost,
-                uptime_s=self._clock.monotonic() - self._started, budget=self.uplink.budget if self.uplink else None,
-            )  # fmt: skip
-            self.journal.append(Kind.HEALTH, [item], at=at)
+            self.say_health()
             await self._clock.sleep(HEALTH_S)
+
+    def say_health(self) -> None:
+        """Each minute, and before a goodbye while the disk refuses."""
+        at = now_ms(self._clock)
+        item = health_of(
+            self.site, self.journal.stats(), self.figures, at=at, lost=self._live.lost,
+            uptime_s=self._clock.monotonic() - self._started, budget=self.uplink.budget if self.uplink else None,
+        )  # fmt: skip
+        self.journal.append(Kind.HEALTH, [item], at=at)
 
     async def _snapshots(self) -> None:
         while True:

@@ -60,6 +60,8 @@ PUBLISH_S = 10.0
 LOOK_S = 1.0
 # The same catalog is not offered again sooner: 32 blocks may ask for it in one breath.
 CATALOG_AGAIN_S = 5.0
+# So long is waited at a stop for the centre to take what the disk refuses; twice, the second time for the last health.
+LAST_S = 3.0
 _MAX_INCOMING = 1000
 
 
@@ -67,6 +69,8 @@ class Reports(Protocol):
     """What the uplink tells the agent."""
 
     def connected(self) -> None: ...
+
+    def say_health(self) -> None: ...
 
     def notice(self, what: str, detail: dict[str, str]) -> None: ...
 
@@ -182,14 +186,42 @@ class Uplink:
             log.info("connected to the broker", extra={"host": self._broker.host, "port": self._broker.port})
             self._reports.connected()
             try:
-                async with asyncio.TaskGroup() as group:
-                    receiving = group.create_task(self._receive(client), name="uplink receive")
-                    sending = group.create_task(self._send(client), name="uplink send")
-                    # A clean end of the messages is the end of the session, too.
-                    receiving.add_done_callback(lambda _: sending.cancel())
+                await self._exchange(client)
             except asyncio.CancelledError:
+                await self._part(client)
                 await self._say_goodbye(client, status, goodbye)
                 raise
+
+    async def _exchange(self, client: aiomqtt.Client, *, until: Callable[[], bool] = lambda: False) -> None:
+        """Send and receive until the connection ends, or a message of the centre made `until` true."""
+        async with asyncio.TaskGroup() as group:
+            receiving = group.create_task(self._receive(client, until), name="uplink receive")
+            sending = group.create_task(self._send(client), name="uplink send")
+            # A clean end of the messages is the end of the session, too.
+            receiving.add_done_callback(lambda _: sending.cancel())
+
+    async def _part(self, client: aiomqtt.Client) -> None:
+        """Told to stop: what the disk refuses is sent before the goodbye, and how much of it was not."""
+        await self._journal.last_try()
+        if not self._journal.stats().degraded:
+            return
+        await self._hand_over(client)
+        await self._journal.give_up()
+        self._reports.say_health()
+        await self._journal.commit()
+        await self._hand_over(client)
+
+    async def _hand_over(self, client: aiomqtt.Client) -> None:
+        """Go on until the centre has taken what only the memory holds; for LAST_S at most."""
+        if not self._journal.held:
+            return
+        # A task of its own: in one that is being cancelled, groups and timeouts of Python 3.11 lose count.
+        going = asyncio.create_task(
+            self._exchange(client, until=lambda: not self._journal.held), name="uplink last words"
+        )
+        await asyncio.wait([going], timeout=LAST_S)
+        going.cancel()
+        await asyncio.gather(going, return_exceptions=True)
 
     async def _say_goodbye(self, client: aiomqtt.Client, status: str, goodbye: bytes) -> None:
         """A clean disconnect sends no last will, so it is said here; a broker that is gone needs no goodbye."""
@@ -198,7 +230,7 @@ class Uplink:
         except aiomqtt.MqttError as exc:
             log.debug("status offline not delivered", extra={"cause": str(exc)})
 
-    async def _receive(self, client: aiomqtt.Client) -> None:
+    async def _receive(self, client: aiomqtt.Client, until: Callable[[], bool]) -> None:
         answers = str(Topic(self._site, self._agent, ANSWERS))
         async for message in client.messages:
             payload = message.payload
@@ -215,6 +247,8 @@ class Uplink:
             except WireError as exc:
                 self._figures.answers["unreadable"] += 1
                 log.warning("a message of the centre is not understood", extra={"cause": str(exc)})
+            if until():
+                return
 
     # --- sending ---------------------------------------------------------------------------------------------------
 

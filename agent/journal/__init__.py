@@ -23,6 +23,8 @@ Invariants. Later code leans on them; each has a test of its name in `tests/agen
   eviction, never by being handed to the broker.
 - a_full_disk_degrades_to_bounded_memory_and_heals: taking goes on, memory is capped, what is beyond is counted, and
   the first commit that succeeds writes what is held.
+- a_stop_loses_nothing_uncounted: at an orderly stop the disk is asked once more, for alarms and events alone if it does
+  not take all; what the disk refuses and the centre has not taken is counted, in the file or else in the log.
 - a_corrupt_file_is_quarantined_and_the_rest_replayed: every block that can still be read and fits its digest is taken
   over, the rest is counted, and then the file is renamed aside; a replay that is cut off is begun again.
 - a_corrupt_block_is_kept_and_counted_never_sent: a body that no longer fits its digest is set aside by itself.

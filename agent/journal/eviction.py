@@ -20,6 +20,7 @@ class DropReason(StrEnum):
     OVERSIZE = "oversize"  # one item over the wire's cap
     CORRUPT = "corrupt"  # lost with a corrupt file or block
     CLOCK = "clock"  # held for a believable clock until there was no room
+    STOPPED = "stopped"  # only in memory when the agent was stopped while the disk refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from agent.journal.block import BlockState, Draft, Key, Numbers, Stored, seal_drafts
+from agent.journal.block import BlockState, Draft, Key, Numbers, Sealed, Stored, seal_drafts
 from agent.journal.eviction import DropReason
 from agent.journal.memory import Waiting
 from agent.journal.offload import Offload
@@ -108,12 +108,45 @@ class Journal:
         self._taken.some.clear()
 
     async def close(self) -> None:
-        """Commit what is held and close the file."""
-        await self.commit()
+        """Commit what is held and close the file. What the disk still refuses is counted and said."""
+        await self.last_try()
+        self.notice = lambda what, detail: None  # an event of it would find no disk any more
+        await self.give_up()
+        if self._tally.degraded:
+            await self._offload.run(self._store.close)  # without word of an orderly end
+            return
         try:
             await self._offload.run(self._store.close_orderly, now_ms(self._clock))
         except (StoreFull, StoreCorrupt) as exc:
             log.warning("the journal's last word was not written", extra={"cause": str(exc)})
+
+    async def last_try(self) -> None:
+        """A commit at a stop: a disk that refused is asked now, and then for what is dearer than readings alone."""
+        self._retry_at = -math.inf
+        await self.commit()
+        if len(self._waiting) and not self._tally.degraded:
+            await self.commit()  # a corrupt file was replaced by the first
+        async with self._lock:
+            dear = [block for block in self._waiting.all() if block.kind is not Kind.READINGS]
+            if self._tally.degraded and dear and len(dear) < len(self._waiting):
+                await self._write(dear)
+
+    async def give_up(self) -> None:
+        """Count as lost what only the memory has, at a stop; say it, and whether the disk takes at least the count."""
+        lost = self.held
+        if Kind.ALARMS in lost:
+            # The rules know of these events: saved, they would never be raised anew.
+            self._taken.rules = self._taken.rule_state = None
+        self._waiting.remove([block.key for block in self._waiting.all()])
+        self._tally.count(DropReason.STOPPED, sum(lost.values()))
+        self._retry_at = -math.inf
+        await self.commit()
+        self._tally.given_up(lost)
+
+    @property
+    def held(self) -> Mapping[Kind, int]:
+        """Readings and items that only the memory has, by kind, and that the centre has not taken."""
+        return self._waiting.held(self._answered)
 
     @property
     def stream(self) -> str:
@@ -191,13 +224,10 @@ class Journal:
         if oversize:
             self._tally.count(DropReason.OVERSIZE, oversize)
 
-    async def _write(self) -> None:
-        blocks, marks, state, drops = (
-            self._waiting.all(),
-            dict(self._answered),
-            self._taken.rule_state,
-            dict(self._tally.drops),
-        )
+    async def _write(self, blocks: list[Sealed] | None = None) -> None:
+        """Write what waits, or only these blocks of it."""
+        blocks = self._waiting.all() if blocks is None else blocks
+        marks, state, drops = dict(self._answered), self._taken.rule_state, dict(self._tally.drops)
         try:
             if self._tally.degraded:
                 await self._reopen()
@@ -222,7 +252,7 @@ class Journal:
         self._taken.saved(state)
         self._tally.saved = drops
         self._tally.evicted(evicted)
-        if self._tally.degraded:
+        if self._tally.degraded and not len(self._waiting):
             self._tally.healed()
         await self._look()
 
@@ -399,17 +429,9 @@ class Journal:
             return False
         async with self._lock:
             # Under the newest number it would hold from now on: it says which one does.
-            self._waiting.add(
-                [
-                    replace(
-                        block,
-                        key=self._numbers.next(),
-                        born_at=at,
-                        catalog=self.catalog,
-                        digest=digest(block.kind, self.catalog, block.body),
-                    )
-                ]
-            )
+            spoken = self.catalog
+            named = digest(block.kind, spoken, block.body)
+            self._waiting.add([replace(block, key=self._numbers.next(), born_at=at, catalog=spoken, digest=named)])
         self._taken.hurry()
         return True
 

@@ -1,6 +1,7 @@
 """Blocks that are sealed and not on the disk yet: a moment in good times, up to a cap while the disk refuses."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping
 
 from agent.journal.block import BlockState, Key, Sealed, Stored
 from agent.journal.eviction import ORDER, DropReason
@@ -40,6 +41,14 @@ class Waiting:
         """Another name for a block that is held, in its place."""
         self._blocks = {block.key if each == key else each: self._blocks[each] for each in self._blocks}
         self._blocks[block.key] = block
+
+    def held(self, answered: Container[Key]) -> Mapping[Kind, int]:
+        """Readings and items, by kind, for which the centre has not answered."""
+        found: Counter[Kind] = Counter()
+        for block in self._blocks.values():
+            if block.key not in answered:
+                found[block.kind] += block.count
+        return found
 
     def of(self, kind: Kind) -> list[Stored]:
         return [Stored(block, 0) for block in self._blocks.values() if block.kind is kind]

@@ -94,6 +94,16 @@ class Tally:
         cause, self.degraded = self.degraded, ""
         self.notice("healed", {"cause": cause})
 
+    def given_up(self, lost: Mapping[Kind, int]) -> None:
+        """At a stop the disk took not even then what was in memory; and perhaps not how much was lost."""
+        if lost:
+            log.error(
+                "the disk refuses at the stop: what was in memory only is lost",
+                extra={"cause": self.degraded, **{f"lost_{kind}": str(count) for kind, count in lost.items()}},
+            )
+        if self.drops != self.saved:
+            log.error("the journal's file does not know what was lost", extra={"drops": dict(self.drops)})
+
     def opened(self, report: OpenReport, *, now_ms: int, group_commit_s: float) -> None:
         """Say what opening found, if it is not as it should be."""
         self.dropped = together(report.dropped, self.dropped)

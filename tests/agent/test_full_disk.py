@@ -3,13 +3,16 @@
 import asyncio
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.app import Agent
 from agent.journal import DropReason, InlineOffload, Journal, Store
+from agent.uplink import LAST_S
 from facility.alarms import AlarmEventKind
 from facility.clock import SystemClock, now_ms, to_ms
 from facility.ids import new_id
@@ -17,7 +20,11 @@ from facility.items import EventItem, EventKind, decode_alarms, decode_events
 from facility.reading import Reading
 from facility.wire import Kind, decode
 from tests.agent.journals import MIB, START
+from tests.agent.ledger import Ledger
+from tests.agent.running import running, write_config
 from tests.agent.test_clock_guard import Machine, booted, configured, poll
+from tests.support.mosquitto import Mosquitto
+from tests.support.peers import until_async
 from tests.support.virtual_loop import run_virtual
 
 MEMORY_BYTES = 256 * 1024
@@ -171,3 +178,32 @@ async def test_a_start_that_cannot_read_what_stood_says_so(small_disk: Path) -> 
         assert agent.engine.active() == []
         (told,) = [each for each in await said(agent) if each["what"] == "rule_state_lost"]
         assert "not a database" in told["cause"]
+
+
+@pytest.mark.peer("mosquitto")
+@pytest.mark.parametrize("taken", [True, False])
+async def test_a_stop_on_a_full_disk_tells_the_centre_before_its_goodbye(
+    small_disk: Path, mosquitto: Mosquitto, taken: bool
+) -> None:
+    # Far more than the WAL has room for in place of what it holds.
+    noise = [os.urandom(400).hex() for _ in range(2000)]
+
+    def judge(header: dict[str, Any], items: list[Any]) -> dict[str, Any] | None:
+        return {"verdict": "committed"} if taken or header["kind"] != "events" or "full" not in str(items) else None
+
+    async with Ledger(mosquitto.host, mosquitto.port, judge) as ledger:
+        async with running(write_config(small_disk, broker=mosquitto.url, devices=[])) as agent:
+            await until_async(lambda: bool(ledger.items("health")))
+            fill(small_disk / "filler")
+            at = now_ms(SystemClock(asyncio.sleep))
+            items = [EventItem(new_id(at), at, EventKind.JOURNAL, "", {"full": each}) for each in noise]
+            agent.journal.append(Kind.EVENTS, items, at=at)
+            stopped = time.monotonic()
+        assert time.monotonic() - stopped < 3 * LAST_S
+        await until_async(lambda: ledger.statuses[-1]["state"] == "offline")
+    assert ledger.statuses[-1]["goodbye"] is True
+    told = [item for item in ledger.items("events") if "full" in item["detail"]]
+    assert len(told) == (len(noise) if taken else 0)
+    lost = ledger.items("health")[-1]["drops"].get(DropReason.STOPPED, 0)
+    # The word of the disk that refuses is an event, too.
+    assert lost == 0 if taken else lost >= len(noise)

@@ -1,10 +1,13 @@
 """What the journal holds at most, and what goes first; each test bears the name of an invariant of `agent.journal`."""
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from agent.journal import BlockState, DropReason
+from agent.journal import BlockState, DropReason, Store
 from facility.clock import now_ms
 from facility.wire import Kind
 from tests.agent.journals import (
@@ -160,3 +163,55 @@ async def test_blocks_set_aside_are_bounded_and_keep_nothing_from_being_sent(
     await journal.commit()
     assert aside() == [], "and none is older than the journal keeps anything"
     await journal.close()
+
+
+@contextmanager
+def file_limit(size: int) -> Iterator[None]:
+    """No file grows beyond this."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("left", ["room for what is dear", "no room at all"])
+async def test_a_stop_loses_nothing_uncounted(tmp_path: Path, caplog: pytest.LogCaptureFixture, left: str) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock, memory_bytes=MIB)
+    state = b"before"
+    journal.rules = lambda: state
+    journal.append(Kind.ALARMS, [alarm(clock)], at=now_ms(clock))
+    await journal.commit()
+    with file_limit(on_disk(tmp_path) if left == "room for what is dear" else 1):
+        journal.take(bulky(clock, 700))
+        await journal.commit()
+        assert journal.stats().degraded
+        assert DropReason.MEMORY_FULL not in journal.stats().drops
+        # Within the time in which a disk that refused is not asked again.
+        clock.advance(1)
+        state = b"after"
+        journal.append(Kind.ALARMS, [alarm(clock)], at=now_ms(clock))
+        journal.append(Kind.EVENTS, [event(clock, "1"), event(clock, "2")], at=now_ms(clock))
+        await journal.close()
+    (said,) = [each.__dict__ for each in caplog.records if "what was in memory only is lost" in each.message]
+    assert (said["levelname"], said["lost_readings"]) == ("ERROR", "700")
+    again = Store(tmp_path / "j.db", max_bytes=64 * MIB, max_age_ms=86_400_000)
+    again.open()
+    unknown = [each for each in caplog.records if "does not know what was lost" in each.message]
+    if left == "room for what is dear":
+        assert {kind: again.unsent.blocks.get(kind, 0) for kind in Kind if kind in again.unsent.blocks} == {
+            Kind.ALARMS: 2,
+            Kind.EVENTS: 1,
+        }
+        assert again.rule_state() == b"after"
+        assert again.dropped()[journal.stream] == {DropReason.STOPPED: 700}, "the next opening tells the centre"
+        assert not unknown
+        assert again.take_unclean() is None
+    else:
+        assert (said["lost_alarms"], said["lost_events"]) == ("1", "2")
+        assert again.rule_state() == b"before", "what was lost is judged anew"
+        assert unknown[0].__dict__["drops"] == {DropReason.STOPPED: 703}
+        assert again.take_unclean() is not None
+    again.close()

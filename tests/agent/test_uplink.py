@@ -42,6 +42,9 @@ class Bench:
     def connected(self) -> None:
         """Reports protocol: there is no engine here to give a snapshot."""
 
+    def say_health(self) -> None:
+        """Reports protocol: no disk refuses here."""
+
     def notice(self, what: str, detail: dict[str, str]) -> None:
         self.notices.append((what, detail))
 
@@ -106,6 +109,9 @@ class _Late:
 
     def connected(self) -> None:
         self._made[0].connected()
+
+    def say_health(self) -> None:
+        self._made[0].say_health()
 
     def notice(self, what: str, detail: dict[str, str]) -> None:
         self._made[0].notice(what, detail)
