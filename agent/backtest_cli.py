@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from agent.inspect_cli import DEFAULT_CONFIG
+from agent.journal.merging import OVERLAP_MS
 from agent.journal.reading import JournalReader, JournalUnreadable
 from agent.site import Site, read_site
 from facility.clock import from_ms
@@ -29,9 +30,6 @@ FAILED, USAGE = 1, 2
 DAY_MS = 86_400_000
 MOST_LINES = 50
 GOOD = QUALITY_CODES[Quality.GOOD]
-# A block is as wide as a group commit, and what a poll lasts; a merged one is wider.
-_AT_ONCE_MS = 5_000
-
 app = typer.Typer()
 
 
@@ -100,20 +98,20 @@ def _chunks(reader: JournalReader, start: int) -> Iterator[Chunk]:
     would be past its return.
     """
     words: dict[str, float | str | None] = {}
-    for block, series in reader.blocks(from_ms=start):
+    for stretch in reader.stretches(from_ms=start):
         columns = [
             (each.point, each.at, each.value, [code == GOOD for code in each.quality] if each.quality else None)
-            for each in series
+            for each in stretch.series
         ]
         changes = False
         for point, _, values, _ in columns:
             if point.metric == COMMUNICATION:
                 changes |= values.count(words.setdefault(point.device, "ok")) != len(values)
                 words[point.device] = values[-1]
-        if changes and block.last_at - block.first_at > _AT_ONCE_MS:
+        if changes and stretch.last_at - stretch.first_at > OVERLAP_MS:
             yield from _in_time(columns)
         else:
-            yield Chunk(columns, block.first_at, block.last_at)
+            yield Chunk(columns, stretch.first_at, stretch.last_at)
 
 
 def _in_time(columns: Sequence[Column]) -> Iterator[Chunk]:

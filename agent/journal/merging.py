@@ -14,7 +14,7 @@ _MAX_BYTES = MAX_BODY // 2
 # Eviction by age takes whole blocks, and history reads them: an hour is the grain of both.
 _SPAN_MS = 3_600_000
 # Blocks overlap by what a poll lasts. One that begins earlier was born after the clock was set back: not mixed.
-_OVERLAP_MS = 5_000
+OVERLAP_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class _Group:
             and self._count + row.count <= self._most
             and self._size + row.size <= _MAX_BYTES
             and row.last_at - self._first_at <= _SPAN_MS
-            and row.first_at >= self._last_at - _OVERLAP_MS
+            and row.first_at >= self._last_at - OVERLAP_MS
         )
 
     def add(self, row: Extent) -> None:

@@ -9,8 +9,10 @@ from urllib.parse import quote
 
 from agent.journal.block import Sealed
 from agent.journal.eviction import ASIDE
+from agent.journal.merging import OVERLAP_MS
+from agent.journal.order import Stretch, in_order
 from agent.journal.sql import COLUMNS, SCHEMA_VERSION, judged, stored, used
-from facility.items import Series, decode_catalogs, decode_series
+from facility.items import decode_catalogs, decode_series
 from facility.reading import PointKey, Reading
 from facility.wire import Kind, WireError, decode
 
@@ -77,28 +79,41 @@ class JournalReader:
     def history(
         self, device: str, *, metric: str | None = None, from_ms: int, to_ms: int, subject: str | None = None
     ) -> Iterator[Reading]:
-        """Readings of a device with from <= taken_at < to, block by block, oldest block first, each in time order."""
+        """Readings of a device with from <= taken_at < to, in time order."""
+        for stretch in in_order(self._of(device, metric, subject, from_ms, to_ms)):
+            found = [
+                each for series in stretch.series for each in series.readings() if from_ms <= each.taken_at < to_ms
+            ]
+            yield from sorted(found, key=lambda each: each.taken_at)
+
+    def _of(self, device: str, metric: str | None, subject: str | None, from_ms: int, to_ms: int) -> Iterator[Stretch]:
+        for block in self._readings(from_ms, to_ms):
+            found = [
+                series
+                for series in block.series
+                if series.device == device and metric in (None, series.metric) and subject in (None, series.subject)
+            ]
+            yield Stretch(block.first_at, block.last_at, found)
+
+    def _readings(self, from_ms: int, to_ms: int = 1 << 62) -> Iterator[Stretch]:
+        """Each readable block of readings that reaches into a time, sorted by when it begins."""
         with closing(self._open()) as db:
             try:
-                rows = db.execute(
-                    f"SELECT {COLUMNS} FROM blocks WHERE kind = ? AND last_at >= ? AND first_at < ? ORDER BY last_at",
+                db.execute("BEGIN")  # what is found here still stands when it is read
+                found = db.execute(
+                    "SELECT position FROM blocks WHERE kind = ? AND last_at >= ? AND first_at < ?"
+                    " ORDER BY first_at, position",
                     (Kind.READINGS, from_ms, to_ms),
-                )
-                for row in rows:
+                ).fetchall()
+                for place in found:
+                    row = db.execute(f"SELECT {COLUMNS} FROM blocks WHERE position = ?", place).fetchone()
                     try:
-                        items = decode(stored(row).block.payload()).items
+                        block = stored(row).block
+                        items = decode(block.payload()).items
                     except (WireError, ValueError):
                         continue  # set aside by the agent when it meets it
                     # What stands in our own journal was judged when it was taken: no bound from here on.
-                    found = [
-                        each
-                        for series in decode_series(items, now_ms=1 << 60)[0]
-                        if series.device == device and metric in (None, series.metric)
-                        if subject in (None, series.subject)
-                        for each in series.readings()
-                        if from_ms <= each.taken_at < to_ms
-                    ]
-                    yield from sorted(found, key=lambda each: each.taken_at)
+                    yield Stretch(block.first_at, block.last_at, decode_series(items, now_ms=1 << 60)[0])
             except sqlite3.Error as exc:
                 raise JournalUnreadable(f"{self._path} cannot be read further: {judged(exc)}") from exc
 
@@ -133,20 +148,9 @@ class JournalReader:
             query = "SELECT coalesce(sum(count), 0) FROM blocks WHERE kind = ? AND last_at >= ?"
             return int(db.execute(query, (Kind.READINGS, from_ms)).fetchone()[0])
 
-    def blocks(self, *, from_ms: int) -> Iterator[tuple[Sealed, list[Series]]]:
-        """Each readable block of readings since then with its series, in time order."""
-        query = f"SELECT {COLUMNS} FROM blocks WHERE kind = ? AND last_at >= ? ORDER BY last_at, position"
-        with closing(self._open()) as db:
-            try:
-                for row in db.execute(query, (Kind.READINGS, from_ms)):
-                    try:
-                        block = stored(row).block
-                        items = decode(block.payload()).items
-                    except (WireError, ValueError):
-                        continue  # set aside by the agent when it meets it
-                    yield block, decode_series(items, now_ms=1 << 60)[0]
-            except sqlite3.Error as exc:
-                raise JournalUnreadable(f"{self._path} cannot be read further: {judged(exc)}") from exc
+    def stretches(self, *, from_ms: int) -> Iterator[Stretch]:
+        """The readings since then in time order, block by block; blocks that overlap are laid together."""
+        return in_order(self._readings(from_ms), slack_ms=OVERLAP_MS)
 
     def aside(self, number: int | None = None) -> list[Aside]:
         """The blocks set aside, the newest first; with a number only that one."""
