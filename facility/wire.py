@@ -57,6 +57,7 @@ class RejectReason(StrEnum):
     UNKNOWN_METRIC = "unknown_metric"
     BAD_TIME = "bad_time"
     WRONG_TOPIC = "wrong_topic"
+    POISON = "poison"  # the centre fails on it
 
 
 class RetryReason(StrEnum):

@@ -4,7 +4,7 @@ Invariants, each with a test of its name:
 - an answer `committed` is made only after every transaction with content of that block is committed;
 - a second delivery is answered as the first, and changes nothing;
 - a block that fails does not keep the others of its batch from being taken;
-- what can never be taken is kept in quarantine before it is answered `rejected`.
+- what can never be taken is kept in quarantine before it is answered `rejected`, if the quarantine takes it.
 
 Order within a batch: what is not readings (main database, a savepoint each; see `jobs.in_order`), then what readings
 need of the main database and their refused items (quarantine), then the readings (history). What is refused depends
@@ -12,13 +12,12 @@ on the clock: were a block in history before its refused items are kept, it migh
 """
 
 import logging
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from facility.clock import Clock, to_ms
-from facility.wire import Answer, Kind, RejectedItem, RejectReason, RetryReason, Verdict
+from facility.wire import Answer, Kind, RejectedItem, RetryReason, Verdict
 from server.db.session import Database, WriteSession
 from server.fleet import catalogs
 from server.fleet import service as fleet
@@ -30,8 +29,9 @@ from server.history.rolling import Keep, oldest_taken
 from server.history.store import History, ReadingsBlock, Stored
 from server.ingest import contents, repository
 from server.ingest.directory import Directory
+from server.ingest.failing import POISON_TRIES, Failures, poison
 from server.ingest.inbox import Message
-from server.ingest.intake import Entry, Refusal, read
+from server.ingest.intake import Entry, Refusal, kind_of, read
 from server.ingest.jobs import (
     ANSWERED_ITEMS,
     STORAGE_RETRY_S,
@@ -55,9 +55,6 @@ log = logging.getLogger(__name__)
 
 STRANGER_RETRY_S = 60.0
 CATALOG_RETRY_S = 1.0
-# A block that fails by itself is tried again this often: the first failures may be a race or a bug of the moment.
-POISON_TRIES = 5
-POISON_REMEMBERED = 1000
 
 
 class Processor:
@@ -83,7 +80,7 @@ class Processor:
         self._keep = keep
         self._auto_enrol_zone = auto_enrol_zone
         self._directory = Directory()
-        self._failures: OrderedDict[tuple[str, str, int], int] = OrderedDict()
+        self._failures = Failures()
         # A full disk refuses what is written and goes on telling what is there.
         self._main_weather, self._reading_weather, self._history_weather = Weather(), Weather(), Weather()
         self.seen_agents: dict[str, datetime] = {}
@@ -105,10 +102,12 @@ class Processor:
         try:
             replies = await self._take(entries, refusals)
         except Exception as error:
-            # The top of the ingest task: nothing of this batch is answered as taken, and the next one gets its turn.
-            log.exception("batch failed, its blocks are asked for again", extra={"error": str(error)})
-            self._directory = Directory()
-            replies = [self._not_now(entry) for entry in entries]
+            # The top of the ingest task: nothing of this batch is answered as taken yet.
+            log.exception("batch failed, its blocks are taken one by one", extra={"error": str(error)})
+            replies, failed = await self._failures.each_alone(
+                entries, refusals, take=self._take, keep=self._keep_blocks, forget=self._forget
+            )
+            replies += [self._reply(block, answer) for block, answer in failed]
         self._metrics.batch_seconds.observe(self._clock.monotonic() - started)
         return replies
 
@@ -131,7 +130,7 @@ class Processor:
         strangers = {sender for sender in senders if self._directory.known_agent(*sender) is None}
         asked = not strangers or await self._meet(sorted(strangers))
         known = [one for one in refusals if self._directory.known_agent(one.topic.site, one.topic.agent) is not None]
-        kept = not known or await self._ask_main(lambda session: self._keep_blocks(session, known))
+        kept = not known or await self._keep_blocks(known)
         jobs: list[Job] = []
         replies: list[Reply] = []
         for entry in entries:
@@ -176,9 +175,15 @@ class Processor:
             await repository.forget_strangers(session, [(site, code)])
         return agent
 
-    async def _keep_blocks(self, session: WriteSession, refusals: Sequence[Refusal]) -> None:
-        for refusal in refusals:
-            await repository.keep_block(session, refusal, now=self._clock.now())
+    async def _keep_blocks(self, refusals: Sequence[Refusal]) -> bool:
+        async def keep(session: WriteSession) -> None:
+            for refusal in refusals:
+                await repository.keep_block(session, refusal, now=self._clock.now())
+
+        return await self._ask_main(keep)
+
+    def _forget(self) -> None:
+        self._directory = Directory()
 
     def _refuse(self, refusal: Refusal, *, kept: bool) -> Reply | None:
         known = self._directory.known_agent(refusal.topic.site, refusal.topic.agent) is not None
@@ -268,18 +273,12 @@ class Processor:
 
     async def _failed(self, session: WriteSession, job: Job, error: Exception) -> Answer:
         """A block the centre cannot take: asked for again a few times, then put aside on both sides."""
-        header = job.entry.header
-        name = (job.agent.id, header.stream, header.seq)
-        tries = self._failures.pop(name, 0) + 1
+        tries = self._failures.again(job.entry)
         if tries < POISON_TRIES:
-            self._failures[name] = tries
-            while len(self._failures) > POISON_REMEMBERED:
-                self._failures.popitem(last=False)
             return refused_now(job.entry, "the centre failed on it")
-        detail = f"the centre failed on it {tries} times: {type(error).__name__}: {error}"[:500]
-        refusal = Refusal(job.entry.topic, header, RejectReason.CORRUPT, detail, job.entry.payload)
+        refusal = poison(job.entry, tries, error)
         await repository.keep_block(session, refusal, now=self._clock.now())
-        return answer_to(job.entry, Verdict.REJECTED, RejectReason.CORRUPT, detail)
+        return answer_to(job.entry, Verdict.REJECTED, refusal.reason, refusal.detail)
 
     # --- readings --------------------------------------------------------------------------------------------------
 
@@ -445,6 +444,6 @@ class Processor:
     def _retry(self, entry: Entry, reason: RetryReason, detail: str, after_s: float) -> Reply:
         return self._reply(entry, answer_to(entry, Verdict.RETRY, reason, detail, after_s))
 
-    def _reply(self, entry: Entry, answer: Answer) -> Reply:
-        self._metrics.blocks.labels(entry.kind.value, answer.verdict.value, answer.reason).inc()
+    def _reply(self, entry: Entry | Refusal, answer: Answer) -> Reply:
+        self._metrics.blocks.labels(kind_of(entry.topic).value, answer.verdict.value, answer.reason).inc()
         return Reply(entry.topic.site, entry.topic.agent, answer)

@@ -15,8 +15,8 @@ from facility.wire import MAX_BODY, Answer, RejectReason, RetryReason, Verdict
 from server.fleet.drops import by_reason
 from server.fleet.models import AgentEvent
 from server.ingest import repository
+from server.ingest.failing import POISON_TRIES
 from server.ingest.inbox import Message
-from server.ingest.processor import POISON_TRIES
 from server.kit.principal import Role
 from tests.server.conftest import START, ClientAs
 from tests.server.ingest.conftest import Station
@@ -204,8 +204,53 @@ async def test_block_that_fails_does_not_keep_the_others_from_being_taken(statio
         assert answer.verdict is Verdict.RETRY
     (answer,) = await station.take(poison)
     assert answer.verdict is Verdict.REJECTED
+    assert answer.reason == RejectReason.POISON
     assert "ValueError" in answer.detail
     assert [row.seq for row in await station.quarantined()] == [poison[2]]
+
+
+async def picky(station: Station, seq: int) -> None:
+    """The quarantine's table refuses blocks of this number for what stands in them."""
+    when = "BEFORE INSERT ON ingest_quarantine"
+    async with station.server.db.write() as session:
+        if station.server.db.dialect == "postgresql":
+            body = f"IF NEW.seq = {seq} THEN RAISE EXCEPTION 'no' USING ERRCODE = '23514'; END IF; RETURN NEW;"
+            made = f"CREATE FUNCTION picky() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$"
+            await session.execute(sa.text(made))
+            await session.execute(sa.text(f"CREATE TRIGGER picky {when} FOR EACH ROW EXECUTE FUNCTION picky()"))
+        else:
+            body = "SELECT RAISE(ABORT, 'no');"
+            await session.execute(sa.text(f"CREATE TRIGGER picky {when} WHEN NEW.seq = {seq} BEGIN {body} END"))
+
+
+@pytest.mark.parametrize("faulty", ["readings", "alarms", "no block"])
+async def test_a_refusal_that_cannot_be_kept_is_told_apart_from_its_batch(station: Station, faulty: str) -> None:
+    sender, known = await station.catalogued()
+    if faulty == "readings":
+        odd = sender.next("readings", [reading(21.0), series("nobody", TEMPERATURE, [(AT, 1.0)])], catalog=known)
+    elif faulty == "alarms":
+        odd = sender.next("alarms", [{"neither": 1}])
+    else:
+        topic, payload, seq = sender.next("alarms", [event()])
+        odd = topic, payload[:-3] + b"xyz", seq
+    await picky(station, odd[2])
+    last: Answer | None = None
+    for n in range(POISON_TRIES):
+        batch = [
+            sender.next("alarms", [event()]),
+            sender.next("alarms", [{"neither": 1}]),
+            sender.next(
+                "readings", [series("nobody", TEMPERATURE, [(AT + n, 1.0)]), reading(20.0, AT + n)], catalog=known
+            ),
+        ]
+        answers = await station.take(odd, *batch)
+        others = [answer.verdict for answer in answers if answer.seq != odd[2]]
+        assert others == [Verdict.COMMITTED] * 3, f"try {n}"
+        last = next((answer for answer in answers if answer.seq == odd[2]), None)
+        assert n == POISON_TRIES - 1 or last is None or last.verdict is Verdict.RETRY
+    assert last is not None
+    assert last.verdict is Verdict.REJECTED
+    assert last.reason == (RejectReason.BAD_DIGEST if faulty == "no block" else RejectReason.POISON)
 
 
 async def test_text_no_database_takes_is_cleaned_and_not_poison(station: Station) -> None:

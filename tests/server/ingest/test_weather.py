@@ -9,8 +9,8 @@ from facility.wire import RetryReason, Verdict
 from server.fleet import catalogs
 from server.fleet import repository as fleet_repository
 from server.ingest import repository
+from server.ingest.failing import POISON_TRIES
 from server.ingest.models import LedgerBlock
-from server.ingest.processor import POISON_TRIES
 from server.ingest.weather import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from tests.server.ingest.conftest import Station
 from tests.server.ingest.items_by_hand import AT, event, health, reading
