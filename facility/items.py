@@ -33,7 +33,7 @@ MAX_METERED_S = 3600.0
 # Streams before its own of which an item of health tells; an agent tells of its last 16.
 MOST_STREAMS = 32
 # What a database holds as a count.
-_COUNTS_BELOW = 2**63
+COUNTS_BELOW = 2**63
 MAX_SUBJECT = 120
 MAX_TEXT = 1000
 
@@ -415,7 +415,7 @@ def _health_fault(item: HealthItem) -> str | None:
         return "a time is ms UTC from 1970 to 9999"
     if len(before) > MOST_STREAMS:
         return f"losses of more than {MOST_STREAMS} streams before"
-    if not all(0 <= count < _COUNTS_BELOW for count in counts):
+    if not all(0 <= count < COUNTS_BELOW for count in counts):
         return "a count is 0 or more and below 2**63"
     if not all(isinstance(span, msgspec.UnsetType) or 0 <= span <= MAX_METERED_S for span in seconds):
         return f"the seconds of a metered link are 0 to {MAX_METERED_S:g}"

@@ -57,7 +57,12 @@ _SYSTEM = Scope.system()
 def _metered(agent: Agent) -> tuple[float, float]:
     """Seconds between two sendings of readings, and between two samples of a point, by the agent's last health."""
     health = agent.health or {}
-    return float(health.get("readings_every_s", 0.0)), float(health.get("spacing_s", 0.0))
+    return _span(health.get("readings_every_s")), _span(health.get("spacing_s"))
+
+
+def _span(told: object) -> float:
+    """Seconds of a metered link. What no agent can have stood may stand in the row of one heard of long ago."""
+    return float(told) if isinstance(told, int | float) and 0 <= told <= MAX_METERED_S else 0.0
 
 
 @dataclass(frozen=True, slots=True)

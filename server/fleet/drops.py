@@ -7,7 +7,7 @@ the sum over streams. A restart of the agent is a new stream, so a count that be
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from facility.items import MOST_STREAMS
+from facility.items import COUNTS_BELOW, MOST_STREAMS
 from server.fleet.texts import clip
 
 # Streams that lost something, kept one by one. Those that were not told of for longest are one sum, under "".
@@ -81,5 +81,14 @@ def by_reason(held: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _by_stream(held: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, int]]]:
-    """A row of before counts were told by stream holds plain numbers by reason: the agent tells those again."""
-    return ((stream, counts) for stream, counts in held.items() if isinstance(counts, dict))
+    """What was held before it was judged may be anything: left out, since one row must not stop who looks at all.
+
+    A row of before counts were told by stream holds plain numbers by reason: the agent tells those again.
+    """
+    for stream, counts in held.items():
+        if isinstance(counts, dict):
+            yield stream, {reason: count for reason, count in counts.items() if _can_be(count)}
+
+
+def _can_be(count: object) -> bool:
+    return isinstance(count, int) and 0 < count < COUNTS_BELOW

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import sqlalchemy as sa
 from msgspec import UNSET
 
@@ -124,6 +125,21 @@ async def test_what_an_agent_loses_after_it_was_retired_is_an_alarm_again(world:
 async def drops_of(world: World) -> dict[str, int]:
     async with world.server.db.read() as session:
         return by_reason((await session.scalars(sa.select(Agent))).one().drops)
+
+
+async def test_figures_that_cannot_be_stop_nobody(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """They were stored before figures were judged on arrival."""
+    other = await make_agent(world, world.home, "edge9")
+    odd: dict[str, object] = {"huge": 10**400, "large": 2**63, "negative": -5, "words": "many", "good": 2}
+    async with world.server.db.write() as session:
+        values = {"drops": {FIRST: odd}, "health": {"readings_every_s": 10**400, "spacing_s": -1.0, "drops": odd}}
+        await session.execute(sa.update(Agent).where(Agent.id == other.id).values(**values))
+    await report(world, disk_full=5)
+    assert sorted(await shown(world)) == [("disk_full", 5.0, True), ("good", 2.0, True)]
+    assert [each.message for each in caplog.records if "job failed" in each.message] == []
+    async with world.server.db.write() as session:
+        row = await session.get_one(Agent, other.id)
+        assert with_drops(row.drops, {FIRST: {"huge": 3, "good": 4}})[FIRST] == {"huge": 3, "good": 4}
 
 
 async def test_a_report_dated_ahead_hides_none_that_come_after(world: World) -> None:
