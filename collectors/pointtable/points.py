@@ -16,7 +16,7 @@ from collectors.exchange import Table
 from collectors.pointtable.addresses import Placed
 from collectors.pointtable.lists import state_word, states_in
 from collectors.pointtable.rows import Remark, Weight
-from collectors.pointtable.words import Name, guesses, normal, take_apart
+from collectors.pointtable.words import Name, doubtful, guesses, normal, take_apart
 from facility.metrics import Metric, UnknownMetricError, metric
 from facility.profile import DeviceKind, Point
 from facility.sources import NumberType
@@ -88,6 +88,7 @@ class PointMaker:
         self._kind = kind
         self._remarks = remarks
         self._taken: dict[tuple[str, str], str] = {}
+        self._plain: set[Metric] = set()  # what names of the table say plainly, first of all
         self._slugs: set[str] = set()
         self._said = {remark.place for remark in remarks}
         self.unmapped = 0
@@ -96,17 +97,20 @@ class PointMaker:
     def make(self, placed: Iterable[Placed]) -> list[Made]:
         """Every point that can be made; what cannot is in the remarks."""
         found = []
-        for each in placed:
-            for draft in _drafts(each):
-                data = self._point(draft)
-                if data is None:
-                    continue
-                problem = _problem(data)
-                if problem:
-                    self._say(Weight.ERROR, draft, problem)
-                    continue
-                self._taken[data["metric"], data.get("subject", "")] = each.register.place
-                found.append(Made(each.register.place, data))
+        drafts = [draft for each in placed for draft in _drafts(each)]
+        named = (name for draft in drafts for name in (draft.name, draft.name_en) if name)
+        self._plain = {plain for name in named for plain in guesses(take_apart(name), self._kind)[:1]}
+        for draft in drafts:
+            data = self._point(draft)
+            if data is None:
+                continue
+            problem = _problem(data)
+            if problem:
+                self._say(Weight.ERROR, draft, problem)
+                continue
+            place = draft.placed.register.place
+            self._taken[data["metric"], data.get("subject", "")] = place
+            found.append(Made(place, data))
         return found
 
     def _say(self, weight: Weight, draft: _Draft, message: str) -> None:
@@ -134,7 +138,22 @@ class PointMaker:
                 self._say(Weight.WARNING, draft, f"{guess.name} is read already from {before}; kept as its own point")
                 break
             return self._data(draft, guess, subject, source)
+        if not seen:
+            found = self._doubtful(draft, doubtful(name, self._kind) or doubtful(english, self._kind), subject, name)
+            if found is not None:
+                return found
         return self._other(draft, name)
+
+    def _doubtful(self, draft: _Draft, guess: Metric | None, subject: str, name: Name) -> dict[str, Any] | None:
+        """A guess by the kind of device, where no other name of the table says plainly that it is this."""
+        if guess is None or guess in self._plain or (guess.name, subject) in self._taken:
+            return None
+        source = self._source(draft, guess, name)
+        if source is None:
+            return None
+        message = f"taken for {guess.name}, a guess by the kind of device; name another in a metric column if it is not"
+        self._say(Weight.WARNING, draft, message)
+        return self._data(draft, guess, subject, source)
 
     def _told(self, draft: _Draft, wanted: str, subject: str) -> dict[str, Any] | None:
         try:

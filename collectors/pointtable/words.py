@@ -203,6 +203,14 @@ _NAMES: tuple[tuple[str, str, str], ...] = (
     ("pdu ats meter", r"负载率?|load", "power.load"),
     ("", r"通(信|讯)(状态|故障|中断|告警)|communication(state|status|fail\w*|fault|lost)", "device.communication"),
 )  # fmt: skip
+# Names of the air somewhere near a device, as a whole: which air it is depends on the device. An air conditioner for a
+# room measures it where it draws it in.
+_NEAR = (
+    ("crac", r"(室内|机房|房间|环境|室内环境)(空气)?温度值?|(room|indoor|ambient)(air)?temp(erature)?", "crac.return_air.temperature"),
+    ("crac", r"(室内|机房|房间|环境|室内环境)(空气)?(相对)?湿度值?|(room|indoor|ambient)(air)?(relative)?(rh|humidity)", "crac.return_air.humidity"),
+    ("pdu ats meter", r"(室内|机房|房间|环境|室内环境)(空气)?温度值?|(room|indoor|ambient)(air)?temp(erature)?", "room.temperature"),
+    ("pdu ats meter", r"(室内|机房|房间|环境|室内环境)(空气)?(相对)?湿度值?|(room|indoor|ambient)(air)?(relative)?(rh|humidity)", "room.humidity"),
+)  # fmt: skip
 _ROWS = tuple((frozenset(kinds.split()), re.compile(pattern), metric) for kinds, pattern, metric in _NAMES)
 ALARM = re.compile(
     r"告警|报警|故障|异常|过高|过低|过载|过温|超限|欠压|过压|过流|短路|断线|失败|缺相|丢失|保护|锁定|堵塞|脏堵"
@@ -306,6 +314,14 @@ def guesses(name: Name, kind: DeviceKind) -> list[Metric]:
             if REGISTER[metric] not in found:
                 found.append(REGISTER[metric])
     return found
+
+
+def doubtful(name: Name, kind: DeviceKind) -> Metric | None:
+    """What a name means most likely on a device of this kind, where it says it not plainly."""
+    for kinds, pattern, metric in _NEAR:
+        if kind.value in kinds.split() and re.fullmatch(pattern, name.core):
+            return REGISTER[metric]
+    return None
 
 
 _KIND_WORDS = {

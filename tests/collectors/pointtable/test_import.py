@@ -49,6 +49,29 @@ def test_a_makers_table_becomes_a_profile_in_every_encoding(encoding: str) -> No
     assert any("40001 is holding 0 on the wire" in hint for hint in done.hints)
 
 
+@pytest.mark.parametrize("first", ["室内温度", "环境温度", "机房温度", "Room Temperature"])
+def test_the_air_near_a_device_is_guessed_by_its_kind_and_said_to_be_a_guess(first: str) -> None:
+    rows = f"{first},1,3,INT16,0.1,℃,\n环境湿度,2,3,UINT16,0.1,%,\n室内温度上限,3,3,INT16,0.1,℃,\n"
+    for kind, air in {
+        DeviceKind.CRAC: "crac.return_air",
+        DeviceKind.UPS: "ups.ambient",
+        DeviceKind.PDU: "room",
+        DeviceKind.ENVIRONMENT: "room",
+    }.items():
+        if kind is DeviceKind.UPS and first not in ("室内温度", "环境温度"):
+            continue
+        done = imported(HEAD + rows, kind=kind)
+        assert set(points(done)) >= {f"{air}.temperature", f"{air}.humidity"}, kind
+        told = [each for each in said(done) if f"taken for {air}" in each]
+        assert len(told) == (2 if kind in (DeviceKind.CRAC, DeviceKind.PDU) else 0)
+
+
+def test_a_guess_gives_way_to_what_another_row_says_plainly() -> None:
+    done = imported(HEAD + "室内温度,1,3,INT16,0.1,℃,\n回风温度,2,3,INT16,0.1,℃,\n", kind=DeviceKind.CRAC)
+    assert points(done)["crac.return_air.temperature"]["holding"] == 2
+    assert [name for name in points(done) if name.startswith("unmapped.")] == ["unmapped.acme.holding-1"]
+
+
 def test_problems_are_named_by_their_cell() -> None:
     done = imported(
         HEAD
