@@ -70,7 +70,9 @@ class Figures:
             if reading.reason is not None:
                 self.bad_readings[reading.reason] += 1
         device = self.devices.get(outcome.device)
-        if device is not None and outcome.problem is not PollProblem.BACKING_OFF:
+        if outcome.problem is PollProblem.HELD_BACK:
+            self.missed(outcome.device, 1)
+        elif device is not None and outcome.problem is not PollProblem.BACKING_OFF:
             device.polls += 1
             device.seconds += outcome.seconds
             device.last_s = outcome.seconds

@@ -48,6 +48,10 @@ class LiveTable:
         state = self.devices.get(outcome.device)
         if state is None:
             return
+        if outcome.problem is PollProblem.HELD_BACK:
+            # A missed slot: it was not asked, and stays what it was.
+            log.debug("device not asked", extra={"device": outcome.device, "detail": outcome.detail})
+            return
         state.polled_ms = outcome.started_ms
         self._turn(state, outcome)
         if outcome.problem is not None:

@@ -150,12 +150,19 @@ class DevicePoller:
                 deadline=started + self.device.deadline_s, trusted=self._breaker.healthy, give_way=give_way
             )
         except CollectError as exc:
+            problem = exc.problem
+            if problem is PollProblem.HELD_BACK:
+                if self._speaker.sent == sent:
+                    # Our own doing: of the device nothing is known that was not before.
+                    took = self._clock.monotonic() - started
+                    return PollOutcome(self.device.id, started_ms, took, 0, (), problem, str(exc))
+                problem = PollProblem.TIMEOUT
             self._breaker.failed(round(self._clock.monotonic() * 1000))
             # Said once, at the turn: the points go bad, and stay so until one of them is read again.
-            bad = [] if self._lost else self._all_bad(_REASONS.get(exc.problem, QualityReason.UNREACHABLE))
+            bad = [] if self._lost else self._all_bad(_REASONS.get(problem, QualityReason.UNREACHABLE))
             self._lost = True
             return self._outcome(
-                started_ms, self._clock.monotonic() - started, self._speaker.sent - sent, bad, exc.problem, str(exc)
+                started_ms, self._clock.monotonic() - started, self._speaker.sent - sent, bad, problem, str(exc)
             )
         self._breaker.answered()
         self._lost = False

@@ -2,6 +2,7 @@
 
     CollectError                    carries `retry` and the PollProblem an operator sees
     ├── DeviceUnreachable           no answer, refused, no route           retry
+    │   └── HeldBack                the address' own budget let no request out in time          retry
     ├── DeviceBusy                  it answered "not now"                  retry, after a moment
     ├── BadReply                    it answered something that is no answer to what was asked   retry
     ├── PointFailed                 it answered that it cannot give this point now              no retry
@@ -32,6 +33,14 @@ class DeviceUnreachable(CollectError):
         super().__init__(message)
         self.problem = problem
         self.reason = QualityReason.TIMEOUT if problem is PollProblem.TIMEOUT else QualityReason.UNREACHABLE
+
+
+class HeldBack(DeviceUnreachable):
+    """Nothing was asked: its turn in the budget of its address had not come by the deadline."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.problem = PollProblem.HELD_BACK
 
 
 class DeviceBusy(CollectError):

@@ -92,6 +92,7 @@ class PollProblem(StrEnum):
     BAD_REPLY = "bad_reply"
     PROFILE_MISMATCH = "profile_mismatch"
     BACKING_OFF = "backing_off"  # not asked: its circuit is open until the next probe
+    HELD_BACK = "held_back"  # not asked: until its deadline others had spent what its address may be asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from pymodbus import FramerType, ModbusException
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.pdu import ModbusPDU
 
-from collectors.errors import BadReply, CollectError, DeviceUnreachable
+from collectors.errors import BadReply, CollectError, DeviceUnreachable, HeldBack
 from collectors.exchange import PollProblem, Table
 from collectors.modbus.frames import Discard, Ear, TcpEar, data_bytes
 from collectors.modbus.refusals import refused
@@ -144,14 +144,14 @@ class ModbusLink:
             pause_s = max(pause_s, self._serial.frame_gap_s)
         now = self._clock.monotonic()
         wait = max(self._free_at + pause_s, self._connected_at + connect_pause_s) - now
-        if self._budget is not None:
-            wait = max(wait, self._budget.reserve(now))
+        turn = 0.0 if self._budget is None else self._budget.reserve(now)
         try:
-            if wait > 0:
-                await self._clock.sleep(min(wait, max(0.0, deadline - self._clock.monotonic())))
+            if max(wait, turn) > 0:
+                await self._clock.sleep(min(max(wait, turn), max(0.0, deadline - self._clock.monotonic())))
             left = deadline - self._clock.monotonic()
             if left <= 0:
-                raise DeviceUnreachable(f"{target}: deadline reached before {block}")
+                late = HeldBack if turn > max(wait, 0.0) else DeviceUnreachable
+                raise late(f"{target}: deadline reached before {block}")
         except (DeviceUnreachable, asyncio.CancelledError):
             if self._budget is not None:
                 self._budget.give_back()

@@ -42,7 +42,7 @@ from gufo.snmp import SnmpVersion as GufoVersion
 from gufo.snmp.aio import SnmpSession
 from gufo.snmp.policer import BasePolicer
 
-from collectors.errors import BadCredentials, BadReply, DeviceBusy, DeviceUnreachable, PointMissing
+from collectors.errors import BadCredentials, BadReply, DeviceBusy, DeviceUnreachable, HeldBack, PointMissing
 from collectors.exchange import PollProblem, SnmpValue
 from collectors.snmp.pace import MAX_REPETITIONS
 from collectors.snmp.target import AuthProtocol, KeyExpansion, PrivProtocol, SnmpTarget, SnmpVersion
@@ -224,7 +224,8 @@ class SnmpClient:
         async with self._lock:
             left = deadline - self._clock.monotonic()
             if left <= 0:
-                raise DeviceUnreachable(f"{self._target}: deadline reached before {what}")
+                late = HeldBack if self._meter.waits else DeviceUnreachable
+                raise late(f"{self._target}: deadline reached before {what}")
             self._met = False
             now = asyncio.get_running_loop().time()
             try:
@@ -233,7 +234,7 @@ class SnmpClient:
                     return await self._once_more(call, what)
             except TimeoutError as exc:
                 if self._meter.waits:
-                    raise DeviceUnreachable(f"{self._target}: deadline reached before the turn of {what}") from exc
+                    raise HeldBack(f"{self._target}: deadline reached before the turn of {what}") from exc
                 raise self._silence(exc, what) from exc
             except NoSuchInstance as exc:
                 raise PointMissing(f"{self._target} has no such object: {what}") from exc

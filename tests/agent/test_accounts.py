@@ -78,7 +78,9 @@ def test_a_poll_past_its_interval_is_an_overrun_and_who_is_gone_is_forgotten() -
     figures.polled(PollOutcome("a", 0, 1.5, 3, ()))
     figures.polled(PollOutcome("a", 0, 0.5, 2, ()))
     figures.polled(PollOutcome("a", 0, 0.0, 0, (), PollProblem.BACKING_OFF))
-    figures.missed("a", 2)
+    figures.polled(PollOutcome("a", 0, 5.0, 0, (), PollProblem.HELD_BACK))
+    assert (figures.devices["a"].missed_slots, figures.polls["held_back"]) == (1, 1)
+    figures.missed("a", 1)
     figures.missed("gone", 1)
     figures.configure({"a": 2000})
     account = figures.devices["a"]

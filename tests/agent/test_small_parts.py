@@ -114,6 +114,18 @@ def test_a_value_ends_with_its_device_its_quality_or_its_time(caplog: pytest.Log
     assert said == ["WARNING", "INFO"]
 
 
+def test_a_device_that_was_not_asked_stays_what_it_was() -> None:
+    table = LiveTable()
+    table.configure({"t-1": 10.0})
+    table.keep(outcome(), [taken(NOW)])
+    table.keep(outcome(PollProblem.HELD_BACK), [])
+    assert [reading.value for _, reading in table.living(NOW)] == [21.0]
+    assert table.lost == 0
+    table.keep(outcome(PollProblem.TIMEOUT), [])
+    table.keep(outcome(PollProblem.HELD_BACK), [])
+    assert (table.lost, table.devices["t-1"].problem) == (1, PollProblem.TIMEOUT)
+
+
 @pytest.fixture
 async def server() -> AsyncIterator[HttpServer]:
     def broken() -> Page:
