@@ -1,10 +1,6 @@
 """What must be true when everything has drained, read from the files of the centre past the server's code."""
 
-import sqlite3
-from collections import Counter, defaultdict
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from facility.alarms import AlarmEvent
@@ -12,6 +8,7 @@ from facility.clock import to_ms
 from facility.reading import Reading
 from tests.simulation.machines import Edge
 from tests.simulation.model import RULES, PlainRule, PointModel, State
+from tests.simulation.rows import Files, Row, alarm_rows, same
 
 if TYPE_CHECKING:
     from tests.simulation.run import World
@@ -38,17 +35,17 @@ def waiting(edge: Edge) -> dict[str, int]:
 
 
 def check(world: "World") -> None:
-    main, history = world.centre.folder / "main.db", world.centre.folder / "history.db"
-    readings = _history(main, history)
-    quarantined = _rows(main, "SELECT count(*) FROM ingest_quarantine")[0][0]
+    files = world.centre.files
+    readings = _history(files)
+    quarantined = files.ask("main", "SELECT count(*) FROM ingest_quarantine")[0][0]
     for name, fell in ((world.centre.name, world.centre.fell), *((e.name, e.fell) for e in world.edges.values())):
         for why in fell:
             world.bad(f"0: {name} fell by itself: {why}")
     for edge in world.edges.values():
         _readings(world, edge, readings, quarantined)
-        _alarms(world, edge, main)
+        _alarms(world, edge, files)
         _event_time(world, edge)
-    _tickets(world, main)
+    _tickets(world, files)
 
 
 # --- 1: readings ---------------------------------------------------------------------------------------------------
@@ -86,7 +83,7 @@ def _readings(world: "World", edge: Edge, kept: dict[tuple[str, str, str], dict[
                     world.result.lost += 1
                 else:
                     missing.append((*name, at))
-            elif not _same(found[at], reading):
+            elif not same(found[at], reading):
                 wrong.append((*name, at, reading.value, found[at]))
     for name, rows in kept.items():
         if name[0] in edge.devices:
@@ -99,22 +96,16 @@ def _readings(world: "World", edge: Edge, kept: dict[tuple[str, str, str], dict[
         world.bad(f"1: {edge.name}: {len(wrong)} readings with another value: {wrong[:3]}")
 
 
-def _same(found: float | None, reading: Reading) -> bool:
-    if isinstance(reading.value, float | None):
-        return found == reading.value
-    return found is not None  # a state, kept as its code
-
-
-def _history(main: Path, history: Path) -> dict[tuple[str, str, str], dict[int, Any]]:
+def _history(files: Files) -> dict[tuple[str, str, str], dict[int, Any]]:
     points = {
         row[0]: (row[1], row[2], row[3])
-        for row in _rows(
-            main, "SELECT p.id, d.device, p.metric, p.subject FROM points p JOIN devices d ON d.id = p.device_id"
+        for row in files.ask(
+            "main", "SELECT p.id, d.device, p.metric, p.subject FROM points p JOIN devices d ON d.id = p.device_id"
         )
     }
     found: dict[tuple[str, str, str], dict[int, Any]] = defaultdict(dict)
     query = "SELECT s.point, r.taken_at, r.value FROM history_readings r JOIN history_series s ON s.id = r.series"
-    for point, at, value in _rows(history, query):
+    for point, at, value in files.ask("history", query):
         found[points[point]][at] = value
     return found
 
@@ -122,26 +113,9 @@ def _history(main: Path, history: Path) -> dict[tuple[str, str, str], dict[int, 
 # --- 2 and 4: alarms -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Row:
-    """An alarm as the centre has it; times in ms."""
-
-    id: str
-    device: str
-    rule: str
-    subject: str
-    revision: int
-    severity: str
-    worst: str
-    end_reason: str | None
-    active: bool
-    raised_at: int
-    ended_at: int | None
-
-
-def _alarms(world: "World", edge: Edge, main: Path) -> None:
+def _alarms(world: "World", edge: Edge, files: Files) -> None:
     """The centre's alarms are the fold of what the agent said and kept."""
-    rows = {row.id: row for row in _alarm_rows(main, edge.name)}
+    rows = {row.id: row for _, row in alarm_rows(files, "origin = ?", edge.name)}
     world.result.alarms += len(rows)
     durable: dict[str, dict[int, AlarmEvent]] = defaultdict(dict)
     vague: set[str] = set()
@@ -167,8 +141,6 @@ def _alarms(world: "World", edge: Edge, main: Path) -> None:
     # A snapshot judges nothing that began after it: with a clock set back that heals only when time has caught up.
     if held != active and not edge.jumped:
         world.bad(f"2: {edge.name} holds {sorted(held)}, the centre {sorted(active)}")
-    if not edge.jumped:
-        _no_clear_without_a_good_sample(world, edge, rows.values())
 
 
 def _fold(world: "World", row: Row, events: dict[int, AlarmEvent]) -> None:
@@ -188,30 +160,6 @@ def _fold(world: "World", row: Row, events: dict[int, AlarmEvent]) -> None:
     have = (row.revision, row.severity, row.worst, row.active, row.raised_at, row.ended_at, row.end_reason)
     if want != have:
         world.bad(f"2: alarm {row.id} of {row.device} {row.rule}: centre has {have}, the events make {want}")
-
-
-def _no_clear_without_a_good_sample(world: "World", edge: Edge, rows: Any) -> None:
-    good: dict[tuple[str, str, str], list[tuple[int, float]]] = defaultdict(list)
-    for life in edge.lives:
-        for outcome in life.polled:
-            for reading in outcome.readings:
-                if reading.good and isinstance(reading.value, float):
-                    good[reading.device, reading.metric, reading.subject].append((reading.taken_at, reading.value))
-    rules = {rule.id: rule for rule in RULES}
-    for row in rows:
-        if row.rule not in rules:
-            world.bad(f"4: an alarm of a rule that is not there: {row}")
-            continue
-        rule = rules[row.rule]
-        samples = good[row.device, rule.metric, row.subject]
-        for at, raised in ((row.raised_at, True), (row.ended_at, False)):
-            if at is None or (not raised and row.end_reason != "recovered"):
-                continue
-            last = max((each for each in samples if each[0] <= at), default=None)
-            mildest = rule.limits[0]
-            if last is None or (last[1] <= mildest.limit if raised else last[1] > mildest.clear):
-                what = "raised" if raised else "cleared"
-                world.bad(f"4: {row.device} {row.rule} {row.subject} {what} at {at} on {last}")
 
 
 def _event_time(world: "World", edge: Edge) -> None:
@@ -285,47 +233,15 @@ def world_ms(edge: Edge) -> int:
 # --- tickets -------------------------------------------------------------------------------------------------------
 
 
-def _tickets(world: "World", main: Path) -> None:
-    """At most one open ticket of a key; every alarm that was bad enough is in one."""
-    tickets = _rows(main, "SELECT id, alarm_key_id, state FROM tickets WHERE alarm_key_id IS NOT NULL")
-    world.result.tickets = len(tickets)
-    open_ones = Counter(key for _, key, state in tickets if state not in ("resolved", "closed", "cancelled"))
-    for key, count in open_ones.items():
-        if count > 1:
-            world.bad(f"3: {count} open tickets of the alarm key {key}")
+def _tickets(world: "World", files: Files) -> None:
+    """Every alarm that was bad enough is in one."""
+    world.result.tickets = files.ask("main", "SELECT count(*) FROM tickets WHERE alarm_key_id IS NOT NULL")[0][0]
     query = (
         "SELECT id, device, rule, worst_severity FROM alarms"
         " WHERE worst_severity != 'info' AND id NOT IN (SELECT alarm_id FROM ticket_alarms)"
     )
-    for row in _rows(main, query):
+    for row in files.ask("main", query):
         world.bad(f"3: no ticket for the alarm {row}")
-
-
-# --- reading the files ---------------------------------------------------------------------------------------------
-
-
-def _alarm_rows(main: Path, origin: str) -> list[Row]:
-    columns = "id, device, rule, subject, revision, severity, worst_severity, end_reason, active, raised_at, ended_at"
-    found = []
-    for row in _rows(main, f"SELECT {columns} FROM alarms WHERE origin = ?", origin):
-        ended_at = None if row[10] is None else _ms(row[10])
-        rest: dict[str, Any] = {"active": bool(row[8]), "raised_at": _ms(row[9]), "ended_at": ended_at}
-        found.append(Row(*row[:8], **rest))
-    return found
-
-
-def _ms(text: str | int) -> int:
-    if isinstance(text, int):
-        return text // 1000
-    return to_ms(datetime.fromisoformat(text))
-
-
-def _rows(path: Path, query: str, *values: object) -> list[Any]:
-    db = sqlite3.connect(path)
-    try:
-        return db.execute(query, values).fetchall()
-    finally:
-        db.close()
 
 
 def _short(events: dict[int, AlarmEvent]) -> list[tuple[int, str, int]]:

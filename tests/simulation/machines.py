@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from agent.app import Agent, build
+from agent.journal.block import BlockState, Key
 from agent.journal.sql import StoreFull
 from agent.site import Site, read_site
 from collectors.exchange import PollOutcome
@@ -40,6 +41,7 @@ from tests.simulation.devices import ScriptedDevice
 from tests.simulation.disk import Disk, DiskOffload, Drive, image, tear
 from tests.simulation.model import RULES_YAML
 from tests.simulation.network import Network
+from tests.simulation.rows import Files
 
 START = datetime(2026, 3, 10, 2, 0, tzinfo=UTC)
 SITE = "hall"
@@ -82,7 +84,7 @@ class Life:
 
 @dataclass
 class Edge:
-    """An agent's machine."""
+    """An agent's machine. committed: told of each block that the agent is told the centre has."""
 
     name: str
     folder: Path
@@ -95,6 +97,7 @@ class Edge:
     jumped: bool = False
     agent: Agent | None = None
     fell: list[str] = field(default_factory=list)
+    committed: Callable[["Edge", Key], None] = lambda _edge, _key: None
 
     def __post_init__(self) -> None:
         self.disk = Disk(self.dice)
@@ -143,7 +146,7 @@ class Edge:
         program = build(self._site, clock=clock, offload=_Recording(self.disk, life), ids=self.ids)
         loop = asyncio.get_running_loop()
         pipeline, journal = program._pipeline, program.journal
-        take, alarmed, keep = pipeline.take, pipeline.journal_alarms, journal.take
+        take, alarmed, keep, settle = pipeline.take, pipeline.journal_alarms, journal.take, journal.settle
 
         def polled(outcome: PollOutcome) -> None:
             life.polled.append(outcome)
@@ -157,8 +160,14 @@ class Edge:
             life.accepted.extend((loop.time(), reading) for reading in readings)
             keep(readings)
 
+        def settled(key: Key, state: BlockState, reason: str = "") -> None:
+            if state is BlockState.COMMITTED:
+                self.committed(self, key)
+            settle(key, state, reason)
+
         pipeline.journal_alarms = said  # type: ignore[method-assign]
         journal.take = kept  # type: ignore[method-assign]
+        journal.settle = settled  # type: ignore[method-assign]
         program._poller._take = polled
         self.agent = program
         await program.__aenter__()
@@ -232,6 +241,7 @@ class Centre:
 
     def __post_init__(self) -> None:
         self.disk = Disk(self.dice)
+        self.files = Files(self.folder)
         self._tasks: list[asyncio.Task[None]] = []
         self.ingest: Ingest | None = None
         self.config = ServerConfig.model_validate(
@@ -290,6 +300,7 @@ class Centre:
         if not self.running():
             return
         self.ingest = None
+        self.files.let_go()
         self.network.end(self.name, "the server was killed")
         databases = [self.folder / name for name in ("main.db", "history.db")]
         kept = {path: image(path) for path in databases} if power else {}

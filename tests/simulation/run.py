@@ -26,6 +26,7 @@ from tests.simulation.disk import Drive, connect
 from tests.simulation.machines import START, Centre, Edge
 from tests.simulation.network import Link, Network, Session
 from tests.simulation.plan import CENTRE, EDGES, Event, Fault, draw
+from tests.simulation.watch import Watch
 from tests.support.virtual_loop import run_virtual
 
 DEVICES_EACH = 2
@@ -139,6 +140,9 @@ class World:
         }  # fmt: skip
         self.centre = Centre(folder / "centre", self.network, disk)
         self.centre.install(databases)
+        self.watch = Watch(self.centre, self.edges, self.bad)
+        for edge in self.edges.values():
+            edge.committed = self.watch.committed
         self._ends: dict[tuple[Fault, str], float] = {}
 
     @contextlib.contextmanager
@@ -196,6 +200,7 @@ class World:
         looking.cancel()
         for edge in self.edges.values():
             edge.finish()
+        self.watch.look()
         checks.check(self)
         self.result.lives = sum(len(edge.lives) for edge in self.edges.values())
         for edge in self.edges.values():
@@ -292,14 +297,16 @@ class World:
     # --- looking ---------------------------------------------------------------------------------------------------
 
     def bad(self, text: str) -> None:
+        text = f"{text} (seen at {self.now():.1f} s)"
         self.say(f"VIOLATION {text}")
         if len(self.result.violations) < 50:
             self.result.violations.append(text)
 
     async def _look(self) -> None:
-        """Every queue keeps its bound, all the time."""
+        """Every queue keeps its bound, all the time; and the centre has nothing that the agents do not know of."""
         while True:
             await asyncio.sleep(LOOKED_AT_EVERY_S)
+            self.watch.look()
             if self.centre.queue() > MAX_MESSAGES:
                 self.bad(f"9: {self.centre.queue()} messages wait at the centre")
             for edge in self.edges.values():

@@ -31,7 +31,7 @@ def test_a_seed_replays_itself(databases: Path) -> None:
 @pytest.mark.parametrize(
     ("bug", "only", "hours", "says"),
     [
-        ("acknowledge-before-commit", Fault.KILL, 0.25, "1: "),
+        ("acknowledge-before-commit", Fault.KILL, 0.25, "is told that block"),
         ("no-revision-check", Fault.LINK_BAD, 0.5, "2: "),
         ("timers-on-arrival-time", Fault.DEVICE_SLOW, 0.25, "2: "),
     ],
@@ -43,7 +43,7 @@ def test_a_planted_bug_is_found_within_a_few_seeds(
         # The fourth seed finds each of them today; the others are for when a change of the programs moves things.
         for seed in (4, 5, 6, 7, 8, 9):
             found = run_seed(seed, databases, hours=hours, only=[only]).violations
-            if any(text.startswith(says) for text in found):
+            if any(says in text for text in found):
                 return
     pytest.fail(f"{bug} goes unnoticed")
 
