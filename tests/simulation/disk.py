@@ -1,4 +1,4 @@
-"""Disks in virtual time: SQLite without threads, that dies where it is told to, refuses, and tears what was not synced.
+"""Disks in virtual time: SQLite without threads; they die where told to, refuse, fail, and tear what was not synced.
 
 A commit of the server takes a moment before and after, so that a kill can fall on either side of it; so does one of
 an agent's journal when a kill is armed.
@@ -8,12 +8,14 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy.util import await_only
 
 from agent.journal.sql import StoreFull
+from tests.simulation.plan import AFTER_COMMIT, BEFORE_COMMIT
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -24,11 +26,14 @@ OTHERS_FIRST = 0.1
 
 
 class Disk:
-    """One machine's disk. full: it takes no more; armed: `before` or `after` the next commit, `die` is called."""
+    """One machine's disk. full: it takes no more; failing: the chance that a statement meets an I/O error; armed:
+    before or after the next commit `die` is called.
+    """
 
     def __init__(self, dice: random.Random) -> None:
         self.dice = dice
         self.full = False
+        self.failing = 0.0
         self.armed = ""
         self.die: Callable[[], None] = lambda: None
         self.connections: list[Drive] = []
@@ -47,12 +52,22 @@ class Disk:
             except sqlite3.Error as error:
                 _set(committed, error)
                 return
-            if not self._dies("after"):
+            if not self._dies(AFTER_COMMIT):
                 loop.call_later(self.dice.uniform(*COMMIT_S), _set, committed, None)
 
-        if not self._dies("before"):
+        if not self._dies(BEFORE_COMMIT):
             loop.call_later(self.dice.uniform(*COMMIT_S), first)
         await committed
+
+    def meet_error(self, db: sqlite3.Connection) -> None:
+        """An I/O error, if it is to be; SQLite may or may not take the transaction back by itself then."""
+        if not self.failing or self.dice.random() >= self.failing:
+            return
+        if db.in_transaction and self.dice.random() < 0.5:
+            sqlite3.Connection.rollback(db)
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error
 
     async def hang(self) -> None:
         """The program stands here when it dies."""
@@ -122,6 +137,7 @@ class Drive(sqlite3.Connection):
             await asyncio.sleep(0)
         if self._dead:
             raise sqlite3.OperationalError("the machine is off")
+        self._disk.meet_error(self)
 
     def cursor(self, factory: Any = Cursor) -> Any:
         if self._dead:
@@ -135,9 +151,24 @@ class Drive(sqlite3.Connection):
             # SQLite takes back by itself what it cannot commit.
             super().rollback()
             raise sqlite3.OperationalError("database or disk is full")
+        if self._disk.failing:
+            self._commit_in_doubt()
+            return
         await_only(self._disk.commit(super().commit))
         if self._dead:
             raise sqlite3.OperationalError("the machine is off")
+
+    def _commit_in_doubt(self) -> None:
+        """Who is told of an error may have committed all the same, as over a connection that breaks meanwhile."""
+        try:
+            self._disk.meet_error(self)
+        except sqlite3.OperationalError:
+            super().rollback()
+            raise
+        await_only(self._disk.commit(super().commit))
+        if self._dead:
+            raise sqlite3.OperationalError("the machine is off")
+        self._disk.meet_error(self)
 
     def rollback(self) -> None:
         if not self._dead:
@@ -156,6 +187,32 @@ def connect(_dbapi: Any, database: Any, **options: Any) -> Drive:
     return sqlite3.connect(str(database), factory=Drive, **options)
 
 
+class JournalDrive(sqlite3.Connection):
+    """An agent's journal on a disk that fails."""
+
+    def __init__(self, *args: Any, disk: Disk, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._disk = disk
+
+    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
+        if sql != "ROLLBACK":
+            self._disk.meet_error(self)
+        return super().execute(sql, parameters)
+
+
+def journal_drives(disks: dict[Path, Disk]) -> Callable[..., sqlite3.Connection]:
+    """In the place of `sqlite3.connect`: a file in one of these folders lies on that disk."""
+    plain: Callable[..., sqlite3.Connection] = sqlite3.connect
+
+    def opened(database: Any, *args: Any, **options: Any) -> sqlite3.Connection:
+        disk = next((disk for folder, disk in disks.items() if str(folder) in str(database)), None)
+        if disk is not None:
+            options["factory"] = partial(JournalDrive, disk=disk)
+        return plain(database, *args, **options)
+
+    return opened
+
+
 class DiskOffload:
     """The journal's way to its disk: inline, refused while the disk is full, cut off where a kill is armed."""
 
@@ -168,12 +225,12 @@ class DiskOffload:
             return call(*args, **kwargs)
         if self._disk.full:
             raise StoreFull("database or disk is full")
-        if self._disk._dies("before"):
+        if self._disk._dies(BEFORE_COMMIT):
             await self._disk.hang()
         result = call(*args, **kwargs)
         self._disk.commits += 1
         self.done(name, args)
-        if self._disk._dies("after"):
+        if self._disk._dies(AFTER_COMMIT):
             await self._disk.hang()
         return result
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 
 from agent.app import Agent, build
@@ -22,7 +23,7 @@ from facility import wire
 from facility.alarms import AlarmEvent
 from facility.clock import SystemClock, now_ms
 from facility.ids import NewId
-from facility.items import decode_alarms
+from facility.items import EARLIEST_MS, decode_alarms
 from facility.reading import Reading
 from facility.wire import Kind
 from rules.model import RuleSet
@@ -66,10 +67,15 @@ def machine_clock(jump: Callable[[], float]) -> SystemClock:
 
 @dataclass
 class Life:
-    """One incarnation of an agent: what went in and came out of it, and what its disk had when it ended."""
+    """One incarnation of an agent: what went in and came out of it, and what its disk had when it ended.
+
+    moved: by how much the clock was set of one that began in 1970, in ms, and set_at: when (ms). What it had polled and
+    said is here under the times that it got then. undated_ms: how long the first event had waited for that in vain.
+    """
 
     began_ms: int
     polled: list[PollOutcome] = field(default_factory=list)
+    polled_at: list[float] = field(default_factory=list)
     accepted: list[tuple[float, Reading]] = field(default_factory=list)
     said: list[AlarmEvent] = field(default_factory=list)
     durable_readings: int = 0
@@ -77,9 +83,30 @@ class Life:
     durable_blocks: set[Any] = field(default_factory=set)
     drops: dict[str, int] = field(default_factory=dict)
     held: int = 0
+    moved: int = 0
+    set_at: int = 0
+    undated_ms: int = 0
+    # What stood before could not be taken up.
+    forgot: bool = False
     killed: float | None = None
     killed_ms: int = 0
     unsaved_since: float | None = None
+
+    def clock_set(self, step_ms: int, now_ms: int) -> None:
+        if self.began_ms + self.moved < EARLIEST_MS:
+            self.moved += step_ms
+            self.set_at = now_ms
+        self.polled = [
+            replace(each, readings=tuple(_moved(reading, step_ms) for reading in each.readings))
+            if any(reading.taken_at < EARLIEST_MS for reading in each.readings)
+            else each
+            for each in self.polled
+        ]
+        self.said = [replace(event, at=event.at + step_ms) if event.at < EARLIEST_MS else event for event in self.said]
+
+
+def _moved(reading: Reading, step_ms: int) -> Reading:
+    return msgspec.structs.replace(reading, taken_at=reading.taken_at + step_ms)
 
 
 @dataclass
@@ -103,7 +130,7 @@ class Edge:
         self.disk = Disk(self.dice)
         self._task: asyncio.Task[None] | None = None
         self._site = self._read_site()
-        self.full_since: float | None = None
+        self.refused_since: float | None = None
 
     def _read_site(self) -> Site:
         self.folder.mkdir(parents=True)
@@ -142,14 +169,16 @@ class Edge:
         for device in self.devices.values():
             device.clock = clock
         life = Life(now_ms(clock))
+        self.refused_since = None
         self.lives.append(life)
         program = build(self._site, clock=clock, offload=_Recording(self.disk, life), ids=self.ids)
         loop = asyncio.get_running_loop()
-        pipeline, journal = program._pipeline, program.journal
+        pipeline, journal, notice, set_clock = program._pipeline, program.journal, program.notice, program.clock_set
         take, alarmed, keep, settle = pipeline.take, pipeline.journal_alarms, journal.take, journal.settle
 
         def polled(outcome: PollOutcome) -> None:
             life.polled.append(outcome)
+            life.polled_at.append(loop.time())
             take(outcome)
 
         def said(events: Sequence[AlarmEvent]) -> None:
@@ -160,11 +189,23 @@ class Edge:
             life.accepted.extend((loop.time(), reading) for reading in readings)
             keep(readings)
 
+        def noticed(what: str, detail: dict[str, str]) -> None:
+            life.forgot |= what == "rule_state_lost"
+            if what in ("degraded", "healed"):
+                self.refused_since = loop.time() if what == "degraded" else None
+            notice(what, detail)
+
+        def clock_set(step_ms: int) -> None:
+            set_clock(step_ms)
+            life.clock_set(step_ms, now_ms(clock))
+
         def settled(key: Key, state: BlockState, reason: str = "") -> None:
             if state is BlockState.COMMITTED:
                 self.committed(self, key)
             settle(key, state, reason)
 
+        program.clock_set = clock_set  # type: ignore[method-assign]
+        program.notice = noticed  # type: ignore[method-assign]
         pipeline.journal_alarms = said  # type: ignore[method-assign]
         journal.take = kept  # type: ignore[method-assign]
         journal.settle = settled  # type: ignore[method-assign]
@@ -188,7 +229,8 @@ class Edge:
         life.killed, life.killed_ms = loop.time(), now_ms(program._clock)
         life.drops = dict(program.journal.stats().drops)
         life.held = program._guard.held
-        life.unsaved_since = self.full_since
+        life.undated_ms = program._guard.undated_for(life.killed_ms)
+        life.unsaved_since = self.refused_since
         self.network.end(self.name, "the agent was killed")
         store = program.journal._store
         kept = image(store.path) if power else None

@@ -76,6 +76,11 @@ class State:
     def active(self) -> bool:
         return any(self.on)
 
+    def before_set(self, step_ms: int) -> "State":
+        """The same, as the clock had it that was set by `step_ms` later."""
+        since = tuple(None if at is None else at - step_ms for at in self.since)
+        return replace(self, since=since, seen=None if self.seen is None else self.seen - step_ms)
+
 
 @dataclass
 class PointModel:
@@ -92,10 +97,15 @@ class PointModel:
         self.past.append((0, self.state))
 
     @classmethod
-    def going_on(cls, rule: PlainRule, state: State) -> "PointModel":
-        """After a restart: what it remembered, but nobody saw the value hold meanwhile."""
+    def going_on(cls, rule: PlainRule, state: State, *, began: int, moved: int = 0) -> "PointModel":
+        """After a restart at `began`: what it remembered, but nobody saw the value hold meanwhile.
+
+        Nothing it remembers was later than that; and all of it is moved with the clock of an agent that began in 1970.
+        """
         model = cls(rule)
-        model.state = replace(state, holds=False)
+        since = tuple(None if at is None else min(at, began) + moved for at in state.since)
+        seen = None if state.seen is None else min(state.seen, began) + moved
+        model.state = replace(state, since=since, seen=seen, holds=False)
         model.past = [(0, model.state)]
         return model
 

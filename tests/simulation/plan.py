@@ -7,6 +7,7 @@ from enum import StrEnum
 
 EDGES = ("edge-1", "edge-2")
 CENTRE = "server"
+BEFORE_COMMIT, AFTER_COMMIT, RESTART = "before a commit", "after a commit", "with a restart"
 # Nothing falls before the programs are up, nor into the last minutes: what is left of a run must drain.
 FIRST_S, LAST_S = 45.0, 120.0
 
@@ -17,15 +18,21 @@ class Fault(StrEnum):
     KILL = "kill"
     POWER_CUT = "power cut"
     DISK_FULL = "disk full"
+    DISK_ERROR = "disk error"
     DEVICE_DEAD = "device dead"
     DEVICE_SLOW = "device slow"
     DEVICE_PARTIAL = "device partial"
     CLOCK_JUMP = "clock jump"
+    NO_CLOCK = "no clock"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One fault. where: of a kill, at any moment or before or after the victim's next commit; amount: how bad."""
+    """One fault. amount: how bad.
+
+    where: of a kill, at any moment or before or after the victim's next commit; of a disk error, whether the program is
+    killed in the middle of it and begins anew at once.
+    """
 
     at: float
     fault: Fault
@@ -35,7 +42,7 @@ class Event:
     amount: float = 0.0
 
     def __str__(self) -> str:
-        where = f" {self.where} a commit" if self.where else ""
+        where = f" {self.where}" if self.where else ""
         return f"{self.at:8.1f} s  {self.fault}{where}: {self.victim}, {self.seconds:.0f} s, {self.amount:.2f}"
 
 
@@ -45,10 +52,12 @@ _WEIGHTS = {
     Fault.KILL: 8,
     Fault.POWER_CUT: 3,
     Fault.DISK_FULL: 2,
+    Fault.DISK_ERROR: 2,
     Fault.DEVICE_DEAD: 2,
     Fault.DEVICE_SLOW: 2,
     Fault.DEVICE_PARTIAL: 2,
     Fault.CLOCK_JUMP: 1,
+    Fault.NO_CLOCK: 1,
 }
 
 
@@ -76,10 +85,18 @@ def _event(dice: random.Random, at: float, fault: Fault, devices: list[str]) -> 
         case Fault.LINK_BAD:
             return Event(at, fault, anybody, dice.uniform(30, 1800), amount=dice.uniform(0.05, 1.0))
         case Fault.KILL | Fault.POWER_CUT:
-            return Event(at, fault, anybody, 10 ** dice.uniform(0, 2), dice.choice(("", "before", "after")))
+            return Event(at, fault, anybody, 10 ** dice.uniform(0, 2), dice.choice(("", BEFORE_COMMIT, AFTER_COMMIT)))
         case Fault.DISK_FULL:
             return Event(at, fault, anybody, dice.uniform(10, 1200))
+        case Fault.DISK_ERROR:
+            # From one statement in a thousand to every one.
+            return Event(
+                at, fault, anybody, dice.uniform(10, 1200), dice.choice(("", RESTART)), 10 ** dice.uniform(-3, 0)
+            )
         case Fault.CLOCK_JUMP:
             jump = dice.choice((-1, 1)) * dice.choice((5.0, 120.0, 3600.0))
             return Event(at, fault, dice.choice(EDGES), 0.0, amount=jump)
+        case Fault.NO_CLOCK:
+            # So long it is off, and so long it then goes without.
+            return Event(at, fault, dice.choice(EDGES), 10 ** dice.uniform(0, 2), amount=10 ** dice.uniform(0.5, 3.2))
     return Event(at, fault, dice.choice(devices), dice.uniform(20, 1800), amount=dice.uniform(0.1, 0.9))

@@ -16,16 +16,17 @@ from unittest import mock
 
 from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_dbapi
 
+from agent.app import SNAPSHOT_S
 from collectors.schedule import offset_ms
 from server.db import migrate
 from server.history.tables import MIGRATIONS
 from server.ingest.inbox import MAX_MESSAGES
 from tests.simulation import checks
 from tests.simulation.devices import POINTS, Health, Script, ScriptedDevice, opener
-from tests.simulation.disk import Drive, connect
+from tests.simulation.disk import Drive, connect, journal_drives
 from tests.simulation.machines import START, Centre, Edge
 from tests.simulation.network import Link, Network, Session
-from tests.simulation.plan import CENTRE, EDGES, Event, Fault, draw
+from tests.simulation.plan import CENTRE, EDGES, RESTART, Event, Fault, draw
 from tests.simulation.watch import Watch
 from tests.support.virtual_loop import run_virtual
 
@@ -38,6 +39,8 @@ SEEN_EVERY_S = 30.0
 LOOKED_AT_EVERY_S = 60.0
 # A block that was lost on its way is sent again after up to five minutes.
 DRAIN_S = 1800.0
+# A machine's clock shows so much when its programs begin, if it does not know the time.
+BOOT_S = 20.0
 # An armed kill whose commit does not come happens anyway.
 ARMED_S = 60.0
 # agent.outbox_policy.WINDOW and agent.journal.journal.MEMORY_BYTES, said again: a bound that moves is to be noticed.
@@ -157,6 +160,7 @@ class World:
         with (
             mock.patch("aiomqtt.Client", Session),
             mock.patch.object(AsyncAdapt_aiosqlite_dbapi, "connect", connect),
+            mock.patch("sqlite3.connect", journal_drives({edge.folder: edge.disk for edge in self.edges.values()})),
             mock.patch("agent.app.open_device", opener(self.devices)),
             mock.patch("agent.uplink.LOOK_S", LOOK_S),
             mock.patch("server.ingest.component.SEEN_EVERY_S", SEEN_EVERY_S),
@@ -217,6 +221,8 @@ class World:
                 edge = self.edges[event.victim]
                 edge.jump += event.amount
                 edge.jumped = True
+            case Fault.NO_CLOCK:
+                await self._without_clock(self.edges[event.victim], event)
             case _:
                 await self._for_a_while(event)
 
@@ -225,7 +231,10 @@ class World:
         key, ends = (event.fault, event.victim), self.now() + event.seconds
         self._ends[key] = max(self._ends.get(key, 0.0), ends)
         self._set(event, on=True)
-        await asyncio.sleep(event.seconds)
+        if event.where == RESTART:
+            await asyncio.sleep(event.seconds / 2)
+            await self._restart(self._machine(event.victim))
+        await asyncio.sleep(event.at + event.seconds - self.now())
         if self.now() >= self._ends[key] - 1e-6:
             self._set(event, on=False)
 
@@ -236,7 +245,9 @@ class World:
             case Fault.LINK_BAD:
                 self._worsen(self.network.links[event.victim], event.amount if on else 0.0)
             case Fault.DISK_FULL:
-                self._fill(event.victim, full=on)
+                self._machine(event.victim).disk.full = on
+            case Fault.DISK_ERROR:
+                self._machine(event.victim).disk.failing = event.amount if on else 0.0
             case Fault.DEVICE_DEAD:
                 self.devices[event.victim].health.dead = on
             case Fault.DEVICE_SLOW:
@@ -248,12 +259,6 @@ class World:
     def _worsen(self, link: Link, amount: float) -> None:
         link.latency = (0.005, 0.05 + 30.0 * amount**3)
         link.loss, link.twice, link.overtake = 0.5 * amount, 0.3 * amount, 0.5 * amount
-
-    def _fill(self, victim: str, *, full: bool) -> None:
-        machine = self._machine(victim)
-        machine.disk.full = full
-        if isinstance(machine, Edge) and full and machine.full_since is None:
-            machine.full_since = self.now()
 
     def _machine(self, name: str) -> Edge | Centre:
         return self.centre if name == CENTRE else self.edges[name]
@@ -278,12 +283,33 @@ class World:
             await machine.start()
             self.say(f"{event.victim} is up")
 
+    async def _restart(self, machine: Edge | Centre) -> None:
+        if machine.running():
+            await machine.kill(power=False)
+            await machine.start()
+            self.say(f"{machine.name} began anew")
+
+    async def _without_clock(self, edge: Edge, event: Event) -> None:
+        """Its power was cut and its battery is dead: it begins in 1970, and somebody tells it the time later."""
+        if not edge.running():
+            return
+        await edge.kill(power=True)
+        await asyncio.sleep(event.seconds)
+        if edge.running():
+            return
+        edge.jump = -(START.timestamp() + self.now()) + BOOT_S
+        await edge.start()
+        self.say(f"{edge.name} is up, in 1970")
+        await asyncio.sleep(event.amount)
+        edge.jump = 0.0
+
     async def _calm(self) -> None:
         """The faults stop."""
         for name, link in self.network.links.items():
             link.up = True
             self._worsen(link, 0.0)
-            self._machine(name).disk.full = False
+            disk = self._machine(name).disk
+            disk.full, disk.failing = False, 0.0
         for device in self.devices.values():
             device.health = Health()
         for edge in self.edges.values():
@@ -316,13 +342,13 @@ class World:
                     self.bad(f"9: {edge.agent.uplink.in_flight} blocks of {edge.name} are in flight")
                 if edge.agent.journal.stats().memory_bytes > MOST_MEMORY:
                     self.bad(f"9: the journal of {edge.name} holds {edge.agent.journal.stats().memory_bytes} bytes")
-                if edge.full_since is not None and not edge.disk.full and not edge.agent.journal.stats().degraded:
-                    edge.full_since = None
 
     async def _drain(self) -> None:
         began = self.now()
-        # One health block of each agent at least must have come through after the end of the faults.
-        await asyncio.sleep(70.0)
+        # One health block of each agent at least must have come through after the end of the faults; and a snapshot of
+        # one that forgot what stood.
+        forgot = any(edge.lives[-1].forgot for edge in self.edges.values())
+        await asyncio.sleep(SNAPSHOT_S + 10.0 if forgot else 70.0)
         while not all(_empty(edge) for edge in self.edges.values()) or self.centre.queue():
             await asyncio.sleep(0.5)
             if self.now() - began > DRAIN_S:

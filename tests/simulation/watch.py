@@ -10,8 +10,10 @@ from typing import Any
 
 from agent.journal.block import Key
 from facility.alarms import AlarmEvent
+from facility.items import EARLIEST_MS
 from facility.reading import Reading
-from tests.simulation.machines import Centre, Edge
+from tests.simulation.lives import forgettable
+from tests.simulation.machines import Centre, Edge, Life
 from tests.simulation.model import RULES
 from tests.simulation.rows import CLOSED_TICKETS, Name, Row, alarm_rows, same
 
@@ -134,10 +136,10 @@ class Watch:
             edge = self._edges.get(origin)
             if edge is None or revision is None:
                 continue
-            event = self._said.events[occurrence].get(revision)
+            event = self._said.of(occurrence).get(revision)
             if event is None or event.kind != kind:
                 self._bad(f"2: nobody said revision {revision} of {occurrence}, {kind}")
-            elif not _durable(edge, occurrence, revision) and not _refused(edge):
+            elif not self._durable(edge, occurrence, revision):
                 self._bad(f"2: revision {revision} of {occurrence} came before it was on the disk of {origin}")
 
     def _look_at_alarms(self) -> None:
@@ -152,7 +154,7 @@ class Watch:
                 continue
             before = self._alarms.get(row.id)
             self._alarms[row.id] = row
-            if row.id not in self._said.events:
+            if row.id not in self._said.by:
                 self._bad(f"2: nobody raised {row.id} of {row.device} {row.rule}")
                 continue
             if before is not None and row.revision < before.revision:
@@ -170,16 +172,16 @@ class Watch:
             if edge.agent is None:
                 continue
             del self._ended[row.id]
-            if edge.jumped or any(event.kind == "ended" for event in self._said.events[row.id].values()):
+            if edge.jumped or any(event.kind == "ended" for event in self._said.of(row.id).values()):
                 continue
             if any(each.occurrence == row.id for each in edge.agent.engine.active()):
                 self._bad(f"2: alarm {row.id} is over at the centre ({row.end_reason}), {edge.name} holds it")
-            elif not _refused(edge):
+            elif row.id not in forgettable(edge):
                 self._bad(f"2: alarm {row.id} is over at the centre ({row.end_reason}), {edge.name} never said so")
 
     def _judge(self, row: Row, raised: bool) -> bool:
         """Whether a coming or going could be judged: not while revisions before it are under way."""
-        events = self._said.events[row.id].values()
+        events = self._said.of(row.id).values()
         kind, at = ("raised", row.raised_at) if raised else ("ended", row.ended_at)
         if not any(event.kind == kind and event.at == at for event in events):
             return False
@@ -188,6 +190,13 @@ class Watch:
         if found:
             self._bad(found)
         return True
+
+    def _durable(self, edge: Edge, occurrence: str, revision: int) -> bool:
+        """Or sent from memory, as it may be by an agent whose disk refuses."""
+        if any((occurrence, revision) in life.durable_events for life in edge.lives):
+            return True
+        life, _ = self._said.by[occurrence][revision]
+        return life.unsaved_since is not None or (life is edge.lives[-1] and edge.refused_since is not None)
 
     def _look_at_tickets(self) -> None:
         query = (
@@ -215,15 +224,6 @@ def unfounded(samples: list[tuple[int, float]], row: Row, at: int, *, raised: bo
     return f"4: {row.device} {row.rule} {row.subject} {what} at {at} on {last}"
 
 
-def _durable(edge: Edge, occurrence: str, revision: int) -> bool:
-    return any((occurrence, revision) in life.durable_events for life in edge.lives)
-
-
-def _refused(edge: Edge) -> bool:
-    """The agent's disk takes nothing, or did not when it was killed: it sends from memory, and may forget."""
-    return edge.full_since is not None or any(life.unsaved_since is not None for life in edge.lives)
-
-
 # --- what the agents took and said ---------------------------------------------------------------------------------
 
 
@@ -243,8 +243,10 @@ class _Took:
                 self._keep(reading for _, reading in life.accepted[self._accepted[edge.name, number] :])
                 self._accepted[edge.name, number] = len(life.accepted)
                 for outcome in life.polled[self._polled[edge.name, number] :]:
+                    if any(reading.taken_at < EARLIEST_MS for reading in outcome.readings):
+                        break  # their time is still to come
                     self._judge(outcome.readings)
-                self._polled[edge.name, number] = len(life.polled)
+                    self._polled[edge.name, number] += 1
 
     def _keep(self, readings: Iterable[Reading]) -> None:
         for reading in readings:
@@ -257,16 +259,21 @@ class _Took:
 
 
 class _Said:
-    """Alarm events that agents said, by occurrence and revision."""
+    """Alarm events that agents said, by occurrence and revision: in which life (the last, if in several), and where."""
 
     def __init__(self, edges: Mapping[str, Edge]) -> None:
         self._edges = edges
         self._seen: dict[tuple[str, int], int] = defaultdict(int)
-        self.events: dict[str, dict[int, AlarmEvent]] = defaultdict(dict)
+        self.by: dict[str, dict[int, tuple[Life, int]]] = defaultdict(dict)
 
     def look(self) -> None:
         for edge in self._edges.values():
             for number, life in enumerate(edge.lives):
-                for event in life.said[self._seen[edge.name, number] :]:
-                    self.events[event.occurrence][event.revision] = event
+                for place in range(self._seen[edge.name, number], len(life.said)):
+                    event = life.said[place]
+                    self.by[event.occurrence][event.revision] = life, place
                 self._seen[edge.name, number] = len(life.said)
+
+    def of(self, occurrence: str) -> dict[int, AlarmEvent]:
+        """With the times they have now: those of a clock that knew none are moved when it is set."""
+        return {revision: life.said[place] for revision, (life, place) in self.by.get(occurrence, {}).items()}
