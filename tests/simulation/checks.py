@@ -116,8 +116,11 @@ def _stamps(world: "World", edge: Edge) -> None:
                 if not -STEP_MS / 1000 <= late <= STEP_MS / 1000:
                     world.bad(f"1: {edge.name} life {number}: read at {at:.2f}, stamped {late:.2f} s before: {reading}")
                 break  # those of a poll have one time
-        if not life.moved and any(reading.reason is QualityReason.CLOCK for _, reading in life.accepted):
+        knew = life.began_ms >= EARLIEST_MS
+        if knew and any(reading.reason is QualityReason.CLOCK for _, reading in life.accepted):
             world.bad(f"1: {edge.name} life {number}: readings are doubted though the clock was right")
+        if life.held and (knew or life.moved):
+            world.bad(f"1: {edge.name} life {number}: {life.held} readings are held though the time is known")
 
 
 def _history(files: Files) -> dict[tuple[str, str, str], dict[int, Any]]:
