@@ -7,10 +7,11 @@ from facility.alarms import AlarmEvent
 from facility.clock import STEP_MS, to_ms
 from facility.items import EARLIEST_MS
 from facility.reading import QualityReason, Reading
-from tests.simulation.lives import forgotten, standing, unsaved
+from tests.simulation.lives import Life, forgotten, standing, unsaved
 from tests.simulation.machines import START, Edge
-from tests.simulation.model import RULES, PlainRule, PointModel, State
-from tests.simulation.rows import Files, Row, alarm_rows, same
+from tests.simulation.model import PlainRule, PointModel, Said, State
+from tests.simulation.rows import Files, Name, Row, alarm_rows, same
+from tests.simulation.rulebook import RULES
 
 if TYPE_CHECKING:
     from tests.simulation.run import World
@@ -145,7 +146,7 @@ def _alarms(world: "World", edge: Edge, files: Files) -> None:
     rows = {row.id: row for _, row in alarm_rows(files, "origin = ?", edge.name)}
     world.result.alarms += len(rows)
     durable: dict[str, dict[int, AlarmEvent]] = defaultdict(dict)
-    vague, lost = unsaved(edge), forgotten(edge)
+    vague, lost = unsaved(edge.lives), forgotten(edge.lives)
     for life in edge.lives:
         for event in life.said:
             if life.killed is None or (event.occurrence, event.revision) in life.durable_events:
@@ -197,27 +198,24 @@ def _event_time(world: "World", edge: Edge) -> None:
     if edge.jumped:
         return
     for device in edge.devices:
-        for rule in RULES:
+        for rule in RULES.values():
             for subject in [point[1] for point in edge.devices[device].scripts if point[0] == rule.metric]:
                 _event_time_of(world, edge, device, rule, subject)
 
 
 def _event_time_of(world: "World", edge: Edge, device: str, rule: PlainRule, subject: str) -> None:
-    fresh = PointModel(rule).state
+    fresh = State.fresh(edge.lives[0].rules[0].rules[rule.id])
     states: list[State] = [fresh]
     for number, life in enumerate(edge.lives):
         said = [
-            (str(event.kind), event.at, str(event.severity))
+            (str(event.kind), event.at, str(event.severity), event.reason if event.kind == "ended" else "")
             for event in life.said
             if (event.device, event.rule, event.subject) == (device, rule.id, subject)
         ]
         tries = []
-        for state in [fresh] if life.forgot else states:
-            model = PointModel.going_on(rule, state, began=life.began_ms, moved=life.moved)
-            for outcome in life.polled:
-                for reading in outcome.readings:
-                    if (reading.metric, reading.subject, reading.device) == (rule.metric, subject, device):
-                        model.sample(reading.taken_at, reading.value if reading.good else None)  # type: ignore[arg-type]
+        for state in [State.fresh(None)] if life.forgot else states:
+            model = PointModel.going_on(state, began=life.began_ms, moved=life.moved)
+            _live(model, life, (device, rule.metric, subject), rule.id)
             end = life.killed_ms if life.killed is not None else world_ms(edge)
             # The engine's timers act once a second, so of the last second nobody can say.
             model.pass_time(end - 1_100)
@@ -241,7 +239,21 @@ def _event_time_of(world: "World", edge: Edge, device: str, rule: PlainRule, sub
             states = list(dict.fromkeys(found))
 
 
-def _agree(want: list[tuple[str, int, str]], said: list[tuple[str, int, str]], end: int) -> bool:
+def _live(model: PointModel, life: Life, name: Name, rule: str) -> None:
+    """What a point's samples and the rules that came and went make of it in a life."""
+    changes = iter((*life.rules, None))
+    change = next(changes)
+    for number, outcome in enumerate((*life.polled, None)):
+        while change is not None and change.polls == number:
+            model.pass_time(change.advanced)
+            model.change(change.at, change.rules.get(rule))
+            change = next(changes)
+        for reading in () if outcome is None else outcome.readings:
+            if (reading.device, reading.metric, reading.subject) == name:
+                model.sample(reading.taken_at, reading.value if reading.good else None)  # type: ignore[arg-type]
+
+
+def _agree(want: list[Said], said: list[Said], end: int) -> bool:
     """The same, but for a timer of the last second, which may have been let act or not."""
     if want == said:
         return True

@@ -213,6 +213,11 @@ def journal_drives(disks: dict[Path, Disk]) -> Callable[..., sqlite3.Connection]
     return opened
 
 
+async def at_once(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """In the place of `asyncio.to_thread`: when a thread is done is nothing a seed decides."""
+    return call(*args, **kwargs)
+
+
 class DiskOffload:
     """The journal's way to its disk: inline, refused while the disk is full, cut off where a kill is armed."""
 

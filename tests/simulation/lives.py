@@ -1,9 +1,127 @@
-"""What an agent's lives say of its alarms: what was on the disk when one ended, and what the next may not know."""
+"""An agent's lives: what went in and came out of each, what its disk had when it ended, what the next may not know."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+import msgspec
+
+from agent.app import Agent
+from collectors.exchange import PollOutcome
 from facility.alarms import AlarmEvent
-from tests.simulation.machines import Edge, Life
+from facility.clock import now_ms
+from facility.items import EARLIEST_MS
+from facility.reading import Reading
+from rules.facts import DeviceFacts
+from rules.model import RuleSet
+from tests.simulation.model import PlainRule
+from tests.simulation.rulebook import plain_rules
+
+
+@dataclass(frozen=True)
+class Rulebook:
+    """Rules that an agent took up at `at` (ms), after so many polls and with timers let act up to `advanced`."""
+
+    polls: int
+    at: int
+    advanced: int
+    rules: Mapping[str, PlainRule]
+
+
+@dataclass
+class Life:
+    """One incarnation of an agent: what went in and came out of it, and what its disk had when it ended.
+
+    moved: by how much the clock was set of one that began in 1970, in ms, and set_at: when (ms). What it had polled and
+    said is here under the times that it got then. undated_ms: how long the first event had waited for that in vain.
+    """
+
+    began_ms: int
+    polled: list[PollOutcome] = field(default_factory=list)
+    polled_at: list[float] = field(default_factory=list)
+    accepted: list[tuple[float, Reading]] = field(default_factory=list)
+    said: list[AlarmEvent] = field(default_factory=list)
+    durable_readings: int = 0
+    durable_events: set[tuple[str, int]] = field(default_factory=set)
+    durable_blocks: set[Any] = field(default_factory=set)
+    drops: dict[str, int] = field(default_factory=dict)
+    held: int = 0
+    moved: int = 0
+    set_at: int = 0
+    undated_ms: int = 0
+    # The rules it began with and went on with, the first at its beginning.
+    rules: list[Rulebook] = field(default_factory=list)
+    # What stood before could not be taken up.
+    forgot: bool = False
+    killed: float | None = None
+    killed_ms: int = 0
+    unsaved_since: float | None = None
+
+    def clock_set(self, step_ms: int, now_ms: int) -> None:
+        if self.began_ms + self.moved < EARLIEST_MS:
+            self.moved += step_ms
+            self.set_at = now_ms
+        self.polled = [
+            replace(each, readings=tuple(_moved(reading, step_ms) for reading in each.readings))
+            if any(reading.taken_at < EARLIEST_MS for reading in each.readings)
+            else each
+            for each in self.polled
+        ]
+        self.said = [replace(event, at=event.at + step_ms) if event.at < EARLIEST_MS else event for event in self.said]
+        self.rules = [
+            replace(each, at=each.at + step_ms, advanced=each.advanced + step_ms) if each.at < EARLIEST_MS else each
+            for each in self.rules
+        ]
+
+    def rules_at(self, at: int) -> Mapping[str, PlainRule]:
+        return next(each.rules for each in reversed(self.rules) if each is self.rules[0] or each.at <= at)
+
+
+def _moved(reading: Reading, step_ms: int) -> Reading:
+    return msgspec.structs.replace(reading, taken_at=reading.taken_at + step_ms)
+
+
+def follow(program: Agent, life: Life) -> None:
+    """Note in a life what goes on in its program."""
+    loop = asyncio.get_running_loop()
+    engine, pipeline, journal = program.engine, program._pipeline, program.journal
+    take, alarmed, keep = pipeline.take, pipeline.journal_alarms, journal.take
+    notice, set_clock, reload = program.notice, program.clock_set, engine.reload
+    life.rules.append(Rulebook(0, life.began_ms, life.began_ms, plain_rules(engine.rules)))
+
+    def polled(outcome: PollOutcome) -> None:
+        life.polled.append(outcome)
+        life.polled_at.append(loop.time())
+        take(outcome)
+
+    def said(events: Sequence[AlarmEvent]) -> None:
+        life.said.extend(events)
+        alarmed(events)
+
+    def kept(readings: Sequence[Reading]) -> None:
+        life.accepted.extend((loop.time(), reading) for reading in readings)
+        keep(readings)
+
+    def noticed(what: str, detail: dict[str, str]) -> None:
+        life.forgot |= what == "rule_state_lost"
+        notice(what, detail)
+
+    def clock_set(step_ms: int) -> None:
+        set_clock(step_ms)
+        life.clock_set(step_ms, now_ms(program._clock))
+
+    def reloaded(rules: RuleSet, devices: Sequence[DeviceFacts], *, now_ms: int) -> list[AlarmEvent]:
+        if rules != engine.rules:
+            life.rules.append(Rulebook(len(life.polled), now_ms, engine._advanced, plain_rules(rules)))
+        return reload(rules, devices, now_ms=now_ms)
+
+    program.clock_set = clock_set  # type: ignore[method-assign]
+    program.notice = noticed  # type: ignore[method-assign]
+    engine.reload = reloaded  # type: ignore[method-assign]
+    pipeline.journal_alarms = said  # type: ignore[method-assign]
+    journal.take = kept  # type: ignore[method-assign]
+    program._poller._take = polled
 
 
 def standing(lives: Sequence[Life]) -> list[AlarmEvent]:
@@ -16,28 +134,28 @@ def standing(lives: Sequence[Life]) -> list[AlarmEvent]:
     return [event for event in newest.values() if event.kind != "ended"]
 
 
-def unsaved(edge: Edge) -> set[str]:
+def unsaved(lives: Sequence[Life]) -> set[str]:
     """Alarms of which something was said that was only in memory when a disk that refused was cut off: the centre may
     know more than the agent.
     """
     return {
         event.occurrence
-        for life in edge.lives
+        for life in lives
         if life.unsaved_since is not None
         for event in life.said
         if (event.occurrence, event.revision) not in life.durable_events
     }
 
 
-def forgotten(edge: Edge) -> set[str]:
+def forgotten(lives: Sequence[Life]) -> set[str]:
     """Alarms that stood when the agent began again and could not read what it knew: it judges anew."""
     found: set[str] = set()
-    for number, life in enumerate(edge.lives):
+    for number, life in enumerate(lives):
         if life.forgot:
-            found |= {event.occurrence for event in standing(edge.lives[:number])}
+            found |= {event.occurrence for event in standing(lives[:number])}
     return found
 
 
-def forgettable(edge: Edge) -> set[str]:
+def forgettable(lives: Sequence[Life]) -> set[str]:
     """Alarms that may be over without a word of the agent's."""
-    return unsaved(edge) | forgotten(edge)
+    return unsaved(lives) | forgotten(lives)

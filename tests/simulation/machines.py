@@ -5,26 +5,22 @@ import contextlib
 import random
 import shutil
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import yaml
 
 from agent.app import Agent, build
 from agent.journal.block import BlockState, Key
 from agent.journal.sql import StoreFull
 from agent.site import Site, read_site
-from collectors.exchange import PollOutcome
 from facility import wire
-from facility.alarms import AlarmEvent
 from facility.clock import SystemClock, now_ms
 from facility.ids import NewId
-from facility.items import EARLIEST_MS, decode_alarms
-from facility.reading import Reading
+from facility.items import decode_alarms
 from facility.wire import Kind
 from rules.model import RuleSet
 from server.app import WEB, domains_of
@@ -40,9 +36,10 @@ from server.kit.secrets import Signer
 from server.kit.templates import Templates
 from tests.simulation.devices import ScriptedDevice
 from tests.simulation.disk import Disk, DiskOffload, Drive, image, tear
-from tests.simulation.model import RULES_YAML
+from tests.simulation.lives import Life, follow
 from tests.simulation.network import Network
 from tests.simulation.rows import Files
+from tests.simulation.rulebook import PLAIN, REMOVED, RULES, RULES_YAML, rule_as
 
 START = datetime(2026, 3, 10, 2, 0, tzinfo=UTC)
 SITE = "hall"
@@ -66,50 +63,6 @@ def machine_clock(jump: Callable[[], float]) -> SystemClock:
 
 
 @dataclass
-class Life:
-    """One incarnation of an agent: what went in and came out of it, and what its disk had when it ended.
-
-    moved: by how much the clock was set of one that began in 1970, in ms, and set_at: when (ms). What it had polled and
-    said is here under the times that it got then. undated_ms: how long the first event had waited for that in vain.
-    """
-
-    began_ms: int
-    polled: list[PollOutcome] = field(default_factory=list)
-    polled_at: list[float] = field(default_factory=list)
-    accepted: list[tuple[float, Reading]] = field(default_factory=list)
-    said: list[AlarmEvent] = field(default_factory=list)
-    durable_readings: int = 0
-    durable_events: set[tuple[str, int]] = field(default_factory=set)
-    durable_blocks: set[Any] = field(default_factory=set)
-    drops: dict[str, int] = field(default_factory=dict)
-    held: int = 0
-    moved: int = 0
-    set_at: int = 0
-    undated_ms: int = 0
-    # What stood before could not be taken up.
-    forgot: bool = False
-    killed: float | None = None
-    killed_ms: int = 0
-    unsaved_since: float | None = None
-
-    def clock_set(self, step_ms: int, now_ms: int) -> None:
-        if self.began_ms + self.moved < EARLIEST_MS:
-            self.moved += step_ms
-            self.set_at = now_ms
-        self.polled = [
-            replace(each, readings=tuple(_moved(reading, step_ms) for reading in each.readings))
-            if any(reading.taken_at < EARLIEST_MS for reading in each.readings)
-            else each
-            for each in self.polled
-        ]
-        self.said = [replace(event, at=event.at + step_ms) if event.at < EARLIEST_MS else event for event in self.said]
-
-
-def _moved(reading: Reading, step_ms: int) -> Reading:
-    return msgspec.structs.replace(reading, taken_at=reading.taken_at + step_ms)
-
-
-@dataclass
 class Edge:
     """An agent's machine. committed: told of each block that the agent is told the centre has."""
 
@@ -129,6 +82,7 @@ class Edge:
     def __post_init__(self) -> None:
         self.disk = Disk(self.dice)
         self._task: asyncio.Task[None] | None = None
+        self._rules = dict.fromkeys(RULES, PLAIN)
         self._site = self._read_site()
         self.refused_since: float | None = None
 
@@ -157,9 +111,17 @@ class Edge:
         text = path.read_text()
         if text not in _SITES:
             site = read_site(path, environ={"COMMUNITY": "public"})
-            wanted = tuple(rule for rule in site.rules.rules if rule.id.startswith("sim-"))
-            _SITES[text] = replace(site, rules=RuleSet(wanted))
+            _SITES[text] = replace(site, rules=RuleSet(tuple(site.rules.rules[-len(RULES) :])))
+            assert {rule.id for rule in _SITES[text].rules} == set(RULES)
         return replace(_SITES[text], loaded=replace(_SITES[text].loaded, folder=self.folder))
+
+    def write_rule(self, name: str, variant: str) -> None:
+        """One of the rules is edited, removed or put back in the file; a running agent is told to read it again."""
+        self._rules[name] = variant
+        written = tuple(rule_as(name, variant) for name, variant in self._rules.items() if variant != REMOVED)
+        self._site = replace(self._site, rules=RuleSet(written))
+        if self.agent is not None:
+            self.agent.reload()
 
     def running(self) -> bool:
         return self.agent is not None
@@ -171,49 +133,33 @@ class Edge:
         life = Life(now_ms(clock))
         self.refused_since = None
         self.lives.append(life)
-        program = build(self._site, clock=clock, offload=_Recording(self.disk, life), ids=self.ids)
+        program = build(
+            self._site, clock=clock, reread=lambda: self._site, offload=_Recording(self.disk, life), ids=self.ids
+        )
+        self._follow(program, life)
+        self.agent = program
+        await program.__aenter__()
+        self._task = asyncio.create_task(program.run(), name=self.name)
+        self._task.add_done_callback(self._ended)
+
+    def _follow(self, program: Agent, life: Life) -> None:
+        """Note what goes on in a program."""
+        follow(program, life)
+        notice, settle = program.notice, program.journal.settle
         loop = asyncio.get_running_loop()
-        pipeline, journal, notice, set_clock = program._pipeline, program.journal, program.notice, program.clock_set
-        take, alarmed, keep, settle = pipeline.take, pipeline.journal_alarms, journal.take, journal.settle
-
-        def polled(outcome: PollOutcome) -> None:
-            life.polled.append(outcome)
-            life.polled_at.append(loop.time())
-            take(outcome)
-
-        def said(events: Sequence[AlarmEvent]) -> None:
-            life.said.extend(events)
-            alarmed(events)
-
-        def kept(readings: Sequence[Reading]) -> None:
-            life.accepted.extend((loop.time(), reading) for reading in readings)
-            keep(readings)
 
         def noticed(what: str, detail: dict[str, str]) -> None:
-            life.forgot |= what == "rule_state_lost"
             if what in ("degraded", "healed"):
                 self.refused_since = loop.time() if what == "degraded" else None
             notice(what, detail)
-
-        def clock_set(step_ms: int) -> None:
-            set_clock(step_ms)
-            life.clock_set(step_ms, now_ms(clock))
 
         def settled(key: Key, state: BlockState, reason: str = "") -> None:
             if state is BlockState.COMMITTED:
                 self.committed(self, key)
             settle(key, state, reason)
 
-        program.clock_set = clock_set  # type: ignore[method-assign]
         program.notice = noticed  # type: ignore[method-assign]
-        pipeline.journal_alarms = said  # type: ignore[method-assign]
-        journal.take = kept  # type: ignore[method-assign]
-        journal.settle = settled  # type: ignore[method-assign]
-        program._poller._take = polled
-        self.agent = program
-        await program.__aenter__()
-        self._task = asyncio.create_task(program.run(), name=self.name)
-        self._task.add_done_callback(self._ended)
+        program.journal.settle = settled  # type: ignore[method-assign]
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if self.agent is not None and not task.cancelled():

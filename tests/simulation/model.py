@@ -5,9 +5,7 @@ off from one at or below its clear value that stays so for the delay of clearing
 at most for the gap; what was being counted when a value stopped holding acts at the next good sample at the earliest.
 """
 
-from dataclasses import dataclass, field, replace
-
-INTERVAL_MS = 30_000
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,48 +27,30 @@ class PlainRule:
     clear_after_ms: int = 0
 
 
-RULES = (
-    PlainRule("sim-hot", "room.temperature", (Limit("hi", "minor", 27, 26), Limit("hihi", "critical", 35, 34))),
-    PlainRule("sim-damp", "room.humidity", (Limit("hi", "minor", 60, 57, 100_000),), 70_000),
-)
 GAP_MS = 300_000
-
-RULES_YAML = """\
-version: 1
-rules:
-  - id: sim-hot
-    title: {en: Hot, zh: 过热}
-    metric: room.temperature
-    flap: "off"
-    gap: 5m
-    source: made for the simulation
-    levels:
-      hi: {limit: 27, severity: minor}
-      hihi: {limit: 35, severity: critical}
-    deadband: 1
-  - id: sim-damp
-    title: {en: Damp, zh: 过潮}
-    metric: room.humidity
-    flap: "off"
-    gap: 5m
-    source: made for the simulation
-    levels:
-      hi: {limit: 60, severity: minor, for: 100s}
-    deadband: 3
-    clear_for: 70s
-"""
-
-Said = tuple[str, int, str]  # raised, updated or ended; at; severity
+Said = tuple[str, int, str, str]  # raised, updated or ended; at; severity; why it ended
 
 
 @dataclass(frozen=True)
 class State:
-    """Everything that matters of a rule on a point. on and since are by level; holds: the last value still holds."""
+    """Everything that matters of a rule on a point; rule: None where there is none.
 
-    on: tuple[bool, ...]
-    since: tuple[int | None, ...]
+    on and since are by level; holds: the last value still holds. stated: the limit that the alarm names; carried: the
+    limits changed under it, and no sample has confirmed it yet.
+    """
+
+    rule: PlainRule | None
+    on: tuple[bool, ...] = ()
+    since: tuple[int | None, ...] = ()
     seen: int | None = None
     holds: bool = False
+    stated: float | None = None
+    carried: bool = False
+
+    @classmethod
+    def fresh(cls, rule: PlainRule | None) -> "State":
+        levels = () if rule is None else rule.limits
+        return cls(rule, tuple(False for _ in levels), tuple(None for _ in levels))
 
     @property
     def active(self) -> bool:
@@ -82,32 +62,37 @@ class State:
         return replace(self, since=since, seen=None if self.seen is None else self.seen - step_ms)
 
 
-@dataclass
 class PointModel:
     """One rule on one point. `said` is what must have been said since it began."""
 
-    rule: PlainRule
-    state: State = field(init=False)
-    said: list[Said] = field(default_factory=list)
-    past: list[tuple[int, State]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        none = tuple(None for _ in self.rule.limits)
-        self.state = State(tuple(False for _ in self.rule.limits), none)
-        self.past.append((0, self.state))
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.said: list[Said] = []
+        self.past: list[tuple[int, State]] = [(0, state)]
 
     @classmethod
-    def going_on(cls, rule: PlainRule, state: State, *, began: int, moved: int = 0) -> "PointModel":
+    def going_on(cls, state: State, *, began: int, moved: int = 0) -> "PointModel":
         """After a restart at `began`: what it remembered, but nobody saw the value hold meanwhile.
 
         Nothing it remembers was later than that; and all of it is moved with the clock of an agent that began in 1970.
         """
-        model = cls(rule)
         since = tuple(None if at is None else min(at, began) + moved for at in state.since)
         seen = None if state.seen is None else min(state.seen, began) + moved
-        model.state = replace(state, since=since, seen=seen, holds=False)
-        model.past = [(0, model.state)]
-        return model
+        return cls(replace(state, since=since, seen=seen, holds=False))
+
+    def change(self, at: int, rule: PlainRule | None) -> None:
+        """The rule is another from now on, or none: what stands stays until a sample says otherwise, or ends."""
+        state = self.state
+        if rule == state.rule:
+            return
+        if not state.active or state.rule is None:
+            self._be(at, **vars(State.fresh(rule)))
+        elif rule is None:
+            self.said.append(("ended", at, self._severity(state), "rule_removed"))
+            self._be(at, **vars(State.fresh(None)))
+        else:
+            kept = State.fresh(rule)
+            self._be(at, **{**vars(kept), "on": state.on, "stated": state.stated, "carried": True})
 
     def sample(self, at: int, value: float | None) -> None:
         self.pass_time(at)
@@ -115,9 +100,11 @@ class PointModel:
             self._be(at, holds=False)
             return
         state = self.state
+        if state.rule is None:
+            return
         broken = state.seen is not None and at - state.seen > GAP_MS
         since = list(state.since)
-        for i, limit in enumerate(self.rule.limits):
+        for i, limit in enumerate(state.rule.limits):
             turning = value <= limit.clear if state.on[i] else value > limit.limit
             if not turning:
                 since[i] = None
@@ -125,6 +112,9 @@ class PointModel:
                 since[i] = at
         self._be(at, since=tuple(since), seen=at, holds=True)
         self._turn(at)
+        state = self.state
+        if state.carried and any(on and count is None for on, count in zip(state.on, state.since, strict=True)):
+            self._be(at, carried=False)
 
     def pass_time(self, before: int) -> None:
         """Let delays that ended before this instant act, each at its own."""
@@ -136,13 +126,17 @@ class PointModel:
             self._turn(due)
 
     def _ends(self) -> list[int | None]:
+        rule = self.state.rule
+        if rule is None:
+            return []
         return [
-            None if since is None else since + (self.rule.clear_after_ms if on else limit.after_ms)
-            for limit, on, since in zip(self.rule.limits, self.state.on, self.state.since, strict=True)
+            None if since is None else since + (rule.clear_after_ms if on else limit.after_ms)
+            for limit, on, since in zip(rule.limits, self.state.on, self.state.since, strict=True)
         ]
 
     def _turn(self, at: int) -> None:
         before = self.state
+        assert before.rule is not None
         on, since = list(before.on), list(before.since)
         for i, end in enumerate(self._ends()):
             if end is not None and end <= at:
@@ -151,14 +145,21 @@ class PointModel:
                     for milder in range(i):
                         if not on[milder]:
                             on[milder], since[milder] = True, None
-        self._be(at, on=tuple(on), since=tuple(since))
-        was, now = _strongest(before.on), _strongest(self.state.on)
-        if was == now:
-            return
-        kind = "raised" if was is None else "ended" if now is None else "updated"
-        index = now if now is not None else was
-        assert index is not None
-        self.said.append((kind, at, self.rule.limits[index].severity))
+        now = _strongest(tuple(on))
+        limit = None if now is None else before.rule.limits[now].limit
+        self._be(at, on=tuple(on), since=tuple(since), stated=limit, carried=before.carried and now is not None)
+        if limit is None:
+            if before.active:
+                why = "rule_changed" if before.carried else "recovered"
+                self.said.append(("ended", at, self._severity(before), why))
+        elif _strongest(before.on) != now or before.stated != limit:
+            self.said.append(("updated" if before.active else "raised", at, self._severity(self.state), ""))
+
+    def _severity(self, state: State) -> str:
+        strongest = _strongest(state.on)
+        assert strongest is not None
+        assert state.rule is not None
+        return state.rule.limits[strongest].severity
 
     def _be(self, at: int, **changes: object) -> None:
         self.state = replace(self.state, **changes)  # type: ignore[arg-type]

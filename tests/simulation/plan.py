@@ -5,6 +5,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from tests.simulation.rulebook import EDITED, REMOVED, RULES
+
 EDGES = ("edge-1", "edge-2")
 CENTRE = "server"
 BEFORE_COMMIT, AFTER_COMMIT, RESTART = "before a commit", "after a commit", "with a restart"
@@ -24,6 +26,7 @@ class Fault(StrEnum):
     DEVICE_PARTIAL = "device partial"
     CLOCK_JUMP = "clock jump"
     NO_CLOCK = "no clock"
+    RELOAD = "reload"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Event:
     """One fault. amount: how bad.
 
     where: of a kill, at any moment or before or after the victim's next commit; of a disk error, whether the program is
-    killed in the middle of it and begins anew at once.
+    killed in the middle of it and begins anew at once; of a reload, what became of which rule, for so long.
     """
 
     at: float
@@ -58,6 +61,7 @@ _WEIGHTS = {
     Fault.DEVICE_PARTIAL: 2,
     Fault.CLOCK_JUMP: 1,
     Fault.NO_CLOCK: 1,
+    Fault.RELOAD: 2,
 }
 
 
@@ -99,4 +103,7 @@ def _event(dice: random.Random, at: float, fault: Fault, devices: list[str]) -> 
         case Fault.NO_CLOCK:
             # So long it is off, and so long it then goes without.
             return Event(at, fault, dice.choice(EDGES), 10 ** dice.uniform(0, 2), amount=10 ** dice.uniform(0.5, 3.2))
+        case Fault.RELOAD:
+            what = f"{dice.choice(sorted(RULES))} {dice.choice((EDITED, REMOVED))}"
+            return Event(at, fault, dice.choice(EDGES), 10 ** dice.uniform(0.5, 3.3), what)
     return Event(at, fault, dice.choice(devices), dice.uniform(20, 1800), amount=dice.uniform(0.1, 0.9))

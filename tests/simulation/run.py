@@ -23,10 +23,11 @@ from server.history.tables import MIGRATIONS
 from server.ingest.inbox import MAX_MESSAGES
 from tests.simulation import checks
 from tests.simulation.devices import POINTS, Health, Script, ScriptedDevice, opener
-from tests.simulation.disk import Drive, connect, journal_drives
+from tests.simulation.disk import Drive, at_once, connect, journal_drives
 from tests.simulation.machines import START, Centre, Edge
 from tests.simulation.network import Link, Network, Session
 from tests.simulation.plan import CENTRE, EDGES, RESTART, Event, Fault, draw
+from tests.simulation.rulebook import PLAIN
 from tests.simulation.watch import Watch
 from tests.support.virtual_loop import run_virtual
 
@@ -161,6 +162,7 @@ class World:
             mock.patch("aiomqtt.Client", Session),
             mock.patch.object(AsyncAdapt_aiosqlite_dbapi, "connect", connect),
             mock.patch("sqlite3.connect", journal_drives({edge.folder: edge.disk for edge in self.edges.values()})),
+            mock.patch("asyncio.to_thread", at_once),
             mock.patch("agent.app.open_device", opener(self.devices)),
             mock.patch("agent.uplink.LOOK_S", LOOK_S),
             mock.patch("server.ingest.component.SEEN_EVERY_S", SEEN_EVERY_S),
@@ -223,6 +225,11 @@ class World:
                 edge.jumped = True
             case Fault.NO_CLOCK:
                 await self._without_clock(self.edges[event.victim], event)
+            case Fault.RELOAD:
+                rule, _, variant = event.where.partition(" ")
+                self.edges[event.victim].write_rule(rule, variant)
+                await asyncio.sleep(event.seconds)
+                self.edges[event.victim].write_rule(rule, PLAIN)
             case _:
                 await self._for_a_while(event)
 

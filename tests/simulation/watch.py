@@ -12,13 +12,12 @@ from agent.journal.block import Key
 from facility.alarms import AlarmEvent
 from facility.items import EARLIEST_MS
 from facility.reading import Reading
-from tests.simulation.lives import forgettable
-from tests.simulation.machines import Centre, Edge, Life
-from tests.simulation.model import RULES
+from tests.simulation.lives import Life, forgettable
+from tests.simulation.machines import Centre, Edge
+from tests.simulation.model import PlainRule
 from tests.simulation.rows import CLOSED_TICKETS, Name, Row, alarm_rows, same
 
 Bad = Callable[[str], None]
-_RULES = {rule.id: rule for rule in RULES}
 
 
 class Watch:
@@ -176,20 +175,21 @@ class Watch:
                 continue
             if any(each.occurrence == row.id for each in edge.agent.engine.active()):
                 self._bad(f"2: alarm {row.id} is over at the centre ({row.end_reason}), {edge.name} holds it")
-            elif row.id not in forgettable(edge):
+            elif row.id not in forgettable(edge.lives):
                 self._bad(f"2: alarm {row.id} is over at the centre ({row.end_reason}), {edge.name} never said so")
 
     def _judge(self, row: Row, raised: bool) -> bool:
         """Whether a coming or going could be judged: not while revisions before it are under way."""
-        events = self._said.of(row.id).values()
         kind, at = ("raised", row.raised_at) if raised else ("ended", row.ended_at)
-        if not any(event.kind == kind and event.at == at for event in events):
-            return False
-        assert at is not None
-        found = unfounded(self._took.good[row.device, _RULES[row.rule].metric, row.subject], row, at, raised=raised)
-        if found:
-            self._bad(found)
-        return True
+        for revision, event in self._said.of(row.id).items():
+            if event.kind != kind or event.at != at:
+                continue
+            rule = self._said.by[row.id][revision][0].rules_at(at)[row.rule]
+            found = unfounded(self._took.good[row.device, rule.metric, row.subject], row, rule, at, raised=raised)
+            if found:
+                self._bad(found)
+            return True
+        return False
 
     def _durable(self, edge: Edge, occurrence: str, revision: int) -> bool:
         """Or sent from memory, as it may be by an agent whose disk refuses."""
@@ -213,11 +213,11 @@ def _turned(before: Row | None, row: Row, raised: bool) -> bool:
     return row.end_reason == "recovered" and (before is None or before.active)
 
 
-def unfounded(samples: list[tuple[int, float]], row: Row, at: int, *, raised: bool) -> str:
+def unfounded(samples: list[tuple[int, float]], row: Row, rule: PlainRule, at: int, *, raised: bool) -> str:
     """What is wrong with an alarm that came or went at `at`; samples: the good ones of its point in order of time."""
     index = bisect.bisect_right(samples, at, key=lambda sample: sample[0])
     last = samples[index - 1] if index else None
-    mildest = _RULES[row.rule].limits[0]
+    mildest = rule.limits[0]
     if last is not None and (last[1] > mildest.limit if raised else last[1] <= mildest.clear):
         return ""
     what = "raised" if raised else "cleared"
