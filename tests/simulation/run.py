@@ -24,6 +24,7 @@ from server.ingest.inbox import MAX_MESSAGES
 from tests.simulation import checks
 from tests.simulation.devices import POINTS, Health, Script, ScriptedDevice, opener
 from tests.simulation.disk import Drive, at_once, connect, journal_drives
+from tests.simulation.lives import forgettable
 from tests.simulation.machines import START, Centre, Edge
 from tests.simulation.network import Link, Network, Session
 from tests.simulation.plan import CENTRE, EDGES, RESTART, Event, Fault, draw
@@ -353,9 +354,9 @@ class World:
     async def _drain(self) -> None:
         began = self.now()
         # One health block of each agent at least must have come through after the end of the faults; and a snapshot of
-        # one that forgot what stood.
-        forgot = any(edge.lives[-1].forgot for edge in self.edges.values())
-        await asyncio.sleep(SNAPSHOT_S + 10.0 if forgot else 70.0)
+        # one that does not know of all it said.
+        unknown = any(forgettable(edge.lives[-2:]) for edge in self.edges.values())
+        await asyncio.sleep(SNAPSHOT_S + 10.0 if unknown else 70.0)
         while not all(_empty(edge) for edge in self.edges.values()) or self.centre.queue():
             await asyncio.sleep(0.5)
             if self.now() - began > DRAIN_S:
