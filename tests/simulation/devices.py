@@ -92,9 +92,10 @@ class ScriptedDevice:
     def recall(self, learnt: Learnt) -> None:
         """It answers whatever it is asked: there is nothing to learn of it."""
 
-    def poller(self, device: PolledDevice) -> DevicePoller:
+    def poller(self, device: PolledDevice, clock: Clock) -> DevicePoller:
         """The true poller around it, anew: what a poller learnt dies with its program."""
-        return DevicePoller(device, bus=f"snmp:{self.id}", speaker=self, converter=_Converter(self), clock=self.clock)  # type: ignore[arg-type]
+        self.clock = clock
+        return DevicePoller(device, bus=f"snmp:{self.id}", speaker=self, converter=_Converter(self), clock=clock)  # type: ignore[arg-type]
 
 
 @dataclass
@@ -135,6 +136,6 @@ def opener(devices: dict[str, ScriptedDevice]) -> OpenDevice:
     """In the place of `collectors.device.open_device`."""
 
     def open_device(device: PolledDevice, *, clock: Clock, modbus_links: ModbusLinks) -> DevicePoller:
-        return devices[device.id].poller(device)
+        return devices[device.id].poller(device, clock)
 
     return open_device

@@ -1,7 +1,7 @@
 """An agent's lives: what went in and came out of each, what its disk had when it ended, what the next may not know."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,13 +20,17 @@ from tests.simulation.rulebook import plain_rules
 
 
 @dataclass(frozen=True)
-class Rulebook:
-    """Rules that an agent took up at `at` (ms), after so many polls and with timers let act up to `advanced`."""
+class Watched:
+    """Rules and devices an agent took up at `at` (ms), after so many polls and with timers let act up to `advanced`."""
 
     polls: int
     at: int
     advanced: int
     rules: Mapping[str, PlainRule]
+    devices: Set[str]
+
+    def rule(self, device: str, rule: str) -> PlainRule | None:
+        return self.rules.get(rule) if device in self.devices else None
 
 
 @dataclass
@@ -50,8 +54,8 @@ class Life:
     moved: int = 0
     set_at: int = 0
     undated_ms: int = 0
-    # The rules it began with and went on with, the first at its beginning.
-    rules: list[Rulebook] = field(default_factory=list)
+    # What it watched: the first at its beginning.
+    watched: list[Watched] = field(default_factory=list)
     # What stood before could not be taken up.
     forgot: bool = False
     killed: float | None = None
@@ -69,13 +73,14 @@ class Life:
             for each in self.polled
         ]
         self.said = [replace(event, at=event.at + step_ms) if event.at < EARLIEST_MS else event for event in self.said]
-        self.rules = [
+        self.watched = [
             replace(each, at=each.at + step_ms, advanced=each.advanced + step_ms) if each.at < EARLIEST_MS else each
-            for each in self.rules
+            for each in self.watched
         ]
 
-    def rules_at(self, at: int) -> Mapping[str, PlainRule]:
-        return next(each.rules for each in reversed(self.rules) if each is self.rules[0] or each.at <= at)
+    def rule_at(self, at: int, device: str, rule: str) -> PlainRule | None:
+        last = next(each for each in reversed(self.watched) if each is self.watched[0] or each.at <= at)
+        return last.rule(device, rule)
 
 
 def _moved(reading: Reading, step_ms: int) -> Reading:
@@ -88,7 +93,8 @@ def follow(program: Agent, life: Life) -> None:
     engine, pipeline, journal = program.engine, program._pipeline, program.journal
     take, alarmed, keep = pipeline.take, pipeline.journal_alarms, journal.take
     notice, set_clock, reload = program.notice, program.clock_set, engine.reload
-    life.rules.append(Rulebook(0, life.began_ms, life.began_ms, plain_rules(engine.rules)))
+    began_with = {device.id for device in program.site.devices}
+    life.watched.append(Watched(0, life.began_ms, life.began_ms, plain_rules(engine.rules), began_with))
 
     def polled(outcome: PollOutcome) -> None:
         life.polled.append(outcome)
@@ -112,8 +118,9 @@ def follow(program: Agent, life: Life) -> None:
         life.clock_set(step_ms, now_ms(program._clock))
 
     def reloaded(rules: RuleSet, devices: Sequence[DeviceFacts], *, now_ms: int) -> list[AlarmEvent]:
-        if rules != engine.rules:
-            life.rules.append(Rulebook(len(life.polled), now_ms, engine._advanced, plain_rules(rules)))
+        names = {each.id for each in devices}
+        if rules != engine.rules or names != life.watched[-1].devices:
+            life.watched.append(Watched(len(life.polled), now_ms, engine._advanced, plain_rules(rules), names))
         return reload(rules, devices, now_ms=now_ms)
 
     program.clock_set = clock_set  # type: ignore[method-assign]

@@ -64,7 +64,10 @@ def machine_clock(jump: Callable[[], float]) -> SystemClock:
 
 @dataclass
 class Edge:
-    """An agent's machine. committed: told of each block that the agent is told the centre has."""
+    """An agent's machine. devices: those of every machine; own: those it polls.
+
+    committed: told of each block that the agent is told the centre has.
+    """
 
     name: str
     folder: Path
@@ -72,6 +75,7 @@ class Edge:
     dice: random.Random
     ids: NewId
     devices: dict[str, ScriptedDevice]
+    own: set[str]
     lives: list[Life] = field(default_factory=list)
     jump: float = 0.0
     jumped: bool = False
@@ -111,15 +115,28 @@ class Edge:
         text = path.read_text()
         if text not in _SITES:
             site = read_site(path, environ={"COMMUNITY": "public"})
-            _SITES[text] = replace(site, rules=RuleSet(tuple(site.rules.rules[-len(RULES) :])))
-            assert {rule.id for rule in _SITES[text].rules} == set(RULES)
-        return replace(_SITES[text], loaded=replace(_SITES[text].loaded, folder=self.folder))
+            assert RULES.keys() <= {rule.id for rule in site.rules}
+            _SITES[text] = site
+        self._all = replace(_SITES[text], loaded=replace(_SITES[text].loaded, folder=self.folder))
+        return self._written()
+
+    def _written(self) -> Site:
+        """What the agent's files say now."""
+        rules = tuple(rule_as(name, variant) for name, variant in self._rules.items() if variant != REMOVED)
+        devices = tuple(device for device in self._all.devices if device.id in self.own)
+        return replace(self._all, rules=RuleSet(rules), devices=devices)
+
+    def write_devices(self, own: set[str], *, reload: bool) -> None:
+        """These are its devices from now on; it is told so, if it is not to find out when it begins anew."""
+        self.own = own
+        self._site = self._written()
+        if reload and self.agent is not None:
+            self.agent.reload()
 
     def write_rule(self, name: str, variant: str) -> None:
         """One of the rules is edited, removed or put back in the file; a running agent is told to read it again."""
         self._rules[name] = variant
-        written = tuple(rule_as(name, variant) for name, variant in self._rules.items() if variant != REMOVED)
-        self._site = replace(self._site, rules=RuleSet(written))
+        self._site = self._written()
         if self.agent is not None:
             self.agent.reload()
 
@@ -128,8 +145,6 @@ class Edge:
 
     async def start(self) -> None:
         clock = machine_clock(lambda: self.jump)
-        for device in self.devices.values():
-            device.clock = clock
         life = Life(now_ms(clock))
         self.refused_since = None
         self.lives.append(life)

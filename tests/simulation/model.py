@@ -80,15 +80,17 @@ class PointModel:
         seen = None if state.seen is None else min(state.seen, began) + moved
         return cls(replace(state, since=since, seen=seen, holds=False))
 
-    def change(self, at: int, rule: PlainRule | None) -> None:
-        """The rule is another from now on, or none: what stands stays until a sample says otherwise, or ends."""
+    def change(self, at: int, rule: PlainRule | None, *, gone: str) -> None:
+        """The rule is another from now on: what stands stays until a sample says otherwise. Or it is none, as `gone`
+        says: what stands ends.
+        """
         state = self.state
         if rule == state.rule:
             return
         if not state.active or state.rule is None:
             self._be(at, **vars(State.fresh(rule)))
         elif rule is None:
-            self.said.append(("ended", at, self._severity(state), "rule_removed"))
+            self.said.append(("ended", at, self._severity(state), gone))
             self._be(at, **vars(State.fresh(None)))
         else:
             kept = State.fresh(rule)

@@ -27,6 +27,8 @@ class Fault(StrEnum):
     CLOCK_JUMP = "clock jump"
     NO_CLOCK = "no clock"
     RELOAD = "reload"
+    DEVICE_RETIRED = "device retired"
+    DEVICE_MOVED = "device moved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class Event:
     """One fault. amount: how bad.
 
     where: of a kill, at any moment or before or after the victim's next commit; of a disk error, whether the program is
-    killed in the middle of it and begins anew at once; of a reload, what became of which rule, for so long.
+    killed in the middle of it and begins anew at once; of a reload, what became of which rule, for so long; of a
+    device that is retired or moved for so long, whether the agents read that from their files by beginning anew.
     """
 
     at: float
@@ -62,6 +65,8 @@ _WEIGHTS = {
     Fault.CLOCK_JUMP: 1,
     Fault.NO_CLOCK: 1,
     Fault.RELOAD: 2,
+    Fault.DEVICE_RETIRED: 1,
+    Fault.DEVICE_MOVED: 1,
 }
 
 
@@ -106,4 +111,6 @@ def _event(dice: random.Random, at: float, fault: Fault, devices: list[str]) -> 
         case Fault.RELOAD:
             what = f"{dice.choice(sorted(RULES))} {dice.choice((EDITED, REMOVED))}"
             return Event(at, fault, dice.choice(EDGES), 10 ** dice.uniform(0.5, 3.3), what)
+        case Fault.DEVICE_RETIRED | Fault.DEVICE_MOVED:
+            return Event(at, fault, dice.choice(devices), 10 ** dice.uniform(0.5, 3.3), dice.choice(("", RESTART)))
     return Event(at, fault, dice.choice(devices), dice.uniform(20, 1800), amount=dice.uniform(0.1, 0.9))

@@ -136,10 +136,11 @@ class World:
             for edge in EDGES
             for name in _in_step(edge)
         }
+        self._places = {device: _home(device) for device in self.devices}
         self.edges = {
             name: Edge(
-                name, folder / name, self.network, disk, self._new_id,
-                {key: each for key, each in self.devices.items() if key.startswith(name)},
+                name, folder / name, self.network, disk, self._new_id, self.devices,
+                {device for device, place in self._places.items() if place == name},
             )
             for name in EDGES
         }  # fmt: skip
@@ -231,6 +232,13 @@ class World:
                 self.edges[event.victim].write_rule(rule, variant)
                 await asyncio.sleep(event.seconds)
                 self.edges[event.victim].write_rule(rule, PLAIN)
+            case Fault.DEVICE_RETIRED | Fault.DEVICE_MOVED:
+                home = _home(event.victim)
+                (other,) = set(EDGES) - {home}
+                away = "" if event.fault is Fault.DEVICE_RETIRED else other
+                await self._place(event.victim, away, restart=event.where == RESTART)
+                await asyncio.sleep(event.seconds)
+                await self._place(event.victim, home, restart=event.where == RESTART)
             case _:
                 await self._for_a_while(event)
 
@@ -290,6 +298,16 @@ class World:
         if not machine.running():
             await machine.start()
             self.say(f"{event.victim} is up")
+
+    async def _place(self, device: str, place: str, *, restart: bool) -> None:
+        """A device is put into the configuration of one agent, or of none, and taken out of the other's first."""
+        before, self._places[device] = self._places[device], place
+        for name in (before, place):
+            if name:
+                edge = self.edges[name]
+                edge.write_devices({each for each, where in self._places.items() if where == name}, reload=not restart)
+                if restart:
+                    await self._restart(edge)
 
     async def _restart(self, machine: Edge | Centre) -> None:
         if machine.running():
@@ -364,6 +382,10 @@ class World:
                 self.bad(f"9: not drained {DRAIN_S:.0f} s after the faults stopped: {left}")
                 break
         self.result.drained_s = self.now() - began
+
+
+def _home(device: str) -> str:
+    return next(edge for edge in EDGES if device.startswith(edge))
 
 
 def _in_step(edge: str) -> list[str]:

@@ -184,8 +184,12 @@ class Watch:
         for revision, event in self._said.of(row.id).items():
             if event.kind != kind or event.at != at:
                 continue
-            rule = self._said.by[row.id][revision][0].rules_at(at)[row.rule]
-            found = unfounded(self._took.good[row.device, rule.metric, row.subject], row, rule, at, raised=raised)
+            rule = self._said.by[row.id][revision][0].rule_at(at, row.device, row.rule)
+            if rule is None:
+                self._bad(f"4: {row.device} {row.rule} {row.subject} {kind} at {at}, when it was not judged")
+                return True
+            samples = self._took.good[row.origin, (row.device, rule.metric, row.subject)]
+            found = unfounded(samples, row, rule, at, raised=raised)
             if found:
                 self._bad(found)
             return True
@@ -228,14 +232,14 @@ def unfounded(samples: list[tuple[int, float]], row: Row, rule: PlainRule, at: i
 
 
 class _Took:
-    """Readings that agents took, by point and time (a clock set back may give a time twice); and the good values."""
+    """Readings that agents took, by point and time (a clock set back may give one twice); the good values of each."""
 
     def __init__(self, edges: Mapping[str, Edge]) -> None:
         self._edges = edges
         self._accepted: dict[tuple[str, int], int] = defaultdict(int)
         self._polled: dict[tuple[str, int], int] = defaultdict(int)
         self.readings: dict[Name, dict[int, list[Reading]]] = defaultdict(lambda: defaultdict(list))
-        self.good: dict[Name, list[tuple[int, float]]] = defaultdict(list)
+        self.good: dict[tuple[str, Name], list[tuple[int, float]]] = defaultdict(list)
 
     def look(self) -> None:
         for edge in self._edges.values():
@@ -245,17 +249,19 @@ class _Took:
                 for outcome in life.polled[self._polled[edge.name, number] :]:
                     if any(reading.taken_at < EARLIEST_MS for reading in outcome.readings):
                         break  # their time is still to come
-                    self._judge(outcome.readings)
+                    self._judge(edge.name, outcome.readings)
                     self._polled[edge.name, number] += 1
 
     def _keep(self, readings: Iterable[Reading]) -> None:
         for reading in readings:
             self.readings[reading.device, reading.metric, reading.subject][reading.taken_at].append(reading)
 
-    def _judge(self, readings: Iterable[Reading]) -> None:
+    def _judge(self, edge: str, readings: Iterable[Reading]) -> None:
         for reading in readings:
             if reading.good and isinstance(reading.value, float):
-                self.good[reading.device, reading.metric, reading.subject].append((reading.taken_at, reading.value))
+                self.good[edge, (reading.device, reading.metric, reading.subject)].append(
+                    (reading.taken_at, reading.value)
+                )
 
 
 class _Said:
