@@ -18,21 +18,8 @@ from agent.broker import Broker
 from agent.budget import Budget
 from agent.figures import Figures
 from agent.journal import BlockState, Journal, Key, Sealed
-from agent.outbox_policy import (
-    WINDOW,
-    Act,
-    Bucket,
-    Decision,
-    Flying,
-    LiveMark,
-    begin_anew,
-    decide,
-    due_again,
-    may_send,
-    plan,
-    reconnect_after,
-    resend_after,
-)
+from agent.outbox import Outbox
+from agent.outbox_policy import WINDOW, Act, Decision, Flying, begin_anew, decide, reconnect_after
 from facility.clock import Clock, now_ms
 from facility.wire import (
     ANSWERS,
@@ -43,7 +30,6 @@ from facility.wire import (
     Answer,
     Answers,
     Control,
-    Kind,
     Status,
     Topic,
     WireError,
@@ -107,11 +93,7 @@ class Uplink:
         self._reports = reports
         self._clock = clock
         self._chance = chance
-        self._flying: dict[Key, Flying] = {}
-        # What the journal's news were when all it had to offer was in flight; None when that is not known.
-        self._all_taken: int | None = None
-        self._bucket = Bucket(backlog_rate, clock.monotonic())
-        self._mark = LiveMark(journal.last_position)
+        self._outbox = Outbox(journal, clock=clock, backlog_rate=backlog_rate)
         self.budget = budget
         self._pack_at = clock.monotonic()
         self._catalogs_offered: dict[str, float] = {}
@@ -122,7 +104,7 @@ class Uplink:
 
     @property
     def in_flight(self) -> int:
-        return len(self._flying)
+        return len(self._outbox.flying)
 
     async def run(self) -> None:
         """Keep a session until cancelled; on cancelling, say offline if the broker still listens."""
@@ -148,8 +130,7 @@ class Uplink:
                     extra={"cause": cause},
                 )
             self.connected = False
-            self._land_all()
-            self._mark.note(self._clock.monotonic(), self._journal.last_position)
+            self._outbox.land_all()
             await self._clock.sleep(reconnect_after(failures, self._chance()))
             failures += 1
 
@@ -255,91 +236,31 @@ class Uplink:
     async def _send(self, client: aiomqtt.Client) -> None:
         while True:
             self._journal.changed.clear()
-            blocks = [*await self._overdue(), *await self._next()]
+            overdue = await self._outbox.overdue()
+            self._figures.resent += len(overdue)
+            await self._pack()
+            blocks = [*overdue, *await self._outbox.next(packed_only=self.budget is not None)]
             if blocks:
                 async with asyncio.TaskGroup() as group:
                     for block in blocks:
                         group.create_task(self._publish(client, block), name=f"publish {block.key.seq}")
                 continue
-            if not self._flying:
+            if not self._outbox.flying:
                 self.taken_at = self._clock.monotonic()
             await self._wait()
 
     async def _wait(self) -> None:
         """Until something changes in the journal, an answer is overdue, or the backlog may go on."""
-        now = self._clock.monotonic()
-        wait = min((each.next_at - now for each in self._flying.values()), default=LOOK_S)
-        if self._bucket.available(now) == 0:
-            wait = min(wait, self._bucket.next_in)
         try:
             # Never shorter than 20 ms: a window full of overdue blocks must not spin.
-            async with asyncio.timeout(min(max(wait, 0.02), LOOK_S)):
+            async with asyncio.timeout(min(max(self._outbox.due_in_s, 0.02), LOOK_S)):
                 await self._journal.changed.wait()
         except TimeoutError:
             return
 
-    async def _overdue(self) -> list[Sealed]:
-        now = self._clock.monotonic()
-        blocks = []
-        for each in due_again(self._flying.values(), now):
-            stored = await self._journal.get(each.key)
-            if stored is None:
-                # Evicted while it flew: counted there.
-                self._land(each.key)
-                continue
-            each.tries += 1
-            each.next_at = now + resend_after(each.tries)
-            self._figures.resent += 1
-            blocks.append(stored.block)
-        return blocks
-
-    async def _next(self) -> list[Sealed]:
-        now = self._clock.monotonic()
-        live_from = self._mark.note(now, self._journal.last_position)
-        await self._pack(now)
-        news, degraded = self._journal.news, self._journal.degraded
-        if self._all_taken == news and not degraded:
-            return []
-        fetches = plan(self._flying.values(), live_from=live_from, tokens=self._bucket.available(now))
-        # The backlog is asked for last, and only where there is room for all the others.
-        taken_all = not degraded and any(fetch.backlog for fetch in fetches)
-        blocks = []
-        for fetch in fetches:
-            if not may_send(self._flying.values(), fetch.kind):
-                taken_all = False
-                continue
-            upto = fetch.upto
-            if self.budget is not None and fetch.kind is Kind.READINGS and not degraded:
-                upto = self._journal.packed if upto is None else min(upto, self._journal.packed)
-            found = await self._journal.unsent(fetch.kind, above=fetch.above, upto=upto, limit=fetch.limit)
-            for stored in found:
-                block = stored.block
-                if block.key in self._flying:
-                    continue
-                if not may_send(self._flying.values(), block.kind) or (
-                    fetch.backlog and self._bucket.available(now) == 0
-                ):
-                    taken_all = False
-                    break
-                if fetch.backlog:
-                    self._bucket.spend()
-                self._flying[block.key] = Flying(block.key, block.kind, block.catalog, 1, now + resend_after(1))
-                blocks.append(block)
-        self._all_taken = news if taken_all else None
-        return blocks
-
-    def _land(self, key: Key) -> None:
-        """Nothing is in flight by this name any more, though the journal may still have it to offer."""
-        self._flying.pop(key, None)
-        self._all_taken = None
-
-    def _land_all(self) -> None:
-        self._flying.clear()
-        self._all_taken = None
-
-    async def _pack(self, now: float) -> None:
+    async def _pack(self) -> None:
         """On a metered link readings go in packed blocks, and no more of them than the month's budget bears."""
-        budget = self.budget
+        budget, now = self.budget, self._clock.monotonic()
         if budget is None or now < self._pack_at:
             return
         level = budget.level
@@ -348,7 +269,7 @@ class Uplink:
             detail = {"spacing_s": f"{budget.spacing_ms / 1000:g}"}
             log.info("readings are thinned to the month's traffic", extra=detail)
             self._reports.notice("thinning", detail)
-        thinned, more = await self._journal.pack(busy=self._flying, spacing_ms=budget.spacing_ms)
+        thinned, more = await self._journal.pack(busy=self._outbox.flying, spacing_ms=budget.spacing_ms)
         self._figures.thinned += thinned
         self._pack_at = now if more else now + budget.every_s
 
@@ -363,17 +284,17 @@ class Uplink:
 
     async def _answered(self, answer: Answer) -> None:
         key = Key(answer.stream, answer.seq)
-        flying = self._flying.get(key)
+        flying = self._outbox.flying.get(key)
         self._figures.answers[answer.verdict] += 1
         decision = decide(answer, flying)
         match decision.act:
             case Act.FORGET:
                 self.taken_at = self._clock.monotonic()
-                self._flying.pop(key, None)
+                self._outbox.flying.pop(key, None)
                 self._journal.settle(key, BlockState.COMMITTED)
                 self._count_rejected_items(answer)
             case Act.QUARANTINE:
-                self._flying.pop(key, None)
+                self._outbox.flying.pop(key, None)
                 self._journal.settle(key, BlockState.REJECTED, answer.reason)
                 self._figures.rejected[answer.reason] += 1
                 self._tell("block_rejected", answer, flying)
@@ -381,7 +302,7 @@ class Uplink:
                 # In flight until it has its new name: by the old one it would be offered, and sent, once more.
                 if await self._journal.resequence(key) is not None:
                     self._tell("block_renumbered", answer, flying)
-                self._land(key)
+                self._outbox.land(key)
             case Act.WAIT | Act.SEND_CATALOG:
                 await self._put_off(decision, flying)
             case Act.IGNORE:
@@ -390,9 +311,9 @@ class Uplink:
     def _begin_anew(self) -> None:
         """The centre restarted, or had lost its broker: what it was sent meanwhile went nowhere."""
         now = self._clock.monotonic()
-        begin_anew(self._flying.values(), now=now, last=self._anew_at, chance=self._chance())
+        begin_anew(self._outbox.flying.values(), now=now, last=self._anew_at, chance=self._chance())
         self._anew_at = now
-        log.info("the centre listens anew", extra={"sent_again": len(self._flying)})
+        log.info("the centre listens anew", extra={"sent_again": len(self._outbox.flying)})
 
     async def _put_off(self, decision: Decision, flying: Flying | None) -> None:
         if flying is None:
@@ -414,7 +335,7 @@ class Uplink:
             return
         # That catalog went with an evicted or corrupt file: the block is made to speak of the present one.
         await self._journal.resequence(flying.key, catalog=self._journal.catalog)
-        self._land(flying.key)
+        self._outbox.land(flying.key)
 
     def _count_rejected_items(self, answer: Answer) -> None:
         for item in answer.rejected:

@@ -79,6 +79,11 @@ class Sealed:
         )
 
 
+def renamed(block: Sealed, key: Key, catalog: str) -> Sealed:
+    """The same content under another name, speaking of a catalog."""
+    return replace(block, key=key, catalog=catalog, digest=digest(block.kind, catalog, block.body))
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """An unsent block as the outbox offers it. position: its row in the journal, 0 while it lives in memory only."""

@@ -7,14 +7,14 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from agent.journal.block import BlockState, Draft, Key, Numbers, Sealed, Stored, seal_drafts
+from agent.journal.block import BlockState, Draft, Key, Numbers, Sealed, Stored, renamed, seal_drafts
 from agent.journal.eviction import DropReason
 from agent.journal.memory import Waiting
-from agent.journal.offload import Offload
+from agent.journal.offload import Offload, P, T
 from agent.journal.recovery import OpenReport, open_or_recover
 from agent.journal.rewriting import Rewriter
 from agent.journal.sql import Mark, StoreCorrupt, StoreFull
@@ -24,7 +24,7 @@ from agent.journal.tally import JournalStats, Notice, Tally
 from facility.clock import Clock, now_ms
 from facility.ids import NewId
 from facility.reading import Reading
-from facility.wire import Kind, digest
+from facility.wire import Kind
 
 log = logging.getLogger(__name__)
 
@@ -280,6 +280,16 @@ class Journal:
         # What is waiting is written by the next commit, which comes within one group commit.
         self._taken.hurry()
 
+    async def _unless_refused(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """Have the disk do something that can wait; None, with nothing done, when it refuses."""
+        try:
+            return await self._offload.run(call, *args, **kwargs)
+        except StoreFull as exc:
+            log.debug("the journal is left as it is for now", extra={"call": call.__name__, "cause": str(exc)})
+        except StoreCorrupt as exc:
+            await self._recover(str(exc))
+        return None
+
     def _bound_memory(self) -> None:
         self._tally.forgotten(self._waiting.bound(self._answered))
 
@@ -307,17 +317,11 @@ class Journal:
         if not self._store.unsent.blocks.get(kind) and not self._tally.degraded:
             return []
         found: list[Stored] = []
-        try:
-            # Answered blocks not yet marked on the disk stand in the way of at most their own number.
-            asked = limit + min(len(self._answered), 1000)
-            rows = await self._offload.run(self._store.offer, kind, above=above, upto=upto, limit=asked)
-            more = len(rows) == asked
-        except StoreFull:
-            rows, more = [], True
-        except StoreCorrupt as exc:
-            await self._recover(str(exc))
-            rows, more = [], True
-        for row in rows:
+        # Answered blocks not yet marked on the disk stand in the way of at most their own number.
+        asked = limit + min(len(self._answered), 1000)
+        rows = await self._unless_refused(self._store.offer, kind, above=above, upto=upto, limit=asked)
+        more = rows is None or len(rows) == asked
+        for row in rows or ():
             if row.block.intact():
                 found.append(row)
             else:
@@ -357,12 +361,7 @@ class Journal:
             spoken = held.block.catalog if catalog is None else catalog
             if held.block.kind in (Kind.CATALOG, Kind.HEALTH):
                 spoken = self.catalog  # under the newest number it says which one holds
-            block = replace(
-                held.block,
-                key=self._numbers.next(),
-                catalog=spoken,
-                digest=digest(held.block.kind, spoken, held.block.body),
-            )
+            block = renamed(held.block, self._numbers.next(), spoken)
             if key in self._waiting:
                 self._waiting.rename(key, block)
                 return block.key
@@ -386,14 +385,8 @@ class Journal:
         Returns how many readings were thinned out, and whether there is more to pack. `packed` is how far it came.
         """
         async with self._lock:
-            leave = {*busy, *self._answered}
-            try:
-                done = await self._offload.run(self._rewriter.pack, leave, spacing_ms)
-            except StoreFull as exc:
-                log.debug("readings are not packed now", extra={"cause": str(exc)})
-                return 0, False
-            except StoreCorrupt as exc:
-                await self._recover(str(exc))
+            done = await self._unless_refused(self._rewriter.pack, {*busy, *self._answered}, spacing_ms)
+            if done is None:
                 return 0, False
             self.news += 1
             await self._look()
@@ -406,14 +399,7 @@ class Journal:
             return
         self._merge_at = now + MERGE_EVERY_S
         async with self._lock:
-            try:
-                more = await self._offload.run(self._rewriter.merge)
-            except StoreFull as exc:
-                log.debug("blocks are not merged now", extra={"cause": str(exc)})
-                return
-            except StoreCorrupt as exc:
-                await self._recover(str(exc))
-                return
+            more = await self._unless_refused(self._rewriter.merge)
         if more:
             self._merge_at = now
             self.news += 1
@@ -429,21 +415,16 @@ class Journal:
             return False
         async with self._lock:
             # Under the newest number it would hold from now on: it says which one does.
-            spoken = self.catalog
-            named = digest(block.kind, spoken, block.body)
-            self._waiting.add([replace(block, key=self._numbers.next(), born_at=at, catalog=spoken, digest=named)])
+            self._waiting.add([replace(renamed(block, self._numbers.next(), self.catalog), born_at=at)])
         self._taken.hurry()
         return True
 
     # --- figures ---------------------------------------------------------------------------------------------------
 
     async def _look(self) -> None:
-        try:
-            self.last_position, self._tally.used, self._tally.oldest = await self._offload.run(self._store.look)
-        except StoreFull as exc:
-            log.debug("journal figures not read", extra={"cause": str(exc)})
-        except StoreCorrupt as exc:
-            await self._recover(str(exc))
+        seen = await self._unless_refused(self._store.look)
+        if seen is not None:
+            self.last_position, self._tally.used, self._tally.oldest = seen
         self._tally.unsent = dict(self._store.unsent.blocks)
         self._tally.unsent_bytes = sum(self._store.unsent.size.values())
 
