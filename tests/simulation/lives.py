@@ -51,6 +51,8 @@ class Life:
     durable_blocks: set[Any] = field(default_factory=set)
     drops: dict[str, int] = field(default_factory=dict)
     held: int = 0
+    thinned: int = 0
+    said_at: float = 0.0
     moved: int = 0
     set_at: int = 0
     undated_ms: int = 0
@@ -102,6 +104,8 @@ def follow(program: Agent, life: Life) -> None:
         take(outcome)
 
     def said(events: Sequence[AlarmEvent]) -> None:
+        if events:
+            life.said_at = loop.time()
         life.said.extend(events)
         alarmed(events)
 

@@ -45,6 +45,8 @@ START = datetime(2026, 3, 10, 2, 0, tzinfo=UTC)
 SITE = "hall"
 JOBS = ("tickets.resolve_recovered", "fleet.silence", "alarms.losses", "alarms.rejudge_mutes")
 JOBS_EVERY_S = 120.0
+# Of a metered link: the least there may be, so that readings are thinned within minutes.
+BUDGET_MB = 10
 # Shared by every run of a process: they hold nothing of a run.
 # Reading one takes as long as an hour of a run.
 _SITES: dict[str, Site] = {}
@@ -64,7 +66,7 @@ def machine_clock(jump: Callable[[], float]) -> SystemClock:
 
 @dataclass
 class Edge:
-    """An agent's machine. devices: those of every machine; own: those it polls.
+    """An agent's machine. devices: those of every machine; own: those it polls; metered: its link costs by the byte.
 
     committed: told of each block that the agent is told the centre has.
     """
@@ -76,6 +78,7 @@ class Edge:
     ids: NewId
     devices: dict[str, ScriptedDevice]
     own: set[str]
+    metered: bool = False
     lives: list[Life] = field(default_factory=list)
     jump: float = 0.0
     jumped: bool = False
@@ -100,7 +103,7 @@ class Edge:
             "credentials": {"v2c": {"snmp": "v2c", "community": {"env": "COMMUNITY"}}},
             "journal": {"path": "journal.db", "group_commit": "1s"},
             "http": {"port": 0},
-            "uplink": {"broker": "mqtt://broker.test:1883"},
+            "uplink": {"broker": "mqtt://broker.test:1883", **({"budget_mb_month": BUDGET_MB} if self.metered else {})},
             "rules": {"files": ["rules.yaml"]},
             "devices": [
                 {
@@ -189,7 +192,7 @@ class Edge:
         loop = asyncio.get_running_loop()
         life.killed, life.killed_ms = loop.time(), now_ms(program._clock)
         life.drops = dict(program.journal.stats().drops)
-        life.held = program._guard.held
+        life.held, life.thinned = program._guard.held, program.figures.thinned
         life.undated_ms = program._guard.undated_for(life.killed_ms)
         life.unsaved_since = self.refused_since
         self.network.end(self.name, "the agent was killed")
@@ -206,7 +209,7 @@ class Edge:
         assert self.agent is not None
         life = self.lives[-1]
         life.drops = dict(self.agent.journal.stats().drops)
-        life.held = self.agent._guard.held
+        life.held, life.thinned = self.agent._guard.held, self.agent.figures.thinned
 
 
 class _Recording(DiskOffload):

@@ -18,6 +18,7 @@ from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_dbapi
 
 from agent.app import SNAPSHOT_S
 from collectors.schedule import offset_ms
+from facility.wire import Kind
 from server.db import migrate
 from server.history.tables import MIGRATIONS
 from server.ingest.inbox import MAX_MESSAGES
@@ -41,6 +42,8 @@ SEEN_EVERY_S = 30.0
 LOOKED_AT_EVERY_S = 60.0
 # A block that was lost on its way is sent again after up to five minutes.
 DRAIN_S = 1800.0
+# After it no block that was lost is still waited for: five minutes, and a fifth for the spread.
+QUIET_S = 400.0
 # A machine's clock shows so much when its programs begin, if it does not know the time.
 BOOT_S = 20.0
 # An armed kill whose commit does not come happens anyway.
@@ -121,7 +124,7 @@ class World:
         self._only = only
         # One source each, so that a change in one part does not turn every other part of all seeds around.
         source = random.Random(seed)
-        self._plan, self._script, self._ids, net, disk, device, self._jitter = (
+        self._plan, self._script, self._ids, net, disk, device, site = (
             random.Random(source.getrandbits(64)) for _ in range(7)
         )
         self.network = Network(net, {name: Link() for name in (*EDGES, CENTRE)})
@@ -136,11 +139,13 @@ class World:
             for edge in EDGES
             for name in _in_step(edge)
         }
+        # In one run of four an agent is on a metered link.
+        metered = site.choice((EDGES[0], *[""] * 3))
         self._places = {device: _home(device) for device in self.devices}
         self.edges = {
             name: Edge(
                 name, folder / name, self.network, disk, self._new_id, self.devices,
-                {device for device, place in self._places.items() if place == name},
+                {device for device, place in self._places.items() if place == name}, metered=name == metered,
             )
             for name in EDGES
         }  # fmt: skip
@@ -366,8 +371,20 @@ class World:
                     continue
                 if edge.agent.uplink.in_flight > MOST_IN_FLIGHT:
                     self.bad(f"9: {edge.agent.uplink.in_flight} blocks of {edge.name} are in flight")
+                if self._late(edge):
+                    self.bad(f"2: alarms of {edge.name} wait though nothing is in their way")
                 if edge.agent.journal.stats().memory_bytes > MOST_MEMORY:
                     self.bad(f"9: the journal of {edge.name} holds {edge.agent.journal.stats().memory_bytes} bytes")
+
+    def _late(self, edge: Edge) -> bool:
+        """Alarms that are not at the centre, though no fault was about for longer than a lost block waits."""
+        now, life = self.now(), edge.lives[-1]
+        if any(
+            event.at < now < event.at + event.seconds + max(event.amount, 0.0) + QUIET_S for event in self.result.faults
+        ):
+            return False
+        assert edge.agent is not None
+        return now > life.said_at + 60.0 and bool(edge.agent.journal._store.unsent.blocks.get(Kind.ALARMS))
 
     async def _drain(self) -> None:
         began = self.now()
