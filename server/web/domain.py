@@ -3,7 +3,7 @@
 from server.kit.context import Domain, Kit
 from server.web import assets as static
 from server.web import series
-from server.web.pages import account, alarms, assets, devices, maintenance, overview, session, tickets
+from server.web.pages import account, agents, alarms, assets, devices, maintenance, overview, session, tickets
 
 
 def build(kit: Kit) -> Domain:
@@ -16,6 +16,7 @@ def build(kit: Kit) -> Domain:
             account.router,
             overview.router,
             devices.router,
+            agents.router,
             alarms.router,
             tickets.router,
             assets.router,

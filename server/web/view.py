@@ -57,6 +57,7 @@ NOTICES = {
     "saved": N_("Saved."),
     "finished": N_("The order is finished."),
     "skipped": N_("The order is left out."),
+    "agent_retired": N_("The agent is retired."),
 }
 
 

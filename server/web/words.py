@@ -42,6 +42,7 @@ PROBLEMS: Mapping[str, str] = {
     "not_ackable": N_("Somebody has acknowledged it already, or it is over."),
     "not_open": N_("Somebody has finished it or left it out already."),
     "asset_inactive": N_("The asset is no longer in service: plan for what took its place."),
+    "agent_online": N_("Stop the agent first: what is online is in use."),
     "too_many": N_("Wait a little and try again."),
 }
 

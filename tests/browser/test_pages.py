@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
+from server.fleet.models import Agent, AgentStatus
 from tests.browser.conftest import Place, Reader
 
 
@@ -119,3 +120,20 @@ async def test_every_field_and_button_has_a_name(reader: Reader, place: Place) -
             ).map((e) => e.outerHTML.slice(0, 120))"""
         )
         assert nameless == [], path
+
+
+async def test_an_agent_is_retired_once_the_box_is_ticked(reader: Reader, place: Place) -> None:
+    agent_id = place.seeded.agent.id
+    async with place.server.db.write() as session:
+        (await session.get_one(Agent, agent_id)).status = AgentStatus.STOPPED
+    await reader.go("/")
+    await reader.page.click(f"#agent-{agent_id}")
+    button = f"form[action='/agents/{agent_id}/retire'] button"
+    await reader.page.click(button)
+    assert reader.page.url == f"{reader.url}/agents/{agent_id}", "the browser asks for the box first"
+    await reader.page.check("input[name=sure]")
+    await reader.page.click(button)
+    await reader.page.wait_for_url("**?done=agent_retired")
+    assert await reader.page.locator(button).count() == 0
+    async with place.server.db.read() as session:
+        assert (await session.get_one(Agent, agent_id)).status is AgentStatus.RETIRED
