@@ -14,14 +14,16 @@ class Stamps:
 
     def __init__(self) -> None:
         self.last = 0
+        self._latest = 0
         self._given: deque[int] = deque(maxlen=REMEMBERED)
 
     def next(self, now_ms: int) -> int:
         """The time for what was read now."""
         # Within less than a step the clock did not go back: two polls fell on one millisecond.
         at = now_ms if now_ms <= self.last - STEP_MS else max(now_ms, self.last + 1)
-        while at in self._given:
+        while at <= self._latest and at in self._given:
             at += 1
         self._given.append(at)
+        self._latest = max(self._latest, at)
         self.last = at
         return at

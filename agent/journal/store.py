@@ -66,6 +66,8 @@ class Store:
         self.offered = 0
         self.packed = 0
         self._merged: dict[BlockState, int] = {}
+        # Blocks that were written and answered for since the program began.
+        self.moved = 0
         self._db: sqlite3.Connection | None = None
 
     # --- opening ---------------------------------------------------------------------------------------------------
@@ -183,6 +185,7 @@ class Store:
         offered: blocks among these may have been sent, from memory.
         """
         counts = Counts()
+        blocks, marks = list(blocks), list(marks)
         with self._transaction() as db:
             insert(db, blocks, counts)
             marked = mark(db, marks, counts)
@@ -198,6 +201,7 @@ class Store:
             if offered:
                 self.offered = last_position(db)
         self.evicted, self._counted = lost, own
+        self.moved += len(blocks) + len(marks)
         if marked is not None:
             # What was delivered late stands among what was merged long ago.
             self._merged[BlockState.COMMITTED] = min(self.merged(BlockState.COMMITTED), marked - 1)

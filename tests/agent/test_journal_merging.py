@@ -131,6 +131,27 @@ async def test_waiting_blocks_are_merged_before_they_were_offered(tmp_path: Path
     await journal.close()
 
 
+async def test_where_nothing_was_to_be_merged_some_blocks_must_come_before_the_next_look(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    asked: list[str] = []
+    assert journal._store._db is not None
+    journal._store._db.set_trace_callback(asked.append)
+
+    async def looks(commits: int) -> bool:
+        await small_blocks(journal, clock, commits)
+        asked.clear()
+        await merged(journal, clock)
+        return any("FROM blocks AS each" in each for each in asked)
+
+    assert await looks(100)
+    assert not await looks(8), "a tenth of the 99 that the last look read"
+    assert await looks(1)
+    assert await looks(200), "what is full is merged at once"
+    assert [each.block.count for each in waiting(journal)][:1] == [5000]
+    await journal.close()
+
+
 async def test_what_was_offered_keeps_name_and_bytes(tmp_path: Path) -> None:
     clock = manual_clock()
     journal = await opened(tmp_path / "j.db", clock)
