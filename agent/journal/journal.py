@@ -385,12 +385,13 @@ class Journal:
         Returns how many readings were thinned out, and whether there is more to pack. `packed` is how far it came.
         """
         async with self._lock:
-            done = await self._unless_refused(self._rewriter.pack, {*busy, *self._answered}, spacing_ms)
-            if done is None:
-                return 0, False
+            before = self._rewriter.thinned
+            more = await self._unless_refused(self._rewriter.pack, {*busy, *self._answered}, spacing_ms)
+            # Refused half-way, what was packed before is packed.
             self.news += 1
-            await self._look()
-        return done
+            if more is not None:
+                await self._look()
+            return self._rewriter.thinned - before, bool(more)
 
     async def merge(self) -> None:
         """A bounded step, if it is time for one: small neighbours in the history, or waiting, become one block."""

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from agent.journal.block import BlockState, Key, Numbers, Stored
 from agent.journal.merging import choose
 from agent.journal.packing import MAX_BLOCKS, MAX_PACKED, MAX_VALUES, Thinner, groups, pack
+from agent.journal.sql import StoreCorrupt, StoreFull
 from agent.journal.store import Store
 from facility.wire import Kind
 
@@ -21,7 +22,7 @@ _SHARE = 10
 class Rewriter:
     """numbers: where the names of new blocks come from; whoever uses it elsewhere meanwhile gives a number twice.
 
-    merge_at_most: values in a merged block.
+    merge_at_most: values in a merged block. thinned: readings that were thinned out, in all.
     """
 
     def __init__(self, store: Store, numbers: Numbers) -> None:
@@ -29,22 +30,22 @@ class Rewriter:
         self._numbers = numbers
         self._thinner = Thinner()
         self.merge_at_most = MAX_PACKED
+        self.thinned = 0
         self._look_from = 0
 
-    def pack(self, leave: Collection[Key], spacing_ms: int) -> tuple[int, bool]:
+    def pack(self, leave: Collection[Key], spacing_ms: int) -> bool:
         """Pack and thin what waits above `Store.packed`, which follows; what is in `leave` stays as it is.
 
-        Returns how many readings were thinned, and whether there is more.
+        True when there is more. Refused on the way, what was packed before is packed, and counted.
         """
         store = self._store
         upto = store.unsent_reach(Kind.READINGS, above=store.packed, limit=MAX_BLOCKS, values=MAX_VALUES)
         rows = store.unsent_of(Kind.READINGS, above=store.packed, upto=upto, limit=MAX_BLOCKS)
-        thinned = 0
         for group in groups(rows, leave=lambda block: block.key in leave or not block.intact()):
-            thinned += self._replace(group, BlockState.UNSENT, spacing_ms)
+            self._replace(group, BlockState.UNSENT, spacing_ms)
         if rows:
             store.packed = rows[-1].position
-        return thinned, len(rows) == MAX_BLOCKS or sum(each.block.count for each in rows) >= MAX_VALUES
+        return len(rows) == MAX_BLOCKS or sum(each.block.count for each in rows) >= MAX_VALUES
 
     def merge(self) -> bool:
         """Merge one group of each state; True when there may be more to do."""
@@ -66,13 +67,18 @@ class Rewriter:
         self._look_from = self._store.moved + (0 if more else read // _SHARE)
         return more
 
-    def _replace(self, group: Sequence[Stored], state: BlockState, spacing_ms: int) -> int:
-        """One block in the place of a group; how many readings were thinned."""
+    def _replace(self, group: Sequence[Stored], state: BlockState, spacing_ms: int) -> None:
+        """One block in the place of a group."""
         found = pack(
             group, stream=self._numbers.stream, after=self._numbers.last, thinner=self._thinner, spacing_ms=spacing_ms
         )
         if found is None:
-            return 0
+            return
         self._numbers.last = found.number
-        self._store.merge(group, found.block, state)
-        return found.thinned
+        try:
+            self._store.merge(group, found.block, state)
+        except (StoreFull, StoreCorrupt):
+            # What it was to keep is nowhere: remembered as kept, it would be thinned out the next time.
+            self._thinner = Thinner()
+            raise
+        self.thinned += found.thinned
