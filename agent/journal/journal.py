@@ -407,10 +407,15 @@ class Journal:
             await self._look()
 
     async def offer_catalog(self, names: str, *, at: int) -> bool:
-        """Put a copy of the catalog of this digest into the outbox again; False when the journal has it no more."""
+        """Put a copy of the catalog of this digest into the outbox again; False when the journal has it no more.
+
+        A disk that does not say so now is asked again when the centre asks again.
+        """
         try:
             block = await self._offload.run(self._store.catalog, names)
-        except (StoreFull, StoreCorrupt):
+        except StoreFull:
+            return True
+        except StoreCorrupt:
             block = None
         if block is None:
             return False

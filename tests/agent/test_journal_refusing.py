@@ -50,3 +50,16 @@ async def test_what_was_thinned_before_the_disk_refused_is_counted(tmp_path: Pat
     thinned, _ = await journal.pack(busy=set(), spacing_ms=120_000)
     assert thinned + await unsent_count(journal) == 1 + 10
     await journal.close()
+
+
+async def test_a_catalog_is_not_given_up_as_gone_while_the_disk_does_not_say(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    journal.append_catalog({"name": "hall"}, "1" * 32, at=now_ms(clock))
+    await journal.commit()
+    journal._store.close()
+    assert await journal.offer_catalog("1" * 32, at=now_ms(clock)), "the uplink would name another to its blocks"
+    journal._store.open()
+    assert await journal.offer_catalog("1" * 32, at=now_ms(clock))
+    assert not await journal.offer_catalog("2" * 32, at=now_ms(clock))
+    await journal.close()
