@@ -19,7 +19,7 @@ from datetime import datetime
 from facility.clock import Clock, to_ms
 from facility.wire import Answer, Kind, RejectedItem, RetryReason, Verdict
 from server.db.session import Database, WriteSession
-from server.fleet import catalogs
+from server.fleet import catalogs, openings
 from server.fleet import service as fleet
 from server.fleet.models import Point
 from server.fleet.refs import AgentRef
@@ -46,7 +46,6 @@ from server.ingest.jobs import (
     refused_now,
 )
 from server.ingest.metrics import IngestMetrics
-from server.ingest.models import LedgerBlock
 from server.ingest.protocols import AlarmSink
 from server.ingest.readings import lag_seconds, merge_seen, resolve
 from server.ingest.weather import Weather, is_clash, is_weather
@@ -251,10 +250,10 @@ class Processor:
 
     async def _apply(self, session: WriteSession, job: Job) -> Answer:
         header, now = job.entry.header, self._clock.now()
-        before = await repository.enter(
-            session,
-            LedgerBlock(agent_id=job.agent.id, stream=header.stream, seq=header.seq, digest=header.digest, at=now),
-        )
+        if header.sent_by not in ("", header.stream):
+            # Before it is found to be known: that is why its sender got no answer.
+            await openings.followed(session, job.agent.id, stream=header.stream, sent_by=header.sent_by)
+        before = await repository.enter(session, job.agent.id, header, now)
         if before is not None and before.digest != header.digest:
             return conflict(job.entry)
         if before is not None:

@@ -88,10 +88,10 @@ def _insert_into(session: WriteSession, model: type[Base]) -> Any:
     return sqlite_insert(model)
 
 
-async def enter(session: WriteSession, block: LedgerBlock) -> LedgerBlock | None:
+async def enter(session: WriteSession, agent_id: str, header: Header, now: datetime) -> LedgerBlock | None:
     """Enter a block into the ledger; None when it is new, else the entry that was there before."""
-    values = {"agent_id": block.agent_id, "stream": block.stream, "seq": block.seq}
-    insert = _insert_into(session, LedgerBlock).values(**values, digest=block.digest, at=block.at)
+    values = {"agent_id": agent_id, "stream": header.stream, "seq": header.seq}
+    insert = _insert_into(session, LedgerBlock).values(**values, digest=header.digest, at=now)
     made = await session.scalar(insert.on_conflict_do_nothing().returning(LedgerBlock.seq))
     if made is not None:
         return None

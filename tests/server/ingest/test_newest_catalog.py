@@ -1,5 +1,6 @@
 """Which of an agent's catalogs holds, in whatever order and under whatever clock they come."""
 
+import json
 from datetime import datetime
 
 import pytest
@@ -133,6 +134,39 @@ async def test_of_two_openings_first_heard_of_in_one_batch_the_one_that_came_las
     assert (await station.point("th3")).device.active
     await station.take(present.next("catalog", [catalog({"th4": [(TEMPERATURE, "")]})], sent_by=present.stream))
     assert (await station.point("th4")).device.active
+
+
+@pytest.mark.parametrize("kind", ["catalog", "health"])
+async def test_an_opening_that_died_at_once_and_was_heard_of_late_is_found_out_by_what_its_successor_sends(
+    station: Station, kind: str
+) -> None:
+    """The worker that was given its block commits it after another has committed the next opening's."""
+    await station.sender()
+    slow, quick = station.processor, station.another()
+    short, present, later = (Sender("home", "edge1", stream=new_id(AT + number)) for number in range(3))
+    station.processor = quick
+    await station.take(present.next("catalog", [catalog({"th1": [(TEMPERATURE, "")]})], sent_by=present.stream))
+    holds = (await station.agent()).catalog_digest
+    held_up = (
+        short.next("catalog", [catalog({"th0": [(TEMPERATURE, "")]})], sent_by=short.stream)
+        if kind == "catalog"
+        else short.next("health", [health(AT)], catalog=holds, sent_by=short.stream)
+    )
+    station.processor = slow
+    await station.take(held_up)
+    # It got no answer, so the present opening sends it again, under its name.
+    station.processor = quick
+    header, _, body = held_up[1].partition(b"\n")
+    again = json.dumps({**json.loads(header), "sent_by": present.stream}).encode() + b"\n" + body
+    (answer,) = await station.take((held_up[0], again, held_up[2]))
+    assert answer.verdict is Verdict.COMMITTED
+    await station.take(present.next("catalog", [catalog({"th2": [(TEMPERATURE, "")]})], sent_by=present.stream))
+    assert (await station.point("th2")).device.active, "the present opening is heard again"
+    # And one after it is none the worse for such a block that comes late.
+    await station.take(later.next("catalog", [catalog({"th3": [(TEMPERATURE, "")]})], sent_by=later.stream))
+    await station.take((held_up[0], again, held_up[2]))
+    await station.take(present.next("catalog", [catalog({"th4": [(TEMPERATURE, "")]})], sent_by=present.stream))
+    assert (await station.point("th3")).device.active
 
 
 async def test_what_an_earlier_opening_left_is_taken_with_the_blocks_of_the_opening_that_sends_it(
