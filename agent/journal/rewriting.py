@@ -5,7 +5,7 @@ Each call is one bounded step on the journal's thread: what is read is what is r
 
 from collections.abc import Collection, Sequence
 
-from agent.journal.block import BlockState, Key, Numbers, Stored
+from agent.journal.block import BlockState, Key, Numbers, Stored, uncollected
 from agent.journal.merging import choose
 from agent.journal.packing import MAX_BLOCKS, MAX_PACKED, MAX_VALUES, Thinner, groups, pack
 from agent.journal.sql import StoreCorrupt, StoreFull
@@ -69,9 +69,9 @@ class Rewriter:
 
     def _replace(self, group: Sequence[Stored], state: BlockState, spacing_ms: int) -> None:
         """One block in the place of a group."""
-        found = pack(
-            group, stream=self._numbers.stream, after=self._numbers.last, thinner=self._thinner, spacing_ms=spacing_ms
-        )
+        stream, last = self._numbers.stream, self._numbers.last
+        with uncollected():
+            found = pack(group, stream=stream, after=last, thinner=self._thinner, spacing_ms=spacing_ms)
         if found is None:
             return
         self._numbers.last = found.number

@@ -1,6 +1,7 @@
 """The clock guard, the live table, the little HTTP server, the service manager, log lines."""
 
 import asyncio
+import gc
 import logging
 import socket
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ import pytest
 
 from agent.guard import MAX_UNDATED, ClockGuard, ClockVerdict, verdict
 from agent.http import MAX_REQUEST, HttpServer, Page
+from agent.journal.block import uncollected
 from agent.live import LiveTable
 from agent.logs import KeyValueFormatter
 from agent.service import ServiceManager
@@ -186,3 +188,17 @@ def test_a_log_line_is_one_line() -> None:
     record.device, record.detail = "ups-1", "two\nlines"
     line = KeyValueFormatter().format(record)
     assert line.endswith("WARNING agent.live: device does not answer device=ups-1 detail='two\\nlines'")
+
+
+def test_the_cycle_collector_goes_on_after_a_fault() -> None:
+    with pytest.raises(ZeroDivisionError), uncollected():
+        assert not gc.isenabled()
+        raise ZeroDivisionError
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with uncollected():
+            pass
+        assert not gc.isenabled(), "who had put it off keeps it off"
+    finally:
+        gc.enable()
