@@ -192,8 +192,10 @@ def test_a_log_line_is_one_line() -> None:
 
 def test_the_cycle_collector_goes_on_after_a_fault() -> None:
     with pytest.raises(ZeroDivisionError), uncollected():
-        assert not gc.isenabled()
         raise ZeroDivisionError
+    assert gc.isenabled()
+    with uncollected():
+        assert not gc.isenabled()
     assert gc.isenabled()
     gc.disable()
     try:
