@@ -339,10 +339,9 @@ class Journal:
         held = [block for block in self._waiting.all() if block.key == key]
         if held:
             return Stored(held[0], 0)
-        try:
+        with contextlib.suppress(StoreFull, StoreCorrupt):
             return await self._offload.run(self._store.get, key)
-        except (StoreFull, StoreCorrupt):
-            return None
+        return None
 
     def settle(self, key: Key, state: BlockState, reason: str = "") -> None:
         """The centre has answered: the block leaves the outbox with the next commit, and is offered no more."""
@@ -387,10 +386,8 @@ class Journal:
         async with self._lock:
             before = self._rewriter.thinned
             more = await self._unless_refused(self._rewriter.pack, {*busy, *self._answered}, spacing_ms)
-            # Refused half-way, what was packed before is packed.
-            self.news += 1
-            if more is not None:
-                await self._look()
+            self.news += 1  # refused half-way, what was packed before is packed
+            await self._look()
             return self._rewriter.thinned - before, bool(more)
 
     async def merge(self) -> None:
