@@ -13,6 +13,8 @@ import pytest
 from agent.guard import MAX_UNDATED, ClockGuard, ClockVerdict, verdict
 from agent.http import MAX_REQUEST, HttpServer, Page
 from agent.journal.block import uncollected
+from agent.journal.taken import RULES_BYTES_S, RULES_EVERY_S, Taken
+from agent.journal.tally import Tally
 from agent.live import LiveTable
 from agent.logs import KeyValueFormatter
 from agent.service import ServiceManager
@@ -21,6 +23,7 @@ from collectors.exchange import PollOutcome, PollProblem
 from facility.clock import now_ms
 from facility.items import AHEAD_MS, EARLIEST_MS
 from facility.reading import Quality, QualityReason, Reading
+from facility.wire import Kind
 from tests.agent.journals import manual_clock
 from tests.agent.notify.making import event
 
@@ -204,3 +207,23 @@ def test_the_cycle_collector_goes_on_after_a_fault() -> None:
         assert not gc.isenabled(), "who had put it off keeps it off"
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(("size", "seldom_s"), [(1000, RULES_EVERY_S), (12_000_000, 12_000_000 / RULES_BYTES_S)])
+def test_a_large_rule_state_is_saved_as_seldom_as_its_bytes_cost(size: int, seldom_s: float) -> None:
+    held, asked, now = Taken(Tally()), [], 0.0
+
+    def rules() -> bytes:
+        asked.append(now)
+        return bytes(size)
+
+    held.rules = rules
+    for second in range(500):
+        now = float(second)
+        held.drain(readings=True, now=now)
+    assert asked[:3] == [0.0, seldom_s, 2 * seldom_s]
+    # An alarm is never without the state that goes with it.
+    before = len(asked)
+    held.append(Kind.ALARMS, ["an item"], at=0)
+    held.drain(readings=False, now=now)
+    assert len(asked) == before + 1
