@@ -8,6 +8,7 @@ import ssl
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
 import aiomqtt
 import sqlalchemy as sa
@@ -36,6 +37,7 @@ from server.fleet import service as fleet
 from server.fleet.service import DeviceSeen
 from server.fleet.watch import AgentWatcher
 from server.ingest.directory import Directory
+from server.ingest.flights import Flights
 from server.ingest.inbox import Inbox, Message
 from server.ingest.jobs import Reply
 from server.ingest.metrics import IngestMetrics
@@ -71,8 +73,12 @@ class Ingest:
         clock: Clock,
         metrics: IngestMetrics,
         identifier: str,
+        folder: Path,
     ) -> None:
-        """identifier: unique per process, or two workers would throw each other out of the broker."""
+        """identifier: unique per process, or two workers would throw each other out of the broker.
+
+        folder: where it is noted what is being taken.
+        """
         self._config = config
         self._processor = processor
         self._db = db
@@ -80,6 +86,7 @@ class Ingest:
         self._clock = clock
         self._metrics = metrics
         self._identifier = identifier
+        self._folder = folder
         self._inbox = Inbox(clock)
         self._client: aiomqtt.Client | None = None
         self._listening_since: datetime | None = None
@@ -191,10 +198,17 @@ class Ingest:
     # --- the work --------------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
-        while True:
-            batch = await self._inbox.take()
-            self._metrics.queue.set(len(self._inbox))
-            await self._answer(await self._processor.take(batch))
+        flights = Flights.open(self._folder)
+        try:
+            while True:
+                batch = await self._inbox.take()
+                self._metrics.queue.set(len(self._inbox))
+                for part in flights.parts(batch):
+                    with flights.over(part):
+                        replies = await self._processor.take(part)
+                    await self._answer(replies)
+        finally:
+            flights.close()
 
     async def _answer(self, replies: Sequence[Reply]) -> None:
         """Send answers, grouped by agent. One that does not get out costs a second delivery, nothing else."""

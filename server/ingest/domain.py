@@ -43,5 +43,6 @@ def build(kit: Kit, *, history: History, alarms: AlarmSink, watchers: Sequence[A
         clock=kit.clock,
         metrics=metrics,
         identifier=f"{config.client_id}-{new_id(to_ms(kit.clock.now()))}",
+        folder=kit.config.data_dir,
     )
     return Domain(name="ingest", api=[router], jobs=JOBS, ingest_components=[ingest])

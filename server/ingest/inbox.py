@@ -18,11 +18,12 @@ LINGER_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """at: when it came, where that matters."""
+    """at: when it came, where that matters. deaths: of processes that were taking it."""
 
     topic: str
     payload: bytes
     at: datetime | None = None
+    deaths: int = 0
 
 
 class Inbox:

@@ -1,10 +1,14 @@
 """From a message to a block, or to a named refusal. Pure."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from facility.wire import Block, Header, Kind, RejectReason, Topic, WireError, decode, parse_topic
+from facility.wire import Block, Header, Kind, RejectReason, Topic, WireError, decode, parse_topic, read_header
 from server.ingest.inbox import Message
+
+# So often a process may die while it takes a block, the last times it alone; then it is refused unread.
+MOST_DEATHS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ def read(message: Message) -> Entry | Refusal | None:
         kind = kind_of(topic)
     except (WireError, ValueError):
         return None
+    if message.deaths >= MOST_DEATHS:
+        return _killer(message, topic)
     try:
         block = decode(message.payload)
     except WireError as error:
@@ -56,3 +62,11 @@ def read(message: Message) -> Entry | Refusal | None:
         detail = f"a block of {block.header.kind} on the topic of {kind}"
         return Refusal(topic, block.header, RejectReason.WRONG_TOPIC, detail, message.payload)
     return Entry(topic, block, message.payload, message.at)
+
+
+def _killer(message: Message, topic: Topic) -> Refusal:
+    header: Header | None = None
+    with suppress(WireError):
+        header, _ = read_header(message.payload)
+    detail = f"the centre died {message.deaths} times while it took it"
+    return Refusal(topic, header, RejectReason.POISON, detail, message.payload)

@@ -30,6 +30,7 @@ def ingest_of(station: Station) -> Ingest:
         clock=station.world.clock,
         metrics=station.metrics,
         identifier="worker",
+        folder=station.server.kit.config.data_dir,
     )
 
 
