@@ -20,7 +20,7 @@ _SUM = ""
 # time makes ids of 1970, and no database keeps the order of an object's members.
 _HEARD = "streams that are kept, by when they were told of last"
 _SUMMED = "streams that are summed, in the order in which they were"
-# Reasons of an agent in all, each an alarm of its own; an agent has 6. More are one sum under `OTHER`.
+# Reasons of an agent in all, each an alarm of its own; an agent has 7. More are one sum under `OTHER`.
 MAX_REASONS = 32
 OTHER = "other"
 
