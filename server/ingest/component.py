@@ -198,7 +198,7 @@ class Ingest:
     # --- the work --------------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
-        flights = Flights.open(self._folder)
+        flights = Flights.open(self._folder, self._clock)
         try:
             while True:
                 batch = await self._inbox.take()

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from facility.clock import Clock, now_ms
 from server.ingest.inbox import Message
 from server.ingest.intake import MOST_DEATHS
 
@@ -23,6 +24,9 @@ _MOST_WORKERS = 32
 # Blocks over which a process died and that are remembered; the oldest go.
 _MOST_REMEMBERED = 1000
 _MOST_BYTES = 1 << 20
+# A block that kills does so at once, and whoever watches over the process starts it again within seconds. What was
+# being taken for longer waited for a database that hangs, and whoever killed the process then did not mean the block.
+_KILLS_WITHIN_MS = 60_000
 
 
 class Flights:
@@ -31,27 +35,28 @@ class Flights:
     A block over which one died is taken alone, so that the next death tells which of a batch it is.
     """
 
-    def __init__(self, file: int | None) -> None:
+    def __init__(self, file: int | None, clock: Clock) -> None:
         """file: descriptor of a file that is ours alone; None where there is none: nothing is noted then."""
         self._file = file
-        self._deaths = {} if file is None else _left_by_the_dead(file)
+        self._clock = clock
+        self._deaths = {} if file is None else _left_by_the_dead(file, now_ms(clock))
         if self._deaths:
             log.warning("the ingest died over blocks", extra={"blocks": len(self._deaths)})
             self._note([])
 
     @classmethod
-    def open(cls, folder: Path) -> "Flights":
+    def open(cls, folder: Path, clock: Clock) -> "Flights":
         """With the first file of a folder that no living process has."""
         try:
             for number in range(_MOST_WORKERS):
                 file = os.open(folder / f"ingest-{number}.flights", os.O_RDWR | os.O_CREAT, 0o600)
                 with suppress(BlockingIOError):
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    return cls(file)
+                    return cls(file, clock)
                 os.close(file)
         except OSError as error:
             log.warning("blocks are not noted while they are taken", extra={"error": str(error)})
-        return cls(None)
+        return cls(None, clock)
 
     def close(self) -> None:
         if self._file is not None:
@@ -89,7 +94,8 @@ class Flights:
     def _note(self, names: Sequence[str]) -> None:
         if self._file is None:
             return
-        text = json.dumps({"flying": names, "deaths": self._deaths}, separators=(",", ":"))
+        note = {"flying": names, "since": now_ms(self._clock), "deaths": self._deaths}
+        text = json.dumps(note, separators=(",", ":"))
         try:
             os.pwrite(self._file, text.encode() + b"\n", 0)
         except OSError as error:
@@ -103,12 +109,13 @@ def _name(message: Message) -> str:
     return name.hexdigest()
 
 
-def _left_by_the_dead(file: int) -> dict[str, int]:
+def _left_by_the_dead(file: int, now: int) -> dict[str, int]:
     """How often a process died over each block, the last death included; nothing where the file says nothing."""
     try:
         said = json.loads(os.pread(file, _MOST_BYTES, 0).partition(b"\n")[0])
         deaths = {str(name): int(count) for name, count in said["deaths"].items()}
-        for name in said["flying"]:
+        soon = now - int(said["since"]) <= _KILLS_WITHIN_MS
+        for name in said["flying"] if soon else ():
             deaths[str(name)] = deaths.pop(str(name), 0) + 1
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}  # new, or cut off while it was written

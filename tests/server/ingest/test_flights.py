@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiomqtt
 
+from facility.clock import ManualClock
 from facility.wire import RejectReason, Verdict
 from server.ingest.flights import Flights
 from server.ingest.inbox import Message
@@ -30,12 +32,15 @@ facility.wire.decode = deadly
 """
 
 
+CLOCK = ManualClock(datetime(2026, 11, 1, tzinfo=UTC))
+
+
 def messages(count: int) -> list[Message]:
     return [Message(f"t/{n}", b"header\n" + bytes([n])) for n in range(count)]
 
 
 def dies_over(folder: Path, part: list[Message]) -> None:
-    flights = Flights.open(folder)
+    flights = Flights.open(folder, CLOCK)
     taking = flights.over(part)
     taking.__enter__()
     flights.close()  # by the kernel, while it is taken
@@ -48,7 +53,7 @@ def parts_of(flights: Flights, batch: list[Message]) -> list[list[tuple[str, int
 def test_who_was_there_at_a_death_is_taken_alone_until_it_is_known_not_to_be_it(tmp_path: Path) -> None:
     batch = messages(4)
     dies_over(tmp_path, batch[:3])
-    flights = Flights.open(tmp_path)
+    flights = Flights.open(tmp_path, CLOCK)
     parts = list(flights.parts([batch[3], *batch[:3], batch[3]]))
     assert [[each.deaths for each in part] for part in parts] == [[0], [1], [1], [1], [0]]
     for part in parts[:2]:
@@ -57,7 +62,7 @@ def test_who_was_there_at_a_death_is_taken_alone_until_it_is_known_not_to_be_it(
     assert parts_of(flights, batch[:3]) == [[("t/0", 0)], [("t/1", 1)], [("t/2", 1)]]
     flights.close()
     dies_over(tmp_path, [batch[1]])
-    flights = Flights.open(tmp_path)
+    flights = Flights.open(tmp_path, CLOCK)
     assert parts_of(flights, batch) == [[("t/0", 0)], [("t/1", 2)], [("t/2", 1)], [("t/3", 0)]]
     for part in flights.parts(batch):
         with flights.over(part):
@@ -68,27 +73,39 @@ def test_who_was_there_at_a_death_is_taken_alone_until_it_is_known_not_to_be_it(
 
 def test_an_end_in_order_and_one_by_an_exception_kill_nobody(tmp_path: Path) -> None:
     batch = messages(2)
-    flights = Flights.open(tmp_path)
+    flights = Flights.open(tmp_path, CLOCK)
     try:
         with flights.over(batch):
             raise RuntimeError("a fault of ours")
     except RuntimeError:
         flights.close()
-    assert parts_of(Flights.open(tmp_path), batch) == [[("t/0", 0), ("t/1", 0)]]
+    assert parts_of(Flights.open(tmp_path, CLOCK), batch) == [[("t/0", 0), ("t/1", 0)]]
+
+
+def test_who_is_killed_while_it_waits_for_a_database_was_not_killed_by_the_block(tmp_path: Path) -> None:
+    batch = messages(1)
+    clock = ManualClock(datetime(2026, 11, 1, tzinfo=UTC))
+    for _ in range(MOST_DEATHS + 1):
+        flights = Flights.open(tmp_path, clock)
+        assert parts_of(flights, batch) == [[("t/0", 0)]]
+        taking = flights.over(batch)
+        taking.__enter__()
+        clock.advance(61)
+        flights.close()  # by the kernel
 
 
 def test_each_worker_has_a_file_of_its_own_and_a_broken_one_says_nothing(tmp_path: Path) -> None:
     batch = messages(1)
-    one, two = Flights.open(tmp_path), Flights.open(tmp_path)
+    one, two = Flights.open(tmp_path, CLOCK), Flights.open(tmp_path, CLOCK)
     with one.over(batch), two.over([]):
         assert sorted(path.name for path in tmp_path.iterdir()) == ["ingest-0.flights", "ingest-1.flights"]
     for flights in (one, two):
         flights.close()
     (tmp_path / "ingest-0.flights").write_bytes(b'{"flying":["x"],"deaths":{"y":"\xff')
-    flights = Flights.open(tmp_path)
+    flights = Flights.open(tmp_path, CLOCK)
     assert parts_of(flights, batch) == [[("t/0", 0)]]
     flights.close()
-    nowhere = Flights.open(tmp_path / "not there")
+    nowhere = Flights.open(tmp_path / "not there", CLOCK)
     with nowhere.over(batch):
         assert parts_of(nowhere, batch) == [[("t/0", 0)]]
 
