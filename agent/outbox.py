@@ -54,6 +54,8 @@ class Outbox:
         if self._all_taken == news and not degraded:
             return []
         fetches = plan(self.flying.values(), live_from=live_from, tokens=self._bucket.available(now))
+        # Said ahead: what lands while the journal is asked takes it back.
+        self._all_taken = news
         # The backlog is asked for last, and only where there is room for all the others.
         all_taken = not degraded and any(fetch.backlog for fetch in fetches)
         blocks = []
@@ -76,8 +78,15 @@ class Outbox:
                     self._bucket.spend()
                 self.flying[block.key] = Flying(block.key, block.kind, block.catalog, 1, now + resend_after(1))
                 blocks.append(block)
-        self._all_taken = news if all_taken else None
+        if not all_taken:
+            self._all_taken = None
         return blocks
+
+    def hurry(self) -> None:
+        """Everything in flight is due now."""
+        now = self._clock.monotonic()
+        for each in self.flying.values():
+            each.next_at = min(each.next_at, now)
 
     def land(self, key: Key) -> None:
         """Nothing is in flight by this name any more, though the journal may still have it to offer."""

@@ -183,9 +183,10 @@ class Uplink:
 
     async def _part(self, client: aiomqtt.Client) -> None:
         """Told to stop: what the disk refuses is sent before the goodbye, and how much of it was not."""
-        await self._journal.last_try()
-        if not self._journal.stats().degraded:
-            return
+        trying = asyncio.create_task(self._journal.last_try(), name="uplink last try")
+        await asyncio.wait([trying], timeout=LAST_S)
+        if not trying.done() or not self._journal.degraded:
+            return  # a disk that hangs keeps no goodbye waiting
         await self._hand_over(client)
         await self._journal.give_up()
         self._reports.say_health()
@@ -196,6 +197,8 @@ class Uplink:
         """Go on until the centre has taken what only the memory holds; for LAST_S at most."""
         if not self._journal.held:
             return
+        # Some may have been put in flight and not have been sent when the stop came.
+        self._outbox.hurry()
         # A task of its own: in one that is being cancelled, groups and timeouts of Python 3.11 lose count.
         going = asyncio.create_task(
             self._exchange(client, until=lambda: not self._journal.held), name="uplink last words"

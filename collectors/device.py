@@ -46,6 +46,9 @@ __all__ = [
 ]
 
 COMMUNICATION = "device.communication"
+# Slots in a row in which a device was not asked, since others spent the budget of its address: from then on nothing is
+# known of it, and that is to be seen.
+MOST_HELD_BACK = 3
 
 _REASONS: Mapping[PollProblem, QualityReason] = {
     PollProblem.TIMEOUT: QualityReason.TIMEOUT,
@@ -101,6 +104,7 @@ class DevicePoller:
         self._clock = clock
         self._breaker = Breaker(device.id, round(device.interval_s * 1000))
         self._lost = False
+        self._held_back = 0
         self._stamps = Stamps()
         self.complete = False
 
@@ -152,7 +156,9 @@ class DevicePoller:
         except CollectError as exc:
             problem = exc.problem
             if problem is PollProblem.HELD_BACK:
-                if self._speaker.sent == sent:
+                asked = self._speaker.sent > sent
+                self._held_back = 0 if asked else self._held_back + 1
+                if not asked and self._held_back < MOST_HELD_BACK:
                     # Our own doing: of the device nothing is known that was not before.
                     took = self._clock.monotonic() - started
                     return PollOutcome(self.device.id, started_ms, took, 0, (), problem, str(exc))
@@ -165,7 +171,7 @@ class DevicePoller:
                 started_ms, self._clock.monotonic() - started, self._speaker.sent - sent, bad, problem, str(exc)
             )
         self._breaker.answered()
-        self._lost = False
+        self._lost, self._held_back = False, 0
         restart = self._speaker.restart
         readings = self._converter.convert(answer, taken_at=self._taken_at(), restarted=restart is not None)
         self.complete |= all(reason is QualityReason.NO_SUCH_OBJECT for reason in answer.failed.values())

@@ -64,7 +64,7 @@ class Journal:
         self._merge_at = -math.inf
         self._waiting = Waiting(memory_bytes)
         self._answered: dict[Key, Mark] = {}
-        self._opened = False
+        self._opened = self._given_up = False
         self._retry_at = 0.0
         self._tally = Tally()
         self._taken = Taken(self._tally)
@@ -109,7 +109,8 @@ class Journal:
 
     async def close(self) -> None:
         """Commit what is held and close the file. What the disk still refuses is counted and said."""
-        await self.last_try()
+        if not (self._given_up and self._tally.degraded):
+            await self.last_try()
         self.notice = lambda what, detail: None  # an event of it would find no disk any more
         await self.give_up()
         if self._tally.degraded:
@@ -133,6 +134,7 @@ class Journal:
 
     async def give_up(self) -> None:
         """Count as lost what only the memory has, at a stop; say it, and whether the disk takes at least the count."""
+        self._given_up = True
         lost = self.held
         if Kind.ALARMS in lost:
             # The rules know of these events: saved, they would never be raised anew.
@@ -330,8 +332,7 @@ class Journal:
         if self._tally.degraded and upto is None:
             found += self._waiting.of(kind)
         offered = [each for each in found if each.block.key not in self._answered]
-        if more or len(offered) > limit:
-            self.news += 1
+        self.news += more or len(offered) > limit
         return offered[:limit]
 
     async def get(self, key: Key) -> Stored | None:

@@ -65,7 +65,7 @@ async def states_by(
 
 
 class KnownSeries:
-    """Points whose series are committed, so that a batch of them need not ask first; a series is never deleted."""
+    """Points whose series were committed, so that a batch of them need not ask first."""
 
     def __init__(self) -> None:
         self._points: set[str] = set()
@@ -133,16 +133,17 @@ async def _store(link: AsyncConnection, batch: Sequence[PointSamples], known: "K
         before = first.get(series.point)
         first[series.point] = (begin if before is None else min(begin, before[0]), series.hold_ms)
     points = sorted(first)
-    missing: list[str] = []
-    if not known.all_of(points):
-        missing = sorted(set(points) - set(await read_states(link, points)))
-    await bulk.insert(
-        link,
-        "history_series",
-        "point varchar, hold_ms int, rolled_to bigint, reaches_to bigint, latest_at bigint, latest_quality smallint",
-        [(point, first[point][1], first[point][0], first[point][0], 0, 0) for point in missing],
-    )
-    states = await read_states(link, points, lock=True)
+    states = await read_states(link, points, lock=True) if known.all_of(points) else {}
+    if len(states) < len(points):  # new ones, or a database that was put back from a copy
+        missing = sorted(set(points) - set(states or await read_states(link, points)))
+        await bulk.insert(
+            link,
+            "history_series",
+            "point varchar, hold_ms int, rolled_to bigint, reaches_to bigint, latest_at bigint,"
+            " latest_quality smallint",
+            [(point, first[point][1], first[point][0], first[point][0], 0, 0) for point in missing],
+        )
+        states = await read_states(link, points, lock=True)
     readings: list[tuple[int, int, float | None, int, int | None]] = []
     raws: list[tuple[int, int, str]] = []
     dirty: set[tuple[int, int]] = set()

@@ -3,6 +3,7 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from facility.wire import Answer, RejectReason, Verdict
 from server.ingest.intake import Entry, Refusal
@@ -75,12 +76,13 @@ class Failures:
         if tries < POISON_TRIES:
             return None
         refusal = poison(block, tries, error) if isinstance(block, Entry) else block
-        try:
-            return refusal if await keep([refusal]) else None
-        except Exception:
-            # Its sender keeps it aside, too.
-            log.exception("a refused block is not kept here", extra={"topic": str(block.topic)})
-            return refusal
+        # What cannot be kept whole is kept by its name: if that cannot be kept either, no block is to blame.
+        for kept in (refusal, replace(refusal, detail="", payload=b"")):
+            try:
+                return refusal if await keep([kept]) else None
+            except Exception:
+                log.exception("a refused block is not kept here", extra={"topic": str(block.topic)})
+        return None
 
 
 def poison(entry: Entry, tries: int, error: Exception) -> Refusal:

@@ -25,7 +25,8 @@ _MOST_WORKERS = 32
 _MOST_REMEMBERED = 1000
 _MOST_BYTES = 1 << 20
 # A block that kills does so at once, and whoever watches over the process starts it again within seconds. What was
-# being taken for longer waited for a database that hangs, and whoever killed the process then did not mean the block.
+# being taken for longer waited for a database that hangs, and whoever killed the process then did not mean the block:
+# it is taken alone from now on, and no death more is counted.
 _KILLS_WITHIN_MS = 60_000
 
 
@@ -114,9 +115,10 @@ def _left_by_the_dead(file: int, now: int) -> dict[str, int]:
     try:
         said = json.loads(os.pread(file, _MOST_BYTES, 0).partition(b"\n")[0])
         deaths = {str(name): int(count) for name, count in said["deaths"].items()}
-        soon = now - int(said["since"]) <= _KILLS_WITHIN_MS
-        for name in said["flying"] if soon else ():
-            deaths[str(name)] = deaths.pop(str(name), 0) + 1
+        soon = 0 <= now - int(said["since"]) <= _KILLS_WITHIN_MS
+        for name in said["flying"]:
+            before = deaths.pop(str(name), 0)
+            deaths[str(name)] = before + 1 if soon else max(before, 1)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}  # new, or cut off while it was written
     return dict(list(deaths.items())[-_MOST_REMEMBERED:])

@@ -103,6 +103,9 @@ async def test_a_place_that_comes_after_the_deadline_is_given_back(snmpd: Snmpd)
                 assert (outcome.problem, outcome.requests, outcome.readings) == (PollProblem.HELD_BACK, 0, ())
                 assert "deadline reached before" in outcome.detail
                 assert device.healthy, "it was not asked: of the device that says nothing"
+            outcome = await device.poll()
+            assert outcome.problem is PollProblem.TIMEOUT, "by now nothing is known of it"
+            assert not device.healthy
             # Of two seconds' places each: those of this test, less the time that it took.
             assert 3.0 < budget.reserve(time.monotonic()) < 5.0
         assert unit.asked == []

@@ -194,3 +194,13 @@ def test_month_bounds_meet_over_new_year() -> None:
     assert month_of(bounds(january)[0]) == january
     assert month_of(bounds(january)[0] - 1) == december
     assert name_of(january) == "history_readings_2027_01"
+
+
+async def test_a_series_that_a_restored_database_has_lost_is_made_anew(shelf: Shelf) -> None:
+    assert await shelf.write(POINT, [Sample(T0, 1.0, 0)]) is Stored.STORED
+    async with shelf.store.db.write() as session:
+        for table in ("history_readings", "history_series"):
+            await session.execute(sa.text(f"DELETE FROM {table}"))
+    assert await shelf.write(POINT, [Sample(T0 + 1, 2.0, 0)]) is Stored.STORED
+    rows = await shelf.store.raw(POINT, T0, T0 + 10, limit=10)
+    assert [(row.at, row.value) for row in rows] == [(T0 + 1, 2.0)]

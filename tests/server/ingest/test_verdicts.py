@@ -209,18 +209,18 @@ async def test_block_that_fails_does_not_keep_the_others_from_being_taken(statio
     assert [row.seq for row in await station.quarantined()] == [poison[2]]
 
 
-async def picky(station: Station, seq: int) -> None:
-    """The quarantine's table refuses blocks of this number for what stands in them."""
-    when = "BEFORE INSERT ON ingest_quarantine"
+async def picky(station: Station, seq: int, *, which: str = "length(NEW.payload) > 0") -> None:
+    """The quarantine's table refuses blocks of this number, for what stands in them."""
+    when, it = "BEFORE INSERT ON ingest_quarantine", f"NEW.seq = {seq} AND {which}"
     async with station.server.db.write() as session:
         if station.server.db.dialect == "postgresql":
-            body = f"IF NEW.seq = {seq} THEN RAISE EXCEPTION 'no' USING ERRCODE = '23514'; END IF; RETURN NEW;"
+            body = f"IF {it} THEN RAISE EXCEPTION 'no' USING ERRCODE = '23514'; END IF; RETURN NEW;"
             made = f"CREATE FUNCTION picky() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$"
             await session.execute(sa.text(made))
             await session.execute(sa.text(f"CREATE TRIGGER picky {when} FOR EACH ROW EXECUTE FUNCTION picky()"))
         else:
             body = "SELECT RAISE(ABORT, 'no');"
-            await session.execute(sa.text(f"CREATE TRIGGER picky {when} WHEN NEW.seq = {seq} BEGIN {body} END"))
+            await session.execute(sa.text(f"CREATE TRIGGER picky {when} WHEN {it} BEGIN {body} END"))
 
 
 @pytest.mark.parametrize("faulty", ["readings", "alarms", "no block"])
@@ -251,6 +251,16 @@ async def test_a_refusal_that_cannot_be_kept_is_told_apart_from_its_batch(statio
     assert last is not None
     assert last.verdict is Verdict.REJECTED
     assert last.reason == (RejectReason.BAD_DIGEST if faulty == "no block" else RejectReason.POISON)
+
+
+async def test_no_block_is_refused_that_not_even_a_name_can_be_kept_of(station: Station) -> None:
+    """A table that takes nothing, after a wrong restore, is no block's fault."""
+    sender, _ = await station.catalogued()
+    odd = sender.next("alarms", [{"neither": 1}])
+    await picky(station, odd[2], which="1 = 1")
+    for _ in range(2 * POISON_TRIES):
+        (answer,) = await station.take(odd)
+        assert answer.verdict is Verdict.RETRY
 
 
 async def test_text_no_database_takes_is_cleaned_and_not_poison(station: Station) -> None:
