@@ -46,7 +46,7 @@ PUBLISH_S = 10.0
 LOOK_S = 1.0
 # The same catalog is not offered again sooner: 32 blocks may ask for it in one breath.
 CATALOG_AGAIN_S = 5.0
-# So long is waited at a stop for the centre to take what the disk refuses; twice, the second time for the last health.
+# So long is waited at a stop: for the disk, for the centre to take what it refuses, and for the last health.
 LAST_S = 3.0
 _MAX_INCOMING = 1000
 

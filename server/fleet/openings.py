@@ -2,7 +2,6 @@
 
 from server.db.session import WriteSession
 from server.fleet import repository
-from server.fleet.models import Agent
 
 
 async def followed(session: WriteSession, agent_id: str, *, stream: str, sent_by: str) -> None:
@@ -13,7 +12,7 @@ async def followed(session: WriteSession, agent_id: str, *, stream: str, sent_by
     """
     if not await _is_wrong(session, agent_id, stream, sent_by):
         return
-    await session.get(Agent, agent_id, with_for_update=True, populate_existing=True)
+    await repository.locked_agent(session, agent_id)
     openings = list(await repository.openings(session, agent_id))
     numbers = [opening.number for opening in openings]
     streams = [opening.stream for opening in openings]

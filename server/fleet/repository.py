@@ -107,7 +107,7 @@ async def known_catalogs(session: ReadSession, agent_id: str, digests: Sequence[
 async def openings(session: ReadSession, agent_id: str) -> Sequence[AgentOpening]:
     """Of an agent's journal, the first heard of first. Not scoped: an agent's row was found in scope before."""
     query = sa.select(AgentOpening).where(AgentOpening.agent_id == agent_id).order_by(AgentOpening.number)
-    return (await session.scalars(query)).all()
+    return (await session.scalars(query, execution_options={"populate_existing": True})).all()
 
 
 async def catalog(session: ReadSession, agent_id: str, digest: str) -> AgentCatalog | None:
@@ -145,9 +145,10 @@ async def list_devices(
     site: str | None = None,
     room: str | None = None,
     kind: str | None = None,
+    agent: str | None = None,
     active: bool | None = True,
 ) -> tuple[Sequence[Device], str | None]:
-    """site and room are ids or codes."""
+    """site and room are ids or codes, agent is an id."""
     query = scoped(sa.select(Device), Device, scope).options(*_DEVICE)
     if site is not None:
         query = query.join(Device.site).where(sa.or_(Site.id == site, Site.code == site))
@@ -155,6 +156,8 @@ async def list_devices(
         query = query.where(sa.or_(Device.room_id == room, Device.room == room))
     if kind is not None:
         query = query.where(Device.kind == kind)
+    if agent is not None:
+        query = query.where(Device.agent_id == agent)
     if active is not None:
         query = query.where(Device.active.is_(active))
     return await fetch_page(session, query, order=DEVICES, page=page)

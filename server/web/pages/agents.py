@@ -27,13 +27,13 @@ LATELY = PageRequest(limit=10)
 @router.get("/agents/{agent_id}")
 async def agent(agent_id: str, view: TheView, session: Read, scope: Scope = Seen) -> Response:
     row = await fleet.get_agent(session, scope, agent_id)
-    devices, _ = await fleet.list_devices(session, scope, PageRequest(limit=MAX_LIMIT), site=row.site_id)
+    devices, _ = await fleet.list_devices(session, scope, PageRequest(limit=MAX_LIMIT), agent=row.id)
     return view.page(
         "agent.html",
         zone=row.site.zone,
         agent=row,
         drops=by_reason(row.drops),
-        devices=[device for device in devices if device.agent_id == row.id],
+        devices=devices,
         events=(await fleet.list_events(session, scope, LATELY, agent=row.id))[0],
         may_retire=scope.may(Permission.FLEET_WRITE) and row.status is not AgentStatus.RETIRED,
         is_online=row.status is AgentStatus.ONLINE,
