@@ -55,13 +55,13 @@ def peak_of(pid: int) -> float:
 
 def window(programs: dict[str, subprocess.Popen[bytes]], seconds: float, count: Callable[[], float]) -> list[Cost]:
     """Let running programs work for a while; what each spent, and what they collected meanwhile together."""
-    cpu = {name: cpu_of(program.pid) for name, program in programs.items()}
+    # What a program spends on saying its count is no part of the window.
     first = count()
+    before = {name: cpu_of(program.pid) for name, program in programs.items()}
     time.sleep(seconds)
+    spent = {name: cpu_of(program.pid) - before[name] for name, program in programs.items()}
     values = count() - first
-    return [
-        Cost(name, cpu_of(program.pid) - cpu[name], peak_of(program.pid), values) for name, program in programs.items()
-    ]
+    return [Cost(name, spent[name], peak_of(program.pid), values) for name, program in programs.items()]
 
 
 def start(stack: ExitStack, folder: Path, name: str, *command: str, **environ: str) -> subprocess.Popen[bytes]:
