@@ -1,8 +1,6 @@
 """Blocks on their way to the disk: packing items under the wire's caps, and what is stored of them."""
 
-import gc
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 import msgspec
 
 from facility.items import Series, series_of
+from facility.memory import uncollected
 from facility.reading import Reading
 from facility.wire import MAX_BODY, MAX_UNPACKED, Codec, Kind, deflate, digest, encode
 
@@ -107,22 +106,6 @@ class Numbers:
 
 
 Number = Callable[[], int]
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """The cycle collector waits meanwhile, for all threads: for some milliseconds of work on many short lists.
-
-    None of them is part of a cycle and all are gone after it: to look through them again and again as they grow is a
-    tenth of the work.
-    """
-    waits = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if waits:
-            gc.enable()
 
 
 def seal_drafts(drafts: Sequence[Draft], stream: str, seq: int, now_ms: int) -> tuple[list[Sealed], int, int]:

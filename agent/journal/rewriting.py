@@ -5,11 +5,12 @@ Each call is one bounded step on the journal's thread: what is read is what is r
 
 from collections.abc import Collection, Sequence
 
-from agent.journal.block import BlockState, Key, Numbers, Stored, uncollected
+from agent.journal.block import BlockState, Key, Numbers, Stored
 from agent.journal.merging import choose
 from agent.journal.packing import MAX_BLOCKS, MAX_PACKED, MAX_VALUES, Thinner, groups, pack
 from agent.journal.sql import StoreCorrupt, StoreFull
 from agent.journal.store import Store
+from facility.memory import uncollected
 from facility.wire import Kind
 
 # What the centre may know by its name is never touched; see `Store.mergeable`.

@@ -132,8 +132,10 @@ class CentreRules:
             points: dict[str, PointKey] = {}
             facts: list[DeviceFacts] = []
             late_ms = 0
-            for device, of_device in groupby(of_site, key=attrgetter("device")):
-                keys = {point.id: PointKey(device.device, point.metric, point.subject) for point in of_device}
+            for _, of_device in groupby(of_site, key=attrgetter("device")):
+                rows_of_device = list(of_device)
+                device = rows_of_device[0]
+                keys = {row.id: PointKey(row.device, row.metric, row.subject) for row in rows_of_device}
                 points |= keys
                 every_s, spacing_s = metered.get(device.agent_id, (0.0, 0.0))
                 late_ms = max(late_ms, int(every_s * 1000))

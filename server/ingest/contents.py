@@ -13,6 +13,7 @@ from facility.items import (
     decode_health,
     decode_series,
 )
+from facility.memory import uncollected
 from facility.wire import Kind, RejectedItem, RejectReason
 from server.db.session import WriteSession
 from server.fleet import catalogs, repository
@@ -27,8 +28,12 @@ def _at(position: int, refused: Sequence[RejectedItem]) -> list[RejectedItem]:
     return [replace(item, path=f"[{position}]{item.path.partition(']')[2]}") for item in refused]
 
 
+@uncollected()
 def series_of(entry: Entry, *, now_ms: int) -> tuple[list[tuple[int, Series]], list[RejectedItem]]:
     """The good series of a readings block with their places, and what was refused."""
+    every, faulty = decode_series(entry.block.items, now_ms=now_ms)
+    if not faulty:
+        return list(enumerate(every)), []
     taken: list[tuple[int, Series]] = []
     refused: list[RejectedItem] = []
     for position, item in enumerate(entry.block.items):

@@ -12,7 +12,6 @@ import pytest
 
 from agent.guard import MAX_UNDATED, ClockGuard, ClockVerdict, verdict
 from agent.http import MAX_REQUEST, HttpServer, Page
-from agent.journal.block import uncollected
 from agent.journal.taken import RULES_BYTES_S, RULES_EVERY_S, Taken
 from agent.journal.tally import Tally
 from agent.live import LiveTable
@@ -22,6 +21,7 @@ from agent.throttle import AGAIN_S, MOST_WORDS, Throttle
 from collectors.exchange import PollOutcome, PollProblem
 from facility.clock import now_ms
 from facility.items import AHEAD_MS, EARLIEST_MS
+from facility.memory import uncollected
 from facility.reading import Quality, QualityReason, Reading
 from facility.wire import Kind
 from tests.agent.journals import manual_clock
