@@ -6,7 +6,7 @@ from agent.journal.eviction import AGED, ORDER, TARGET, DropReason
 from agent.journal.sql import Counts, Evicted, evict, used
 
 # Looking for what is too old costs a few queries; ages are hours to years.
-_AGE_EVERY_MS = 10_000
+_AGE_EVERY_MS = 60_000
 
 
 class Bounds:

@@ -261,12 +261,14 @@ def last_position(db: sqlite3.Connection) -> int:
     return int(db.execute("SELECT coalesce(max(position), 0) FROM blocks").fetchone()[0])
 
 
+_USED = (
+    "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+)
+
+
 def used(db: sqlite3.Connection) -> int:
     """Bytes of the pages that hold something."""
-    pages, free, size = (
-        int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count", "page_size")
-    )
-    return (pages - free) * size
+    return int(db.execute(_USED).fetchone()[0])
 
 
 # One flipped bit makes a number of a text, or nothing of either.

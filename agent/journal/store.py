@@ -327,6 +327,7 @@ class Store:
         ages = [
             row[0]
             for kind in Kind
+            if self.unsent.blocks.get(kind)
             for row in self._ask(
                 "SELECT CAST(born_at AS INTEGER) FROM blocks WHERE kind = ? AND state = 0 ORDER BY position LIMIT 1",
                 (kind,),

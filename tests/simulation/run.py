@@ -37,6 +37,8 @@ DEVICES_EACH = 2
 INTERVAL_S = 30
 # With nothing to send the uplink looks this often; the true second costs most of a run's time and finds no more.
 LOOK_S = 15.0
+# The same for what is new in the catalog.
+SETTLE_S = 10.0
 # The same for signs of life, which take a transaction each time.
 SEEN_EVERY_S = 30.0
 LOOKED_AT_EVERY_S = 60.0
@@ -172,6 +174,8 @@ class World:
             mock.patch("asyncio.to_thread", at_once),
             mock.patch("agent.app.open_device", opener(self.devices)),
             mock.patch("agent.uplink.LOOK_S", LOOK_S),
+            mock.patch("agent.app.ADVANCE_S", checks.ADVANCE_S),
+            mock.patch("agent.app.SETTLE_S", SETTLE_S),
             mock.patch("server.ingest.component.SEEN_EVERY_S", SEEN_EVERY_S),
             mock.patch("facility.ids.uuid7", lambda nanoseconds: self._uuid(nanoseconds // 1_000_000)),
         ):
