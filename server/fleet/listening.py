@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -50,12 +51,21 @@ class Ears:
     since: datetime
 
 
+_LISTENERS = cast(sa.Table, IngestListener.__table__)
+# Each 5 s of every worker: made once, and of the table alone.
+_HEARD = (
+    sa.update(_LISTENERS)
+    .where(_LISTENERS.c.worker == sa.bindparam("name"))
+    .values(since=sa.bindparam("since"), heard_at=sa.bindparam("heard_at"))
+    .returning(_LISTENERS.c.worker)
+)
+_SPANS = sa.select(IngestListener.since, IngestListener.heard_at)
+
+
 async def note(session: WriteSession, worker: str, *, since: datetime, now: datetime) -> None:
     """A worker is connected."""
     worker = clip(worker, _MAX_WORKER)
-    known = sa.update(IngestListener).where(IngestListener.worker == worker).values(since=since, heard_at=now)
-    known = known.returning(IngestListener.worker).execution_options(synchronize_session=False)
-    if await session.scalar(known) is None:
+    if await session.scalar(_HEARD, {"name": worker, "since": since, "heard_at": now}) is None:
         session.add(IngestListener(worker=worker, since=since, heard_at=now))
         await session.execute(sa.delete(IngestListener).where(IngestListener.heard_at < now - KEEP))
         await session.flush()
@@ -63,8 +73,7 @@ async def note(session: WriteSession, worker: str, *, since: datetime, now: date
 
 async def spans(session: ReadSession) -> list[tuple[datetime, datetime]]:
     """(since, heard_at) of every worker remembered."""
-    rows = await session.scalars(sa.select(IngestListener))
-    return [(row.since, row.heard_at) for row in rows]
+    return [(since, heard_at) for since, heard_at in await session.execute(_SPANS)]
 
 
 def ears(known: Collection[tuple[datetime, datetime]], *, first_look: datetime, now: datetime) -> Ears:

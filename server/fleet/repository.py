@@ -104,10 +104,17 @@ async def known_catalogs(session: ReadSession, agent_id: str, digests: Sequence[
     return set((await session.scalars(query)).all())
 
 
+_OPENINGS = (
+    sa.select(AgentOpening)
+    .where(AgentOpening.agent_id == sa.bindparam("agent"))
+    .order_by(AgentOpening.number)
+    .execution_options(populate_existing=True)
+)
+
+
 async def openings(session: ReadSession, agent_id: str) -> Sequence[AgentOpening]:
     """Of an agent's journal, the first heard of first. Not scoped: an agent's row was found in scope before."""
-    query = sa.select(AgentOpening).where(AgentOpening.agent_id == agent_id).order_by(AgentOpening.number)
-    return (await session.scalars(query, execution_options={"populate_existing": True})).all()
+    return (await session.scalars(_OPENINGS, {"agent": agent_id})).all()
 
 
 async def catalog(session: ReadSession, agent_id: str, digest: str) -> AgentCatalog | None:
@@ -319,25 +326,18 @@ async def forget_events(session: WriteSession, before: datetime, *, limit: int) 
     return len(done.all())
 
 
-async def set_seen(session: WriteSession, model: type[Agent] | type[Device], seen: Mapping[str, datetime]) -> None:
-    """Move last_seen_at of agents or devices forward, by row id; never back."""
+def _later_seen(model: type[Agent] | type[Device]) -> sa.Update:
     rows = _table(model)
     later = sa.or_(rows.c.last_seen_at.is_(None), rows.c.last_seen_at < sa.bindparam("seen_at"))
-    query = sa.update(rows).where(rows.c.id == sa.bindparam("row"), later).values(last_seen_at=sa.bindparam("seen_at"))
-    await _each(session, query, [{"row": row_id, "seen_at": at} for row_id, at in sorted(seen.items())])
+    return sa.update(rows).where(rows.c.id == sa.bindparam("row"), later).values(last_seen_at=sa.bindparam("seen_at"))
 
 
-async def set_communication(session: WriteSession, words: Mapping[str, tuple[str, datetime]]) -> None:
-    """Each device's communication word with when it was spoken; an older word undoes no newer one."""
+def _newer_word() -> sa.Update:
     devices = _table(Device)
     # After an outage live words come first: the backlog's must not undo them.
     newer = sa.or_(devices.c.communication_at.is_(None), devices.c.communication_at < sa.bindparam("said_at"))
     query = sa.update(devices).where(devices.c.id == sa.bindparam("row"), newer)
-    await _each(
-        session,
-        query.values(communication=sa.bindparam("word"), communication_at=sa.bindparam("said_at")),
-        [{"row": device_id, "word": word, "said_at": at} for device_id, (word, at) in sorted(words.items())],
-    )
+    return query.values(communication=sa.bindparam("word"), communication_at=sa.bindparam("said_at"))
 
 
 def _table(model: type[Agent] | type[Device]) -> sa.Table:
@@ -345,15 +345,41 @@ def _table(model: type[Agent] | type[Device]) -> sa.Table:
     return cast(sa.Table, model.__table__)
 
 
+# Statements of every few seconds are made once: building them anew is a good third of what they cost on SQLite.
+_LATER_SEEN = {Agent: _later_seen(Agent), Device: _later_seen(Device)}
+_NEWER_WORD = _newer_word()
+
+
+async def set_seen(session: WriteSession, model: type[Agent] | type[Device], seen: Mapping[str, datetime]) -> None:
+    """Move last_seen_at of agents or devices forward, by row id; never back."""
+    await _each(session, _LATER_SEEN[model], [{"row": row_id, "seen_at": at} for row_id, at in sorted(seen.items())])
+
+
+async def set_communication(session: WriteSession, words: Mapping[str, tuple[str, datetime]]) -> None:
+    """Each device's communication word with when it was spoken; an older word undoes no newer one."""
+    rows: list[dict[str, object]] = [
+        {"row": device_id, "word": word, "said_at": at} for device_id, (word, at) in sorted(words.items())
+    ]
+    await _each(session, _NEWER_WORD, rows)
+
+
 async def _each(session: WriteSession, query: sa.Update, rows: list[dict[str, object]]) -> None:
     if rows:
         await session.flush()
-        await (await session.connection()).execute(query, rows)
+        await session.execute(query, rows)
+
+
+_LOCKED_AGENT = (
+    sa.select(Agent)
+    .where(Agent.id == sa.bindparam("agent"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
 
 
 async def locked_agent(session: WriteSession, agent_id: str) -> Agent | None:
     """The row as the database has it now, held until the transaction ends."""
-    return await session.get(Agent, agent_id, with_for_update=True, populate_existing=True)
+    return await session.scalar(_LOCKED_AGENT, {"agent": agent_id})
 
 
 async def lock_agents(session: WriteSession, agent_ids: Collection[str]) -> None:
@@ -363,14 +389,21 @@ async def lock_agents(session: WriteSession, agent_ids: Collection[str]) -> None
         await session.execute(query.with_for_update())
 
 
+_NOT_ONLINE = (
+    sa.select(Agent)
+    .where(Agent.id.in_(sa.bindparam("agents", expanding=True)), Agent.status != AgentStatus.ONLINE)
+    .order_by(Agent.id)
+    .options(joinedload(Agent.site))
+    .execution_options(populate_existing=True)
+)
+
+
 async def not_online(session: WriteSession, agent_ids: Collection[str]) -> Sequence[Agent]:
     """Those of these agents that count as gone, with their site, as the database has them now."""
     found: list[Agent] = []
     ordered = sorted(agent_ids)
     for start in range(0, len(ordered), CHUNK):
-        query = sa.select(Agent).where(Agent.id.in_(ordered[start : start + CHUNK]), Agent.status != AgentStatus.ONLINE)
-        query = query.order_by(Agent.id).options(joinedload(Agent.site))
-        found.extend(await session.scalars(query, execution_options={"populate_existing": True}))
+        found.extend(await session.scalars(_NOT_ONLINE, {"agents": ordered[start : start + CHUNK]}))
     return found
 
 

@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -78,22 +79,31 @@ def _row(
 async def _insert(session: WriteSession, rows: Sequence[dict[str, object]]) -> None:
     if not rows:
         return
-    await session.execute(_insert_into(session, Quarantined).on_conflict_do_nothing(), list(rows))
+    await session.execute(_insert_into(_dialect(session), Quarantined).on_conflict_do_nothing(), list(rows))
 
 
-def _insert_into(session: WriteSession, model: type[Base]) -> Any:
+def _dialect(session: WriteSession) -> str:
+    return session.get_bind().dialect.name
+
+
+def _insert_into(dialect: str, into: type[Base] | sa.Table) -> Any:
     """The dialects' INSERT: both know ON CONFLICT, SQLAlchemy has no common word for it."""
-    if session.get_bind().dialect.name == "postgresql":
-        return postgresql_insert(model)
-    return sqlite_insert(model)
+    return postgresql_insert(into) if dialect == "postgresql" else sqlite_insert(into)
+
+
+@cache
+def _entering(dialect: str) -> sa.Insert:
+    """Of every block that is not of readings: made once, and of the table alone."""
+    ledger = cast(sa.Table, LedgerBlock.__table__)
+    made: sa.Insert = _insert_into(dialect, ledger).on_conflict_do_nothing().returning(ledger.c.seq)
+    return made
 
 
 async def enter(session: WriteSession, agent_id: str, header: Header, now: datetime) -> LedgerBlock | None:
     """Enter a block into the ledger; None when it is new, else the entry that was there before."""
     values = {"agent_id": agent_id, "stream": header.stream, "seq": header.seq}
-    insert = _insert_into(session, LedgerBlock).values(**values, digest=header.digest, at=now)
-    made = await session.scalar(insert.on_conflict_do_nothing().returning(LedgerBlock.seq))
-    if made is not None:
+    row = {**values, "digest": header.digest, "at": now}
+    if await session.scalar(_entering(_dialect(session)), row) is not None:
         return None
     return await session.get_one(LedgerBlock, tuple(values.values()), populate_existing=True)
 
@@ -117,7 +127,7 @@ async def note_stranger(session: WriteSession, site: str, agent: str, reason: st
     known = await session.get(Stranger, (site, agent))
     if known is None and (await session.scalar(sa.select(sa.func.count()).select_from(Stranger)) or 0) >= MAX_STRANGERS:
         return False
-    insert = _insert_into(session, Stranger).values(
+    insert = _insert_into(_dialect(session), Stranger).values(
         site=site, agent=agent, reason=reason, first_at=now, last_at=now, blocks=1
     )
     again = {"last_at": now, "reason": reason, "blocks": Stranger.blocks + 1}
@@ -141,7 +151,7 @@ async def prune(session: WriteSession, now: datetime) -> None:
             break
         keep += 1
     excess = sa.select(Quarantined.id).order_by(Quarantined.at.desc(), Quarantined.id.desc()).offset(keep).limit(-1)
-    if session.get_bind().dialect.name == "postgresql":
+    if _dialect(session) == "postgresql":
         excess = excess.limit(None)
     await session.execute(sa.delete(Quarantined).where(Quarantined.id.in_(excess)))
     await session.execute(sa.delete(LedgerBlock).where(LedgerBlock.at < now - LEDGER_KEEP))
