@@ -11,6 +11,7 @@ Invariants, each with a test of its name:
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -42,6 +43,13 @@ _STATE = (
     "SELECT id, point, hold_ms, rolled_to, reaches_to, latest_at, latest_value, latest_quality, latest_reason"
     " FROM history_series WHERE "
 )
+_ENTER = sa.text(
+    "INSERT INTO history_blocks (agent_id, stream, seq, digest, at) VALUES (:agent, :stream, :seq, :digest, :at)"
+    " ON CONFLICT DO NOTHING RETURNING 1"
+)
+_ENTERED = sa.text("SELECT digest FROM history_blocks WHERE agent_id = :agent AND stream = :stream AND seq = :seq")
+# The statements over series are few, and asked for every batch.
+_text = lru_cache(maxsize=16)(sa.text)
 
 
 async def read_states(link: AsyncConnection, points: Sequence[str], *, lock: bool = False) -> dict[str, SeriesState]:
@@ -60,7 +68,7 @@ async def states_by(
     }
     if lock and not sqlite:
         statement += " FOR UPDATE SKIP LOCKED" if skip else " FOR UPDATE"
-    rows = (await link.execute(sa.text(statement), bound)).all()
+    rows = (await link.execute(_text(statement), bound)).all()
     return {row[1]: SeriesState(row[0], row[1], row[2], row[3], row[4], Sample(*row[5:9])) for row in rows}
 
 
@@ -106,17 +114,12 @@ async def _enter(link: AsyncConnection, blocks: Sequence[ReadingsBlock], now_ms:
     """Enter blocks into the ledger; two of one name in the same batch are told apart as two deliveries would be."""
     outcomes: dict[int, Stored] = {}
     order = sorted(range(len(blocks)), key=lambda i: (blocks[i].agent_id, blocks[i].stream, blocks[i].seq, i))
-    insert = sa.text(
-        "INSERT INTO history_blocks (agent_id, stream, seq, digest, at) VALUES (:agent, :stream, :seq, :digest, :at)"
-        " ON CONFLICT DO NOTHING RETURNING 1"
-    )
-    ask = sa.text("SELECT digest FROM history_blocks WHERE agent_id = :agent AND stream = :stream AND seq = :seq")
     for position in order:
         block = blocks[position]
         name = {"agent": block.agent_id, "stream": block.stream, "seq": block.seq}
-        if (await link.execute(insert, {**name, "digest": block.digest, "at": now_ms})).scalar() is not None:
+        if (await link.execute(_ENTER, {**name, "digest": block.digest, "at": now_ms})).scalar() is not None:
             outcomes[position] = Stored.STORED
-        elif (await link.execute(ask, name)).scalar() == block.digest:
+        elif (await link.execute(_ENTERED, name)).scalar() == block.digest:
             outcomes[position] = Stored.DUPLICATE
         else:
             outcomes[position] = Stored.CONFLICT

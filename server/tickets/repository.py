@@ -32,17 +32,24 @@ async def next_number(session: WriteSession, year: int) -> str:
     return f"T-{year}-{last:06d}"
 
 
+# Asked at every change of an alarm, so made once.
+_OF_KEY = (
+    sa.select(Ticket)
+    .where(Ticket.alarm_key_id == sa.bindparam("key"))
+    .with_for_update(of=Ticket)
+    .execution_options(populate_existing=True)
+)
+_OPEN_OF_KEY = _OF_KEY.where(Ticket.state.in_(OPEN_STATES))
+_NEWEST_OF_KEY = _OF_KEY.order_by(Ticket.opened_at.desc(), Ticket.id.desc()).limit(1)
+
+
 async def open_of_key(session: WriteSession, key_id: str) -> Ticket | None:
     """The open ticket of an alarm key, locked; the key's lock is held already. Not scoped: for alarms only."""
-    query = sa.select(Ticket).where(Ticket.alarm_key_id == key_id, Ticket.state.in_(OPEN_STATES))
-    return await session.scalar(query.with_for_update(of=Ticket), execution_options={"populate_existing": True})
+    return await session.scalar(_OPEN_OF_KEY, {"key": key_id})
 
 
 async def newest_of_key(session: WriteSession, key_id: str) -> Ticket | None:
-    query = sa.select(Ticket).where(Ticket.alarm_key_id == key_id).order_by(Ticket.opened_at.desc(), Ticket.id.desc())
-    return await session.scalar(
-        query.limit(1).with_for_update(of=Ticket), execution_options={"populate_existing": True}
-    )
+    return await session.scalar(_NEWEST_OF_KEY, {"key": key_id})
 
 
 async def covers(session: ReadSession, ticket_id: str, alarm_id: str) -> bool:
