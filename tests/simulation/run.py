@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import logging
 import random
@@ -19,6 +20,7 @@ from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_dbapi
 from agent.app import SNAPSHOT_S
 from collectors.schedule import offset_ms
 from facility.wire import Kind
+from rules.files import library
 from server.db import migrate
 from server.history.tables import MIGRATIONS
 from server.ingest.inbox import MAX_MESSAGES
@@ -177,6 +179,7 @@ class World:
             mock.patch("agent.app.ADVANCE_S", checks.ADVANCE_S),
             mock.patch("agent.app.SETTLE_S", SETTLE_S),
             mock.patch("server.ingest.component.SEEN_EVERY_S", SEEN_EVERY_S),
+            mock.patch("server.app.library", _library),
             mock.patch("facility.ids.uuid7", lambda nanoseconds: self._uuid(nanoseconds // 1_000_000)),
         ):
             try:
@@ -403,6 +406,10 @@ class World:
                 self.bad(f"9: not drained {DRAIN_S:.0f} s after the faults stopped: {left}")
                 break
         self.result.drained_s = self.now() - began
+
+
+# It is the same at each start, and reading it costs as much as a quarter of an hour.
+_library = functools.cache(library)
 
 
 def _home(device: str) -> str:
