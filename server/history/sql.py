@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.db.session import Database
 from server.history import bulk
 from server.history.partitions import Partitions, month_of
-from server.history.rollup import FINE_MS, Sample, floor, touched
+from server.history.rollup import DAY_MS, FINE_MS, Sample, floor, touched
 from server.history.store import PointSamples, ReadingsBlock, Stored
 
 # Points remembered as having a series: some 10 MB; a hundred sites of 1,000 points.
@@ -97,10 +98,8 @@ class SqlHistory:
 
     async def write(self, blocks: Sequence[ReadingsBlock], *, now_ms: int) -> list[Stored]:
         """Store blocks in one transaction; the answer is in their order. Raises when nothing was stored."""
-        months = {
-            month_of(at) for block in blocks for series in block.series for at in (min(series.at), max(series.at))
-        }
-        await self.partitions.ensure(months)
+        days = {at // DAY_MS for block in blocks for series in block.series for at in (min(series.at), max(series.at))}
+        await self.partitions.ensure({month_of(day * DAY_MS) for day in days})
         async with self.db.write() as session:
             link = await bulk.connection(session)
             outcomes = await _enter(link, blocks, now_ms)
@@ -157,7 +156,7 @@ async def _store(link: AsyncConnection, batch: Sequence[PointSamples], known: "K
         )
         raws.extend((state.id, series.at[i], text) for i, text in series.raws.items())
         _advance(state, series, dirty)
-    readings.sort(key=lambda row: row[:2])
+    readings.sort(key=itemgetter(0, 1))
     await bulk.insert(link, "history_readings", READINGS, readings)
     await bulk.insert(link, "history_raws", "series int, taken_at bigint, raw text", sorted(raws))
     await bulk.insert(link, "history_dirty", "series int, at bigint", sorted(dirty))
