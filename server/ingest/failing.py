@@ -25,7 +25,17 @@ class Failures:
     def __init__(self) -> None:
         self._tries: OrderedDict[tuple[str, str, int], int] = OrderedDict()
 
-    def again(self, block: Entry | Refusal) -> int:
+    def verdict(self, block: Entry | Refusal, error: Exception) -> Refusal | None:
+        """A block failed: what it is refused for, to be kept in quarantine; None to ask for it again."""
+        tries = self._again(block)
+        if tries < POISON_TRIES:
+            return None
+        if isinstance(block, Refusal):
+            return block
+        detail = f"the centre failed on it {tries} times: {type(error).__name__}: {error}"[:500]
+        return Refusal(block.topic, block.header, RejectReason.POISON, detail, block.payload)
+
+    def _again(self, block: Entry | Refusal) -> int:
         """It failed; how often it did by now."""
         header = block.header
         name = (str(block.topic), *((header.stream, header.seq) if header is not None else ("", 0)))
@@ -72,10 +82,9 @@ class Failures:
 
     async def _put_aside(self, block: Entry | Refusal, error: Exception, keep: Keep) -> Refusal | None:
         """What it is refused for; None to ask for it again."""
-        tries = self.again(block)
-        if tries < POISON_TRIES:
+        refusal = self.verdict(block, error)
+        if refusal is None:
             return None
-        refusal = poison(block, tries, error) if isinstance(block, Entry) else block
         # What cannot be kept whole is kept by its name: if that cannot be kept either, no block is to blame.
         for kept in (refusal, replace(refusal, detail="", payload=b"")):
             try:
@@ -83,9 +92,3 @@ class Failures:
             except Exception:
                 log.exception("a refused block is not kept here", extra={"topic": str(block.topic)})
         return None
-
-
-def poison(entry: Entry, tries: int, error: Exception) -> Refusal:
-    """A block the centre cannot take, for quarantine."""
-    detail = f"the centre failed on it {tries} times: {type(error).__name__}: {error}"[:500]
-    return Refusal(entry.topic, entry.header, RejectReason.POISON, detail, entry.payload)

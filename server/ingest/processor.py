@@ -6,10 +6,9 @@ Invariants, each with a test of its name:
 - a block that fails does not keep the others of its batch from being taken;
 - what can never be taken is kept in quarantine before it is answered `rejected`, if the quarantine takes it.
 
-Order within a batch: what is not readings (main database, a savepoint each where they are several; see
-`jobs.in_order`), then what readings need of the main database and their refused items (quarantine), then the readings
-(history). What is refused depends on the clock: were a block in history before its refused items are kept, it might be
-found whole when it comes again.
+Order within a batch: what is not readings (main database, see `jobs.in_order`), then what readings need of the main
+database and their refused items (quarantine), then the readings (history). What is refused depends on the clock: were a
+block in history before its refused items are kept, it might be found whole when it comes again.
 """
 
 import logging
@@ -30,7 +29,7 @@ from server.history.rolling import Keep, oldest_taken
 from server.history.store import History, ReadingsBlock, Stored
 from server.ingest import contents, repository
 from server.ingest.directory import Directory
-from server.ingest.failing import POISON_TRIES, Failures, poison
+from server.ingest.failing import Failures
 from server.ingest.inbox import Message
 from server.ingest.intake import Entry, Refusal, kind_of, read
 from server.ingest.jobs import (
@@ -139,12 +138,12 @@ class Processor:
                 jobs.append(Job(entry, agent))
                 continue
             if not asked:
-                replies.append(self._not_now(entry))
+                replies.append(self._reply(entry, refused_now(entry, "the database refuses")))
                 continue
             detail = f"site {entry.topic.site!r} with agent {entry.topic.agent!r} is not known here: create it first"
-            replies.append(self._retry(entry, RetryReason.BUSY, detail, STRANGER_RETRY_S))
-        told = [self._refuse(refusal, kept=kept) for refusal in refusals]
-        replies += [reply for reply in told if reply is not None]
+            answer = answer_to(entry, Verdict.RETRY, RetryReason.BUSY, detail, STRANGER_RETRY_S)
+            replies.append(self._reply(entry, answer))
+        replies += filter(None, [self._refuse(refusal, kept=kept) for refusal in refusals])
         return jobs, replies
 
     async def _meet(self, senders: Sequence[tuple[str, str]]) -> bool:
@@ -156,9 +155,8 @@ class Processor:
 
         if not await self._ask_main(find):
             return False
-        for agent in met:
-            if agent is not None:
-                self._directory.remember(agent)
+        for agent in filter(None, met):
+            self._directory.remember(agent)
         return True
 
     async def _find_or_enrol(self, session: WriteSession, site: str, code: str) -> AgentRef | None:
@@ -194,8 +192,7 @@ class Processor:
         if refusal.header is None or not known:
             return None
         after_s = STORAGE_RETRY_S if verdict is Verdict.RETRY else 0.0
-        header = refusal.header
-        answer = Answer(header.stream, header.seq, verdict, reason, refusal.detail[:500], after_s)
+        answer = Answer(refusal.header.stream, refusal.header.seq, verdict, reason, refusal.detail[:500], after_s)
         return Reply(refusal.topic.site, refusal.topic.agent, answer)
 
     # --- the main database -----------------------------------------------------------------------------------------
@@ -229,24 +226,24 @@ class Processor:
                 await self._take_one(session, job)
 
         try:
-            taken = await self._ask_main(take)
+            if await self._ask_main(take):
+                self._main_weather.took()
+            else:
+                # Nothing of it is committed, whatever was answered on the way.
+                put_off(jobs, "the database refuses")
         except Exception as error:
             if len(jobs) > 1:
                 raise
             await self._failed_alone(jobs[0], error)
-            return
-        if taken:
-            self._main_weather.took()
-        else:
-            # Nothing of it is committed, whatever was answered on the way.
-            put_off(jobs, "the database refuses")
 
     def _suffers(self, weather: Weather, database: str, error: Exception) -> None:
-        level = logging.DEBUG
         # Workers that are given blocks of one alarm clash now and then; nothing is out of order.
-        if not is_clash(error) and weather.refused(self._clock.monotonic()):
-            level = logging.ERROR
-        log.log(level, "a database refuses, blocks are asked for again", extra={"db": database, "error": str(error)})
+        news = not is_clash(error) and weather.refused(self._clock.monotonic())
+        log.log(
+            logging.ERROR if news else logging.DEBUG,
+            "a database refuses, blocks are asked for again",
+            extra={"db": database, "error": str(error)},
+        )
 
     async def _take_one(self, session: WriteSession, job: Job) -> None:
         try:
@@ -284,10 +281,9 @@ class Processor:
 
     async def _failed(self, session: WriteSession, job: Job, error: Exception) -> Answer:
         """A block the centre cannot take: asked for again a few times, then put aside on both sides."""
-        tries = self._failures.again(job.entry)
-        if tries < POISON_TRIES:
+        refusal = self._failures.verdict(job.entry, error)
+        if refusal is None:
             return refused_now(job.entry, "the centre failed on it")
-        refusal = poison(job.entry, tries, error)
         await repository.keep_block(session, refusal, now=self._clock.now())
         return answer_to(job.entry, Verdict.REJECTED, refusal.reason, refusal.detail)
 
@@ -448,12 +444,6 @@ class Processor:
     def _count_refused(self, entry: Entry, refused: Sequence[RejectedItem]) -> None:
         for item in refused:
             self._metrics.refused.labels(entry.kind.value, item.reason.value).inc()
-
-    def _not_now(self, entry: Entry) -> Reply:
-        return self._reply(entry, refused_now(entry, "the database refuses"))
-
-    def _retry(self, entry: Entry, reason: RetryReason, detail: str, after_s: float) -> Reply:
-        return self._reply(entry, answer_to(entry, Verdict.RETRY, reason, detail, after_s))
 
     def _reply(self, entry: Entry | Refusal, answer: Answer) -> Reply:
         self._metrics.blocks.labels(kind_of(entry.topic).value, answer.verdict.value, answer.reason).inc()
