@@ -22,7 +22,7 @@ demo: $(VENV)/.installed-demo
 
 test: $(VENV)/.installed-dev
 	scripts/install-peers
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	scripts/run-tests $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

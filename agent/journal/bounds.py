@@ -7,6 +7,8 @@ from agent.journal.sql import Counts, Evicted, evict, used
 
 # Looking for what is too old costs a few queries; ages are hours to years.
 _AGE_EVERY_MS = 60_000
+# While there is something too old: some blocks go at a time, and a whole history may be due.
+_AGAIN_MS = 10_000
 
 
 class Bounds:
@@ -15,7 +17,7 @@ class Bounds:
     def __init__(self, *, max_bytes: int, max_age_ms: int) -> None:
         self.max_bytes = max_bytes
         self.max_age_ms = max_age_ms
-        self._aged_at = 0
+        self._aged_at, self._age_due = 0, 0
 
     def keep(self, db: sqlite3.Connection, now_ms: int, counts: Counts) -> Evicted:
         """Delete what is over them; `counts` follows. What was lost by it is returned, to be counted."""
@@ -25,13 +27,14 @@ class Bounds:
         return evicted
 
     def _aged(self, db: sqlite3.Connection, now_ms: int, counts: Counts, evicted: Evicted) -> None:
-        if abs(now_ms - self._aged_at) < _AGE_EVERY_MS:
+        if self._aged_at <= now_ms < self._age_due:
             return
-        self._aged_at = now_ms
+        gone, before = False, now_ms - self.max_age_ms
         for each in AGED:
             for state in each.states:
                 # Bounded per commit: after a step of the clock a whole history is due at once.
-                evict(db, each, state, counts, evicted, reason=DropReason.TOO_OLD, before=now_ms - self.max_age_ms)
+                gone |= evict(db, each, state, counts, evicted, reason=DropReason.TOO_OLD, before=before)
+        self._aged_at, self._age_due = now_ms, now_ms + (_AGAIN_MS if gone else _AGE_EVERY_MS)
 
     def _over(self, db: sqlite3.Connection, counts: Counts, evicted: Evicted) -> None:
         if used(db) <= self.max_bytes:

@@ -20,6 +20,8 @@ KILLS = 5
 POINTS = 10
 # What is owed meanwhile waits for a start; where a start takes long, it comes in fewer and longer blocks.
 MOST_UNSENT = 200
+# Samples of one block: it keeps well below what a block may hold (facility.wire.MAX_BODY).
+MOST_SAMPLES = 1000
 
 
 def history_of(url: str) -> str:
@@ -60,8 +62,9 @@ async def run_with_kills(
         while not done:
             due = int((time.monotonic() - began) * rate / agent.points)
             if due > made and len(agent.unsent) < MOST_UNSENT:
-                agent.count(due - made)
-                made = due
+                samples = min(due - made, MOST_SAMPLES)
+                agent.count(samples)
+                made += samples
             await asyncio.sleep(0.05)
 
     feeding = asyncio.create_task(feed())
