@@ -22,7 +22,7 @@ demo: $(VENV)/.installed-demo
 
 test: $(VENV)/.installed-dev
 	scripts/install-peers
-	scripts/run-tests $(PYTEST_ARGS)
+	PYTHON=$(BIN)/python scripts/run-tests $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -58,6 +58,21 @@ async def test_bounded_by_age(tmp_path: Path) -> None:
     await journal.close()
 
 
+async def test_a_whole_history_that_is_due_at_once_goes_some_blocks_at_a_time(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock, max_age_ms=3_600_000)
+    for _ in range(150):
+        journal.take([reading(clock, 21.0)])
+        await journal.commit()
+    clock.advance(3700)
+    for _ in range(3):
+        journal.take([reading(clock, 22.0)])
+        await journal.commit()
+        clock.advance(10)
+    assert journal.stats().drops == {DropReason.TOO_OLD: 150}
+    await journal.close()
+
+
 async def test_alarms_are_never_evicted_before_readings(tmp_path: Path) -> None:
     clock = manual_clock()
     journal = await opened(tmp_path / "j.db", clock, max_bytes=4 * MIB)
