@@ -45,8 +45,6 @@ from rules.engine import Engine
 
 log = logging.getLogger(__name__)
 
-# How late a timer of the rules may be seen to have run out.
-ADVANCE_S = 1.0
 HEALTH_S = 60.0
 SNAPSHOT_S = 600.0
 CLOCK_LOOK_S = 10.0
@@ -349,7 +347,7 @@ class Agent:
 
     async def _advance(self) -> None:
         while True:
-            await self._clock.sleep(ADVANCE_S)
+            await self._clock.sleep(1.0)
             self._pipeline.advance()
 
     async def _watch_points(self) -> None:

@@ -20,6 +20,7 @@ from agent.figures import Figures
 from agent.journal import BlockState, Journal, Key, Sealed
 from agent.outbox import Outbox
 from agent.outbox_policy import WINDOW, Act, Decision, Flying, begin_anew, decide, reconnect_after
+from collectors.cancelling import heed_cancelling
 from facility.clock import Clock, now_ms
 from facility.wire import (
     ANSWERS,
@@ -119,7 +120,7 @@ class Uplink:
             else:
                 cause = "the broker closed the connection"
             # The link broke in the moment of the cancelling, and a group of errors hides a cancelling.
-            _heed_cancelling()
+            heed_cancelling()
             if self.connected:
                 log.warning("connection to the broker lost", extra={"cause": cause})
                 failures = 0
@@ -161,7 +162,7 @@ class Uplink:
             await client.subscribe(str(Topic(self._site, self._agent, ANSWERS)), qos=1)
             await client.subscribe(str(Topic(self._site, self._agent, CONTROL)), qos=1)
             await client.publish(status, dump(Status(VERSION, AgentState.ONLINE, self._version, since)), 1, True)
-            _heed_cancelling()
+            heed_cancelling()
             self.connected = True
             self._figures.connections += 1
             log.info("connected to the broker", extra={"host": self._broker.host, "port": self._broker.port})
@@ -359,17 +360,6 @@ class Uplink:
         }
         log.error("the centre does not take a block", extra={"what": what, **detail})
         self._reports.notice(what, detail)
-
-
-def _heed_cancelling() -> None:
-    """Raise the cancelling that somebody swallowed; for a session, before it settles down.
-
-    aiomqtt waits with `asyncio.wait_for`: on Python 3.11 that returns as if nothing had been, when what it waited for
-    comes in the moment of the cancelling, and the session would go on for ever.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -7,6 +7,7 @@ saved up, so there is never a burst. An address that waits for its own next turn
 import asyncio
 from dataclasses import dataclass, field
 
+from collectors.cancelling import heed_cancelling
 from facility.clock import Clock
 
 # Requests a second to one address that is polled, and as many at once after a quiet second. A management card answers
@@ -75,7 +76,8 @@ class Pacer:
         self._all_free_at = 0.0
 
     async def turn(self, address: str) -> None:
-        """Returns when the address may be sent one request."""
+        """Returns when the address may be sent one request; a search that was broken off sends none."""
+        heed_cancelling()
         here = self._addresses.setdefault(address, _Address())
         async with here.lock:
             await self._until(here.free_at)

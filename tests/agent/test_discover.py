@@ -171,6 +171,7 @@ def test_ctrl_c_keeps_what_was_found(tmp_path: Path) -> None:
             rest = search.communicate(timeout=20)[1]
         finally:
             search.kill()
+            search.communicate()
     assert search.returncode == 130, rest
     assert "broken off; what was found by now is kept" in rest
     assert "Traceback" not in rest

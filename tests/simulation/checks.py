@@ -23,9 +23,6 @@ SEVERITIES = ("info", "minor", "major", "critical")
 LOSS_BOUND_S = 1.2
 # The rule state is saved with each alarm, and else this often (agent.journal.taken.RULES_EVERY_S) and a group commit.
 STATE_SAVED_MS = 31_500
-# How often an agent looks at its rules' timers, which act at their own instant however late that is. The true second
-# (agent.app.ADVANCE_S) costs a tenth of a run's time and finds no more.
-ADVANCE_S = 5.0
 
 
 def waiting(edge: Edge) -> dict[str, int]:
@@ -233,8 +230,8 @@ def _event_time_of(world: "World", edge: Edge, device: str, rule: PlainRule, sub
             model = PointModel.going_on(state, began=life.began_ms, moved=life.moved)
             _live(model, life, (device, rule.metric, subject), rule.id)
             end = life.killed_ms if life.killed is not None else world_ms(edge)
-            # Timers are looked at so often only, so of the last of it nobody can say.
-            model.pass_time(end - round(ADVANCE_S * 1000) - 100)
+            # The engine's timers act once a second, so of the last second nobody can say.
+            model.pass_time(end - 1_100)
             if model.said != said:
                 model.pass_time(end)
             tries.append((model, end))

@@ -176,7 +176,6 @@ class World:
             mock.patch("asyncio.to_thread", at_once),
             mock.patch("agent.app.open_device", opener(self.devices)),
             mock.patch("agent.uplink.LOOK_S", LOOK_S),
-            mock.patch("agent.app.ADVANCE_S", checks.ADVANCE_S),
             mock.patch("agent.app.SETTLE_S", SETTLE_S),
             mock.patch("server.ingest.component.SEEN_EVERY_S", SEEN_EVERY_S),
             mock.patch("server.app.library", _library),

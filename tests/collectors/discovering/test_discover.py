@@ -1,6 +1,7 @@
 """Searching 127.0.0.x: what is there is found and recognised, what is not costs nothing, nobody is asked fast."""
 
 import asyncio
+import contextlib
 import dataclasses
 
 import pytest
@@ -253,6 +254,22 @@ async def test_what_was_found_is_kept_when_the_search_is_broken_off() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
     assert [each.host for each in found] == ["127.0.0.1"]
+
+
+async def test_no_turn_comes_for_who_was_broken_off_and_did_not_hear_of_it() -> None:
+    """As when an answer comes in the moment of the Ctrl-C: see `collectors.cancelling`."""
+    pacer = Pacer(per_address=2, total=50, clock=system_clock())
+
+    async def deaf() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(10)
+        await pacer.turn("10.0.0.1")
+
+    task = asyncio.create_task(deaf())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 def _clock() -> SystemClock:

@@ -17,7 +17,7 @@ from tests.server.ingest.programs import CountingAgent, ServerProgram
 from tests.support.mosquitto import Mosquitto
 from tests.support.peers import until_async
 
-KILLS = 3
+KILLS = 5
 POINTS = 10
 # Each kill is followed by a start of the whole server: ten seconds each where other work shares the cores.
 pytestmark = pytest.mark.timeout(300)
@@ -131,7 +131,7 @@ async def test_two_ingest_workers_share_the_blocks_and_survive_kills(
     try:
         for server in servers:
             await asyncio.to_thread(server.start)
-        await run_with_kills(servers, agent, kills=KILLS, rate=500, seed=11, spell=(0.3, 1.0))
+        await run_with_kills(servers, agent, kills=4, rate=500, seed=11, spell=(0.3, 1.0))
     finally:
         for server in servers:
             server.stop()
