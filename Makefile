@@ -10,7 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-CODE := facility rules collectors agent server simulator coldaisle deploy bench tests hatch_build.py
+CODE := facility rules collectors agent server simulator coldaisle deploy bench tests hatch_build.py scripts/run_tests.py
 INSTALLED_BY := pyproject.toml constraints.txt hatch_build.py package-lock.json \
 	$(wildcard server/web/locale/*/LC_MESSAGES/*.po)
 
@@ -22,7 +22,7 @@ demo: $(VENV)/.installed-demo
 
 test: $(VENV)/.installed-dev
 	scripts/install-peers
-	PYTHON=$(BIN)/python scripts/run-tests $(PYTEST_ARGS)
+	$(BIN)/python scripts/run_tests.py $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

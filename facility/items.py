@@ -201,7 +201,13 @@ _catalog = msgspec.json.Decoder(Catalog)
 
 def decode_series(items: Iterable[bytes], *, now_ms: int) -> tuple[list[Series], list[RejectedItem]]:
     """Good series of a readings block, and what was refused with its path (`[2]` or `[2].value[7]`)."""
-    taken: list[Series] = []
+    taken, refused = placed_series(items, now_ms=now_ms)
+    return [series for _, series in taken], refused
+
+
+def placed_series(items: Iterable[bytes], *, now_ms: int) -> tuple[list[tuple[int, Series]], list[RejectedItem]]:
+    """The same, the good ones with their places in the block."""
+    taken: list[tuple[int, Series]] = []
     refused: list[RejectedItem] = []
     for position, item in enumerate(items):
         path = f"[{position}]"
@@ -211,7 +217,7 @@ def decode_series(items: Iterable[bytes], *, now_ms: int) -> tuple[list[Series],
             found = _salvage(item, path, refused)
         good = _checked(found, path, refused, now_ms) if found is not None else None
         if good is not None:
-            taken.append(good)
+            taken.append((position, good))
     return taken, refused
 
 

@@ -3,11 +3,11 @@
 import sqlite3
 
 from agent.journal.eviction import AGED, ORDER, TARGET, DropReason
-from agent.journal.sql import Counts, Evicted, evict, used
+from agent.journal.sql import BATCH, Counts, Evicted, evict, used
 
 # Looking for what is too old costs a few queries; ages are hours to years.
 _AGE_EVERY_MS = 60_000
-# While there is something too old: some blocks go at a time, and a whole history may be due.
+# While more is too old than goes at once: a whole history may be due.
 _AGAIN_MS = 10_000
 
 
@@ -29,12 +29,13 @@ class Bounds:
     def _aged(self, db: sqlite3.Connection, now_ms: int, counts: Counts, evicted: Evicted) -> None:
         if self._aged_at <= now_ms < self._age_due:
             return
-        gone, before = False, now_ms - self.max_age_ms
+        more, before = False, now_ms - self.max_age_ms
         for each in AGED:
             for state in each.states:
                 # Bounded per commit: after a step of the clock a whole history is due at once.
-                gone |= evict(db, each, state, counts, evicted, reason=DropReason.TOO_OLD, before=before)
-        self._aged_at, self._age_due = now_ms, now_ms + (_AGAIN_MS if gone else _AGE_EVERY_MS)
+                went = evict(db, each, state, counts, evicted, reason=DropReason.TOO_OLD, before=before)
+                more |= went == BATCH
+        self._aged_at, self._age_due = now_ms, now_ms + (_AGAIN_MS if more else _AGE_EVERY_MS)
 
     def _over(self, db: sqlite3.Connection, counts: Counts, evicted: Evicted) -> None:
         if used(db) <= self.max_bytes:

@@ -12,7 +12,7 @@ from facility.wire import Kind
 
 SCHEMA_VERSION = 2
 # Blocks evicted by one statement.
-_BATCH = 64
+BATCH = 64
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS blocks (
@@ -204,8 +204,8 @@ def evict(
     *,
     reason: DropReason,
     before: int | None = None,
-) -> bool:
-    """Delete the oldest blocks of a class (only those that ended before `before`, if given); False: there was none."""
+) -> int:
+    """Delete the oldest blocks of a class, `BATCH` at most (only what ended before `before`, if given); how many."""
     if before is None:
         which = "kind = ? AND state = ? ORDER BY position"
         values: tuple[object, ...] = (each.kind, state)
@@ -218,13 +218,13 @@ def evict(
     rows = db.execute(
         f"DELETE FROM blocks WHERE position IN (SELECT position FROM blocks INDEXED BY {by} WHERE {which} LIMIT ?)"
         " RETURNING count, size",
-        (*values, _BATCH),
+        (*values, BATCH),
     ).fetchall()
     for count, size in rows:
         if state is BlockState.UNSENT:
             counts.add(each.kind, -1, -int(size))
             evicted.add(reason, each.kind, int(count))
-    return bool(rows)
+    return len(rows)
 
 
 def remove(db: sqlite3.Connection, old: Stored, state: BlockState, counts: Counts) -> None:

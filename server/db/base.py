@@ -1,7 +1,7 @@
 """The declarative base of every table in the main database."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, mapped_column
@@ -29,3 +29,8 @@ class Base(DeclarativeBase):
 
     metadata = sa.MetaData(naming_convention=NAMING)
     type_annotation_map = {datetime: UtcDateTime()}  # noqa: RUF012 - SQLAlchemy reads a plain dict from the class
+
+
+def table_of(model: type[Base]) -> sa.Table:
+    """The bare table: a statement over it alone is cheaper than the ORM's, and changes no entities."""
+    return cast(sa.Table, model.__table__)

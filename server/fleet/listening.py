@@ -7,12 +7,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.db.base import Base
+from server.db.base import Base, table_of
 from server.db.session import ReadSession, WriteSession
 from server.fleet.texts import clip
 
@@ -51,7 +50,7 @@ class Ears:
     since: datetime
 
 
-_LISTENERS = cast(sa.Table, IngestListener.__table__)
+_LISTENERS = table_of(IngestListener)
 # Each 5 s of every worker: made once, and of the table alone.
 _HEARD = (
     sa.update(_LISTENERS)

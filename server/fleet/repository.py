@@ -9,6 +9,7 @@ from sqlalchemy.orm import joinedload
 
 from facility.states import UNKNOWN
 from server.customers.models import Site
+from server.db.base import table_of
 from server.db.session import ReadSession, WriteSession, locks_rows
 from server.fleet.models import Agent, AgentCatalog, AgentEvent, AgentOpening, AgentStatus, Device, Point, Rule
 from server.fleet.refs import AgentRef, SiteRef
@@ -327,22 +328,17 @@ async def forget_events(session: WriteSession, before: datetime, *, limit: int) 
 
 
 def _later_seen(model: type[Agent] | type[Device]) -> sa.Update:
-    rows = _table(model)
+    rows = table_of(model)
     later = sa.or_(rows.c.last_seen_at.is_(None), rows.c.last_seen_at < sa.bindparam("seen_at"))
     return sa.update(rows).where(rows.c.id == sa.bindparam("row"), later).values(last_seen_at=sa.bindparam("seen_at"))
 
 
 def _newer_word() -> sa.Update:
-    devices = _table(Device)
+    devices = table_of(Device)
     # After an outage live words come first: the backlog's must not undo them.
     newer = sa.or_(devices.c.communication_at.is_(None), devices.c.communication_at < sa.bindparam("said_at"))
     query = sa.update(devices).where(devices.c.id == sa.bindparam("row"), newer)
     return query.values(communication=sa.bindparam("word"), communication_at=sa.bindparam("said_at"))
-
-
-def _table(model: type[Agent] | type[Device]) -> sa.Table:
-    """The bare table: one statement for many rows, each under its own condition, is no matter of the ORM's."""
-    return cast(sa.Table, model.__table__)
 
 
 # Statements of every few seconds are made once: building them anew is a good third of what they cost on SQLite.

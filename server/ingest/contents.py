@@ -1,4 +1,4 @@
-"""What the blocks of each kind do. Items are decoded one by one, so that a refusal names the item's place."""
+"""What the blocks of each kind do. A refusal names the item's place."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from facility.items import (
     decode_catalogs,
     decode_events,
     decode_health,
-    decode_series,
+    placed_series,
 )
 from facility.memory import uncollected
 from facility.wire import Kind, RejectedItem, RejectReason
@@ -31,16 +31,7 @@ def _at(position: int, refused: Sequence[RejectedItem]) -> list[RejectedItem]:
 @uncollected()
 def series_of(entry: Entry, *, now_ms: int) -> tuple[list[tuple[int, Series]], list[RejectedItem]]:
     """The good series of a readings block with their places, and what was refused."""
-    every, faulty = decode_series(entry.block.items, now_ms=now_ms)
-    if not faulty:
-        return list(enumerate(every)), []
-    taken: list[tuple[int, Series]] = []
-    refused: list[RejectedItem] = []
-    for position, item in enumerate(entry.block.items):
-        good, bad = decode_series([item], now_ms=now_ms)
-        taken.extend((position, one) for one in good)
-        refused.extend(_at(position, bad))
-    return taken, refused
+    return placed_series(entry.block.items, now_ms=now_ms)
 
 
 async def apply(

@@ -6,9 +6,9 @@ Invariants, each with a test of its name:
 - a block that fails does not keep the others of its batch from being taken;
 - what can never be taken is kept in quarantine before it is answered `rejected`, if the quarantine takes it.
 
-Order within a batch: what is not readings (main database, see `jobs.in_order`), then what readings need of the main
-database and their refused items (quarantine), then the readings (history). What is refused depends on the clock: were a
-block in history before its refused items are kept, it might be found whole when it comes again.
+Order within a batch: what is not readings (main database, a savepoint each; see `jobs.in_order`), then what readings
+need of the main database and their refused items (quarantine), then the readings (history). What is refused depends
+on the clock: were a block in history before its refused items are kept, it might be found whole when it comes again.
 """
 
 import logging
@@ -218,23 +218,14 @@ class Processor:
             return
 
         async def take(session: WriteSession) -> None:
-            if len(jobs) == 1:
-                # As most are. No other block is in its transaction, which a savepoint would keep for them.
-                jobs[0].answer = await self._apply(session, jobs[0])
-                return
             for job in in_order(jobs):
                 await self._take_one(session, job)
 
-        try:
-            if await self._ask_main(take):
-                self._main_weather.took()
-            else:
-                # Nothing of it is committed, whatever was answered on the way.
-                put_off(jobs, "the database refuses")
-        except Exception as error:
-            if len(jobs) > 1:
-                raise
-            await self._failed_alone(jobs[0], error)
+        if await self._ask_main(take):
+            self._main_weather.took()
+        else:
+            # Nothing of it is committed, whatever was answered on the way.
+            put_off(jobs, "the database refuses")
 
     def _suffers(self, weather: Weather, database: str, error: Exception) -> None:
         # Workers that are given blocks of one alarm clash now and then; nothing is out of order.
@@ -287,16 +278,6 @@ class Processor:
         await repository.keep_block(session, refusal, now=self._clock.now())
         return answer_to(job.entry, Verdict.REJECTED, refusal.reason, refusal.detail)
 
-    async def _failed_alone(self, job: Job, error: Exception) -> None:
-        """A block failed outside of a transaction with others."""
-        log.error("block failed", extra={"block": name_of(job.entry)}, exc_info=error)
-
-        async def put_aside(session: WriteSession) -> None:
-            job.answer = await self._failed(session, job, error)
-
-        if not await self._ask_main(put_aside):
-            put_off([job], "the database refuses")
-
     # --- readings --------------------------------------------------------------------------------------------------
 
     async def _take_readings(self, jobs: Sequence[Job]) -> None:
@@ -332,7 +313,7 @@ class Processor:
                     self._suffers(self._history_weather, "the history", error)
                     put_off(jobs[position:], "the history refuses")
                     return
-                await self._failed_alone(job, error)
+                await self._readings_failed(job, error)
             else:
                 self._stored(job, outcome)
 
@@ -347,8 +328,17 @@ class Processor:
                 put_off([job], "the database refuses")
                 return False
             self._directory.forget_site(job.agent.site.id)
-            await self._failed_alone(job, error)
+            await self._readings_failed(job, error)
             return False
+
+    async def _readings_failed(self, job: Job, error: Exception) -> None:
+        log.error("readings failed", extra={"block": name_of(job.entry)}, exc_info=error)
+
+        async def put_aside(session: WriteSession) -> None:
+            job.answer = await self._failed(session, job, error)
+
+        if not await self._ask_main(put_aside):
+            put_off([job], "the database refuses")
 
     async def _prepare(self, job: Job) -> bool:
         """Resolve a block's points; False when it is answered already."""

@@ -88,7 +88,10 @@ def _samples(entry: PointEntry, series: Series, kept: Sequence[int]) -> PointSam
 def _note_seen(
     alive: dict[str, int], words: dict[str, tuple[int, str]], device_id: str, series: Series, newest: int
 ) -> None:
-    """A good reading shows the device alive; of the communication point the word itself is what counts."""
+    """A good reading shows the device alive; of the communication point the word itself is what counts.
+
+    In numbers, for every series of every block: `merge_seen` is for what becomes of them, once a device.
+    """
     last = series.at.index(newest)
     value = series.value[last]
     if series.metric == COMMUNICATION:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -13,7 +13,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from facility.clock import to_ms
 from facility.ids import new_id
 from facility.wire import Header, RejectedItem, RejectReason, Topic
-from server.db.base import Base
+from server.db.base import Base, table_of
 from server.db.session import ReadSession, WriteSession
 from server.fleet.texts import clip
 from server.ingest.intake import Entry, Refusal, kind_of
@@ -94,7 +94,7 @@ def _insert_into(dialect: str, into: type[Base] | sa.Table) -> Any:
 @cache
 def _entering(dialect: str) -> sa.Insert:
     """Of every block that is not of readings: made once, and of the table alone."""
-    ledger = cast(sa.Table, LedgerBlock.__table__)
+    ledger = table_of(LedgerBlock)
     made: sa.Insert = _insert_into(dialect, ledger).on_conflict_do_nothing().returning(ledger.c.seq)
     return made
 

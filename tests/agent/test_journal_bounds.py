@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.journal import BlockState, DropReason, Store
+from agent.journal.sql import BATCH
 from facility.clock import now_ms
 from facility.wire import Kind
 from tests.agent.journals import (
@@ -65,11 +66,11 @@ async def test_a_whole_history_that_is_due_at_once_goes_some_blocks_at_a_time(tm
         journal.take([reading(clock, 21.0)])
         await journal.commit()
     clock.advance(3700)
-    for _ in range(3):
+    for gone in (BATCH, 2 * BATCH, 150):
         journal.take([reading(clock, 22.0)])
         await journal.commit()
+        assert journal.stats().drops == {DropReason.TOO_OLD: gone}
         clock.advance(10)
-    assert journal.stats().drops == {DropReason.TOO_OLD: 150}
     await journal.close()
 
 

@@ -1,7 +1,6 @@
 """The clock guard, the live table, the little HTTP server, the service manager, log lines."""
 
 import asyncio
-import gc
 import logging
 import socket
 from collections.abc import AsyncIterator
@@ -21,7 +20,6 @@ from agent.throttle import AGAIN_S, MOST_WORDS, Throttle
 from collectors.exchange import PollOutcome, PollProblem
 from facility.clock import now_ms
 from facility.items import AHEAD_MS, EARLIEST_MS
-from facility.memory import uncollected
 from facility.reading import Quality, QualityReason, Reading
 from facility.wire import Kind
 from tests.agent.journals import manual_clock
@@ -191,22 +189,6 @@ def test_a_log_line_is_one_line() -> None:
     record.device, record.detail = "ups-1", "two\nlines"
     line = KeyValueFormatter().format(record)
     assert line.endswith("WARNING agent.live: device does not answer device=ups-1 detail='two\\nlines'")
-
-
-def test_the_cycle_collector_goes_on_after_a_fault() -> None:
-    with pytest.raises(ZeroDivisionError), uncollected():
-        raise ZeroDivisionError
-    assert gc.isenabled()
-    with uncollected():
-        assert not gc.isenabled()
-    assert gc.isenabled()
-    gc.disable()
-    try:
-        with uncollected():
-            pass
-        assert not gc.isenabled(), "who had put it off keeps it off"
-    finally:
-        gc.enable()
 
 
 @pytest.mark.parametrize(("size", "seldom_s"), [(1000, RULES_EVERY_S), (12_000_000, 12_000_000 / RULES_BYTES_S)])

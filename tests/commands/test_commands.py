@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = [".ci/run", "scripts/install-peers", "scripts/lock-assets", "scripts/run-tests"]
+SCRIPTS = [".ci/run", "scripts/install-peers", "scripts/lock-assets", "scripts/run_tests.py"]
 
 
 def make(*words: str) -> subprocess.CompletedProcess[str]:
@@ -36,7 +36,7 @@ def test_ci_requires_peers_and_calls_the_two_commands() -> None:
     ("target", "command"),
     [
         ("demo ARGS=--no-fault", "coldaisle demo --no-fault"),
-        ("test PYTEST_ARGS=-x", "scripts/run-tests -x"),
+        ("test PYTEST_ARGS=-x", "scripts/run_tests.py -x"),
         ("check", "lint-imports"),
     ],
 )
