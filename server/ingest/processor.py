@@ -6,9 +6,9 @@ Invariants, each with a test of its name:
 - a block that fails does not keep the others of its batch from being taken;
 - what can never be taken is kept in quarantine before it is answered `rejected`, if the quarantine takes it.
 
-Order within a batch: what is not readings (main database, a savepoint each; see `jobs.in_order`), then what readings
-need of the main database and their refused items (quarantine), then the readings (history). What is refused depends
-on the clock: were a block in history before its refused items are kept, it might be found whole when it comes again.
+Order within a batch: what is not readings (main database; see `jobs.in_order`), then what readings need of it
+and their refused items (quarantine), then the readings (history). What is refused depends on the clock: were a block in
+history before its refused items are kept, it might be found whole when it comes again.
 """
 
 import logging
@@ -214,18 +214,31 @@ class Processor:
     # --- catalogs, alarms, events, health --------------------------------------------------------------------------
 
     async def _take_main(self, jobs: Sequence[Job]) -> None:
+        """All in one transaction; if one fails each has its own, the class of error says nothing about the others."""
         if not jobs:
             return
 
         async def take(session: WriteSession) -> None:
             for job in in_order(jobs):
-                await self._take_one(session, job)
+                job.answer = await self._apply(session, job)
 
-        if await self._ask_main(take):
-            self._main_weather.took()
-        else:
+        try:
+            took = await self._ask_main(take)
+        except Exception as error:
+            if len(jobs) == 1:
+                await self._failed(jobs[0], error)
+                return
+            log.debug("batch failed, its blocks are taken one by one", exc_info=error)
+            for job in in_order(jobs):
+                await self._take_main([job])
+            return
+        if not took:
             # Nothing of it is committed, whatever was answered on the way.
             put_off(jobs, "the database refuses")
+            return
+        self._main_weather.took()
+        for job in jobs:
+            self._count_refused(job.entry, job.refused)
 
     def _suffers(self, weather: Weather, database: str, error: Exception) -> None:
         # Workers that are given blocks of one alarm clash now and then; nothing is out of order.
@@ -236,20 +249,9 @@ class Processor:
             extra={"db": database, "error": str(error)},
         )
 
-    async def _take_one(self, session: WriteSession, job: Job) -> None:
-        try:
-            async with session.begin_nested():
-                job.answer = await self._apply(session, job)
-        except Exception as error:
-            if is_weather(error):
-                raise
-            # A savepoint keeps the failure to this block; the class of error says nothing about others.
-            log.exception("block failed", extra={"block": name_of(job.entry)})
-            session.expire_all()
-            job.answer = await self._failed(session, job, error)
-
     async def _apply(self, session: WriteSession, job: Job) -> Answer:
         header, now = job.entry.header, self._clock.now()
+        job.refused = ()
         if header.sent_by not in ("", header.stream):
             # Before it is found to be known: that is why its sender got no answer.
             await openings.followed(session, job.agent.id, stream=header.stream, sent_by=header.sent_by)
@@ -267,16 +269,19 @@ class Processor:
         await repository.keep_items(session, job.entry, refused, now=now)
         if refused:
             await repository.note_refused(session, job.agent.id, header, refused[:ANSWERED_ITEMS])
-        self._count_refused(job.entry, refused)
-        return answer_to(job.entry, Verdict.COMMITTED, rejected=tuple(refused))
+        job.refused = tuple(refused)
+        return answer_to(job.entry, Verdict.COMMITTED, rejected=job.refused)
 
-    async def _failed(self, session: WriteSession, job: Job, error: Exception) -> Answer:
+    async def _failed(self, job: Job, error: Exception) -> None:
         """A block the centre cannot take: asked for again a few times, then put aside on both sides."""
+        log.error("block failed", extra={"block": name_of(job.entry)}, exc_info=error)
         refusal = self._failures.verdict(job.entry, error)
         if refusal is None:
-            return refused_now(job.entry, "the centre failed on it")
-        await repository.keep_block(session, refusal, now=self._clock.now())
-        return answer_to(job.entry, Verdict.REJECTED, refusal.reason, refusal.detail)
+            job.answer = refused_now(job.entry, "the centre failed on it")
+        elif await self._keep_blocks([refusal]):
+            job.answer = answer_to(job.entry, Verdict.REJECTED, refusal.reason, refusal.detail)
+        else:
+            put_off([job], "the database refuses")
 
     # --- readings --------------------------------------------------------------------------------------------------
 
@@ -313,7 +318,7 @@ class Processor:
                     self._suffers(self._history_weather, "the history", error)
                     put_off(jobs[position:], "the history refuses")
                     return
-                await self._readings_failed(job, error)
+                await self._failed(job, error)
             else:
                 self._stored(job, outcome)
 
@@ -328,17 +333,8 @@ class Processor:
                 put_off([job], "the database refuses")
                 return False
             self._directory.forget_site(job.agent.site.id)
-            await self._readings_failed(job, error)
+            await self._failed(job, error)
             return False
-
-    async def _readings_failed(self, job: Job, error: Exception) -> None:
-        log.error("readings failed", extra={"block": name_of(job.entry)}, exc_info=error)
-
-        async def put_aside(session: WriteSession) -> None:
-            job.answer = await self._failed(session, job, error)
-
-        if not await self._ask_main(put_aside):
-            put_off([job], "the database refuses")
 
     async def _prepare(self, job: Job) -> bool:
         """Resolve a block's points; False when it is answered already."""
