@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collectors.exchange import PollOutcome, PollProblem
-from facility.reading import Quality, Reading
+from facility.reading import Reading
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class LiveTable:
             return
         for reading in readings:
             key = (reading.metric, reading.subject)
-            if reading.value is not None and reading.quality is Quality.GOOD:
+            if reading.good:
                 state.points[key] = reading
             else:
                 state.points.pop(key, None)
