@@ -40,6 +40,12 @@ _END = sa.select(Alarm.end_reason).where(Alarm.key_id == _KEY).order_by(Alarm.id
 _OF_CENTRE = (
     sa.select(Alarm).where(Alarm.origin == CENTRE, Alarm.rule == sa.bindparam("rule"), Alarm.active).order_by(Alarm.id)
 )
+_KEYS = sa.select(AlarmKeyRow).where(
+    AlarmKeyRow.site_id == sa.bindparam("site"),
+    sa.tuple_(AlarmKeyRow.origin, AlarmKeyRow.device, AlarmKeyRow.rule, AlarmKeyRow.subject).in_(
+        sa.bindparam("keys", expanding=True)
+    ),
+)
 _OF_SUBJECT = _OF_CENTRE.where(Alarm.subject == sa.bindparam("subject"), Alarm.device == sa.bindparam("device"))
 
 
@@ -59,12 +65,8 @@ async def key_ids(
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     found: dict[AlarmKey, str] = {}
     for part in _parts(keys):
-        columns = sa.tuple_(AlarmKeyRow.origin, AlarmKeyRow.device, AlarmKeyRow.rule, AlarmKeyRow.subject)
-        query = sa.select(AlarmKeyRow).where(
-            AlarmKeyRow.site_id == site_id,
-            columns.in_([(key.origin, key.device, key.rule, key.subject) for key in part]),
-        )
-        known = {_key_of(row): row.id for row in await session.scalars(query)}
+        wanted = {"site": site_id, "keys": [(key.origin, key.device, key.rule, key.subject) for key in part]}
+        known = {_key_of(row): row.id for row in await session.scalars(_KEYS, wanted)}
         missing = [key for key in part if key not in known]
         if missing:
             rows = [
@@ -80,7 +82,7 @@ async def key_ids(
                 for key in missing
             ]
             await session.execute(insert(AlarmKeyRow).values(rows).on_conflict_do_nothing())
-            known = {_key_of(row): row.id for row in await session.scalars(query)}
+            known = {_key_of(row): row.id for row in await session.scalars(_KEYS, wanted)}
         found.update(known)
     return found
 

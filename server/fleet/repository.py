@@ -385,21 +385,22 @@ async def lock_agents(session: WriteSession, agent_ids: Collection[str]) -> None
         await session.execute(query.with_for_update())
 
 
-_NOT_ONLINE = (
-    sa.select(Agent)
-    .where(Agent.id.in_(sa.bindparam("agents", expanding=True)), Agent.status != AgentStatus.ONLINE)
-    .order_by(Agent.id)
-    .options(joinedload(Agent.site))
-    .execution_options(populate_existing=True)
-)
+_AGENTS = table_of(Agent)
+_GONE = _AGENTS.c.id.in_(sa.bindparam("agents", expanding=True)) & (_AGENTS.c.status != AgentStatus.ONLINE)
+# Asked each few seconds, and of a fleet that is well the answer is nobody.
+_NOT_ONLINE = sa.select(_AGENTS.c.id).where(_GONE)
 
 
 async def not_online(session: WriteSession, agent_ids: Collection[str]) -> Sequence[Agent]:
     """Those of these agents that count as gone, with their site, as the database has them now."""
-    found: list[Agent] = []
     ordered = sorted(agent_ids)
+    gone: list[str] = []
     for start in range(0, len(ordered), CHUNK):
-        found.extend(await session.scalars(_NOT_ONLINE, {"agents": ordered[start : start + CHUNK]}))
+        gone.extend(await session.scalars(_NOT_ONLINE, {"agents": ordered[start : start + CHUNK]}))
+    found: list[Agent] = []
+    for start in range(0, len(gone), CHUNK):
+        query = sa.select(Agent).where(Agent.id.in_(gone[start : start + CHUNK])).options(joinedload(Agent.site))
+        found.extend(await session.scalars(query.order_by(Agent.id), execution_options={"populate_existing": True}))
     return found
 
 
