@@ -97,17 +97,24 @@ def _set(committed: asyncio.Future[None], error: Exception | None) -> None:
         committed.set_exception(error)
 
 
+class _AtOnce:
+    """What is awaited where there is nothing to wait for: SQLAlchemy insists on something in each of its calls."""
+
+    def __await__(self) -> Any:
+        return iter(())
+
+
 class Cursor(sqlite3.Cursor):
     """A cursor that asks nobody to wait, but now and then lets others go first."""
 
     connection: "Drive"
 
     def execute(self, sql: str, parameters: Any = ()) -> "Cursor":
-        await_only(self.connection.turn())
+        self.connection.turn()
         return super().execute(sql, parameters)
 
     def executemany(self, sql: str, parameters: Any) -> "Cursor":
-        await_only(self.connection.turn())
+        self.connection.turn()
         return super().executemany(sql, parameters)
 
     async def _async_soft_close(self) -> None:
@@ -131,10 +138,9 @@ class Drive(sqlite3.Connection):
         """What SQLAlchemy calls the driver's own connection."""
         return self
 
-    async def turn(self) -> None:
-        """Until it is a statement's turn. SQLAlchemy insists on something to await in each of them."""
-        if self._disk.dice.random() < OTHERS_FIRST:
-            await asyncio.sleep(0)
+    def turn(self) -> None:
+        """Until it is a statement's turn."""
+        await_only(asyncio.sleep(0) if self._disk.dice.random() < OTHERS_FIRST else _AtOnce())
         if self._dead:
             raise sqlite3.OperationalError("the machine is off")
         self._disk.meet_error(self)
