@@ -1,13 +1,14 @@
 """What must be true when everything has drained, read from the files of the centre past the server's code."""
 
-from collections import defaultdict
+from collections import defaultdict, deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from facility import wire
 from facility.alarms import AlarmEvent
 from facility.clock import STEP_MS, to_ms
 from facility.items import EARLIEST_MS, decode_series
-from facility.reading import QualityReason
+from facility.reading import QualityReason, Reading
 from facility.wire import Kind
 from tests.simulation.lives import Life, forgotten, standing, unsaved
 from tests.simulation.machines import START, Edge
@@ -23,6 +24,7 @@ SEVERITIES = ("info", "minor", "major", "critical")
 LOSS_BOUND_S = 1.2
 # The rule state is saved with each alarm, and else this often (agent.journal.taken.RULES_EVERY_S) and a group commit.
 STATE_SAVED_MS = 31_500
+Samples = list[tuple[int, Reading]]  # of a point in a life, each with the number of its poll
 
 
 def waiting(edge: Edge) -> dict[str, int]:
@@ -210,13 +212,26 @@ def _event_time(world: "World", edge: Edge) -> None:
     """What each incarnation said is what the samples say in event time, from where its predecessor may have stood."""
     if edge.jumped:
         return
+    samples = [_samples(life) for life in edge.lives]
     for device in edge.devices:
         for rule in RULES.values():
             for subject in [point[1] for point in edge.devices[device].scripts if point[0] == rule.metric]:
-                _event_time_of(world, edge, device, rule, subject)
+                name = (device, rule.metric, subject)
+                _event_time_of(world, edge, device, rule, subject, [each[name] for each in samples])
 
 
-def _event_time_of(world: "World", edge: Edge, device: str, rule: PlainRule, subject: str) -> None:
+def _samples(life: Life) -> dict[Name, Samples]:
+    found: dict[Name, Samples] = defaultdict(list)
+    for number, outcome in enumerate(life.polled):
+        for reading in outcome.readings:
+            found[reading.device, reading.metric, reading.subject].append((number, reading))
+    return found
+
+
+def _event_time_of(
+    world: "World", edge: Edge, device: str, rule: PlainRule, subject: str, samples: Sequence[Samples]
+) -> None:
+    """samples: the point's, by life."""
     fresh = State.fresh(edge.lives[0].watched[0].rule(device, rule.id))
     states: list[State] = [fresh]
     for number, life in enumerate(edge.lives):
@@ -228,7 +243,7 @@ def _event_time_of(world: "World", edge: Edge, device: str, rule: PlainRule, sub
         tries = []
         for state in [State.fresh(None)] if life.forgot else states:
             model = PointModel.going_on(state, began=life.began_ms, moved=life.moved)
-            _live(model, life, (device, rule.metric, subject), rule.id)
+            _live(model, life, samples[number], device, rule.id)
             end = life.killed_ms if life.killed is not None else world_ms(edge)
             # The engine's timers act once a second, so of the last second nobody can say.
             model.pass_time(end - 1_100)
@@ -254,19 +269,17 @@ def _event_time_of(world: "World", edge: Edge, device: str, rule: PlainRule, sub
             states = list(dict.fromkeys(found))
 
 
-def _live(model: PointModel, life: Life, name: Name, rule: str) -> None:
+def _live(model: PointModel, life: Life, samples: Samples, device: str, rule: str) -> None:
     """What a point's samples and the rules that came and went make of it in a life."""
-    changes = iter((*life.watched, None))
-    change = next(changes)
-    for number, outcome in enumerate((*life.polled, None)):
-        while change is not None and change.polls == number:
+    changes = deque(life.watched)
+    for number, reading in (*samples, (len(life.polled), None)):
+        while changes and changes[0].polls <= number:
+            change = changes.popleft()
             model.pass_time(change.advanced)
-            gone = "rule_removed" if name[0] in change.devices else "device_retired"
-            model.change(change.at, change.rule(name[0], rule), gone=gone)
-            change = next(changes)
-        for reading in () if outcome is None else outcome.readings:
-            if (reading.device, reading.metric, reading.subject) == name:
-                model.sample(reading.taken_at, reading.value if reading.good else None)  # type: ignore[arg-type]
+            gone = "rule_removed" if device in change.devices else "device_retired"
+            model.change(change.at, change.rule(device, rule), gone=gone)
+        if reading is not None:
+            model.sample(reading.taken_at, reading.value if reading.good else None)  # type: ignore[arg-type]
 
 
 def _held(edge: Edge, number: int, device: str, rule: PlainRule, subject: str) -> bool:

@@ -5,7 +5,8 @@ off from one at or below its clear value that stays so for the delay of clearing
 at most for the gap; what was being counted when a value stopped holding acts at the next good sample at the earliest.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,8 @@ GAP_MS = 300_000
 Said = tuple[str, int, str, str]  # raised, updated or ended; at; severity; why it ended
 
 
-@dataclass(frozen=True)
-class State:
-    """Everything that matters of a rule on a point; rule: None where there is none.
+class State(NamedTuple):
+    """Everything that matters of a rule on a point; rule: None where there is none. Two are made of each sample.
 
     on and since are by level; holds: the last value still holds. stated: the limit that the alarm names; carried: the
     limits changed under it, and no sample has confirmed it yet.
@@ -59,7 +59,7 @@ class State:
     def before_set(self, step_ms: int) -> "State":
         """The same, as the clock had it that was set by `step_ms` later."""
         since = tuple(None if at is None else at - step_ms for at in self.since)
-        return replace(self, since=since, seen=None if self.seen is None else self.seen - step_ms)
+        return self._replace(since=since, seen=None if self.seen is None else self.seen - step_ms)
 
 
 class PointModel:
@@ -78,7 +78,7 @@ class PointModel:
         """
         since = tuple(None if at is None else min(at, began) + moved for at in state.since)
         seen = None if state.seen is None else min(state.seen, began) + moved
-        return cls(replace(state, since=since, seen=seen, holds=False))
+        return cls(state._replace(since=since, seen=seen, holds=False))
 
     def change(self, at: int, rule: PlainRule | None, *, gone: str) -> None:
         """The rule is another from now on: what stands stays until a sample says otherwise. Or it is none, as `gone`
@@ -88,18 +88,17 @@ class PointModel:
         if rule == state.rule:
             return
         if not state.active or state.rule is None:
-            self._be(at, **vars(State.fresh(rule)))
+            self._be(at, State.fresh(rule))
         elif rule is None:
             self.said.append(("ended", at, self._severity(state), gone))
-            self._be(at, **vars(State.fresh(None)))
+            self._be(at, State.fresh(None))
         else:
-            kept = State.fresh(rule)
-            self._be(at, **{**vars(kept), "on": state.on, "stated": state.stated, "carried": True})
+            self._be(at, State.fresh(rule)._replace(on=state.on, stated=state.stated, carried=True))
 
     def sample(self, at: int, value: float | None) -> None:
         self.pass_time(at)
         if value is None:
-            self._be(at, holds=False)
+            self._be(at, self.state._replace(holds=False))
             return
         state = self.state
         if state.rule is None:
@@ -112,11 +111,11 @@ class PointModel:
                 since[i] = None
             elif since[i] is None or broken:
                 since[i] = at
-        self._be(at, since=tuple(since), seen=at, holds=True)
+        self._be(at, state._replace(since=tuple(since), seen=at, holds=True))
         self._turn(at)
         state = self.state
         if state.carried and any(on and count is None for on, count in zip(state.on, state.since, strict=True)):
-            self._be(at, carried=False)
+            self._be(at, state._replace(carried=False))
 
     def pass_time(self, before: int) -> None:
         """Let delays that ended before this instant act, each at its own."""
@@ -149,7 +148,8 @@ class PointModel:
                             on[milder], since[milder] = True, None
         now = _strongest(tuple(on))
         limit = None if now is None else before.rule.limits[now].limit
-        self._be(at, on=tuple(on), since=tuple(since), stated=limit, carried=before.carried and now is not None)
+        carried = before.carried and now is not None
+        self._be(at, before._replace(on=tuple(on), since=tuple(since), stated=limit, carried=carried))
         if limit is None:
             if before.active:
                 why = "rule_changed" if before.carried else "recovered"
@@ -163,9 +163,9 @@ class PointModel:
         assert state.rule is not None
         return state.rule.limits[strongest].severity
 
-    def _be(self, at: int, **changes: object) -> None:
-        self.state = replace(self.state, **changes)  # type: ignore[arg-type]
-        self.past.append((at, self.state))
+    def _be(self, at: int, state: State) -> None:
+        self.state = state
+        self.past.append((at, state))
 
     def states_since(self, at: int) -> list[State]:
         """How it stood at that instant, and every way it stood after."""
