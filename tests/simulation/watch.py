@@ -30,7 +30,7 @@ class Watch:
         self._took = _Took(edges)
         self._series: dict[int, Name] = {}
         self._kept: dict[int, set[int]] = defaultdict(set)
-        self._newest: dict[int, int] = {}
+        self._newest: dict[int, int] = defaultdict(lambda: -1)
         self._said = _Said(edges)
         self._logged = 0
         self._alarms: dict[str, Row] = {}
@@ -77,14 +77,12 @@ class Watch:
     def _look_at_readings(self) -> None:
         """Every reading in history is one that an agent took, with its value; none goes away."""
         self._took.look()
-        for series, count, newest in self._ask(
-            "history", "SELECT series, count(*), max(taken_at) FROM history_readings GROUP BY series"
-        ):
+        for series, count in self._ask("history", "SELECT series, count(*) FROM history_readings GROUP BY series"):
             kept = self._kept[series]
             if count == len(kept):
                 continue
             query = "SELECT taken_at, value FROM history_readings WHERE series = ?"
-            rows = self._ask("history", f"{query} AND taken_at > ?", series, self._newest.get(series, -1))
+            rows = self._ask("history", f"{query} AND taken_at > ?", series, self._newest[series])
             if len(kept) + len(rows) != count:
                 # Some came late.
                 rows = self._ask("history", query, series)
@@ -97,7 +95,7 @@ class Watch:
             fresh = {at: value for at, value in rows if at not in kept}
             self._check_fresh(self._name(series), fresh)
             kept.update(fresh)
-            self._newest[series] = newest
+            self._newest[series] = max((self._newest[series], *fresh))
 
     def _check_fresh(self, name: Name, fresh: Mapping[int, Any]) -> None:
         taken = self._took.readings[name]
