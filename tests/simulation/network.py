@@ -5,6 +5,7 @@ cut ends the session of whoever was on it. Nothing is kept for a session that is
 """
 
 import asyncio
+import functools
 import random
 from collections import deque
 from collections.abc import AsyncIterator
@@ -170,6 +171,8 @@ def _bytes(payload: Any) -> bytes:
     return payload
 
 
+# A run has a few dozen of both, and each message asks for every pattern.
+@functools.cache
 def _fits(pattern: str, topic: str) -> bool:
     wanted, parts = pattern.split("/"), topic.split("/")
     return len(wanted) == len(parts) and all(want in ("+", part) for want, part in zip(wanted, parts, strict=True))
