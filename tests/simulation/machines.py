@@ -202,7 +202,6 @@ class Edge:
         if kept is not None:
             tear(store.path, self.dice, kept)
         await _gone(task, self.disk)
-        await program._http.close()
 
     def finish(self) -> None:
         """Note what the last incarnation has counted."""

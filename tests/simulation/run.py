@@ -18,6 +18,7 @@ from unittest import mock
 from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_dbapi
 
 from agent.app import SNAPSHOT_S
+from agent.http import HttpServer
 from collectors.schedule import offset_ms
 from facility.wire import Kind
 from rules.files import library
@@ -175,6 +176,7 @@ class World:
             mock.patch("sqlite3.connect", journal_drives({edge.folder: edge.disk for edge in self.edges.values()})),
             mock.patch("asyncio.to_thread", at_once),
             mock.patch("agent.app.open_device", opener(self.devices)),
+            mock.patch("agent.http.HttpServer.start", _unasked),
             mock.patch("agent.uplink.LOOK_S", LOOK_S),
             mock.patch("agent.app.SETTLE_S", SETTLE_S),
             mock.patch("server.ingest.component.SEEN_EVERY_S", SEEN_EVERY_S),
@@ -409,6 +411,10 @@ class World:
 
 # It is the same at each start, and reading it costs as much as a quarter of an hour.
 _library = functools.cache(library)
+
+
+async def _unasked(_pages: HttpServer) -> None:
+    """Nobody asks an agent for its pages here. A socket that listens would be looked at in each turn of the loop."""
 
 
 def _home(device: str) -> str:
