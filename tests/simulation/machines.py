@@ -249,6 +249,7 @@ class Centre:
         self.files = Files(self.folder)
         self._tasks: list[asyncio.Task[None]] = []
         self.ingest: Ingest | None = None
+        self._known: tuple[Database, Database] | None = None
         self.config = ServerConfig.model_validate(
             {"data_dir": self.folder, "mqtt": {"host": "broker.test", "client_id": "server", "auto_enrol": True}}
         )
@@ -265,7 +266,7 @@ class Centre:
     async def start(self) -> None:
         Drive.disk = self.disk
         clock = machine_clock(lambda: 0.0)
-        db, history = Database(self.config.url), Database(history_url(self.config))
+        db, history = self._databases()
         kit = Kit(
             config=self.config,
             clock=clock,
@@ -296,6 +297,15 @@ class Centre:
         ]
         for task in self._tasks:
             task.add_done_callback(self._ended)
+
+    def _databases(self) -> tuple[Database, Database]:
+        """As a program finds them that begins: not connected. What SQLAlchemy compiled for the last one is kept."""
+        if self._known is None:
+            self._known = Database(self.config.url), Database(history_url(self.config))
+        for db in self._known:
+            for engine in (db.writer, db.reader):
+                engine.sync_engine.dispose(close=False)
+        return self._known
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if self.ingest is not None and not task.cancelled():
