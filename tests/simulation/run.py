@@ -25,6 +25,7 @@ from rules.files import library
 from server.db import migrate
 from server.history.tables import MIGRATIONS
 from server.ingest.inbox import MAX_MESSAGES
+from server.maintenance.catalogue import load_catalogue
 from tests.simulation import checks
 from tests.simulation.devices import POINTS, Health, Script, ScriptedDevice, opener
 from tests.simulation.disk import Drive, at_once, connect, journal_drives
@@ -181,6 +182,7 @@ class World:
             mock.patch("agent.app.SETTLE_S", SETTLE_S),
             mock.patch("server.ingest.component.SEEN_EVERY_S", SEEN_EVERY_S),
             mock.patch("server.app.library", _library),
+            mock.patch("server.maintenance.domain.load_catalogue", _catalogue),
             mock.patch("facility.ids.uuid7", lambda nanoseconds: self._uuid(nanoseconds // 1_000_000)),
         ):
             try:
@@ -409,8 +411,8 @@ class World:
         self.result.drained_s = self.now() - began
 
 
-# It is the same at each start, and reading it costs as much as a quarter of an hour.
-_library = functools.cache(library)
+# They are the same at each start, and reading them costs as much as a quarter of an hour.
+_library, _catalogue = functools.cache(library), functools.cache(load_catalogue)
 
 
 async def _unasked(_pages: HttpServer) -> None:
