@@ -52,7 +52,6 @@ class Life:
     drops: dict[str, int] = field(default_factory=dict)
     held: int = 0
     thinned: int = 0
-    said_at: float = 0.0
     moved: int = 0
     set_at: int = 0
     undated_ms: int = 0
@@ -104,8 +103,6 @@ def follow(program: Agent, life: Life) -> None:
         take(outcome)
 
     def said(events: Sequence[AlarmEvent]) -> None:
-        if events:
-            life.said_at = loop.time()
         life.said.extend(events)
         alarmed(events)
 

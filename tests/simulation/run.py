@@ -19,6 +19,7 @@ from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_dbapi
 
 from agent.app import SNAPSHOT_S
 from agent.http import HttpServer
+from agent.journal.block import Key
 from collectors.schedule import offset_ms
 from facility.wire import Kind
 from rules.files import library
@@ -161,6 +162,8 @@ class World:
         for edge in self.edges.values():
             edge.committed = self.watch.committed
         self._ends: dict[tuple[Fault, str], float] = {}
+        # Of each agent the oldest alarm that waited when it was looked at.
+        self._waits: dict[str, Key] = {}
 
     @contextlib.contextmanager
     def stage(self) -> Iterator[None]:
@@ -387,14 +390,15 @@ class World:
                     self.bad(f"9: the journal of {edge.name} holds {edge.agent.journal.stats().memory_bytes} bytes")
 
     def _late(self, edge: Edge) -> bool:
-        """Alarms that are not at the centre, though no fault was about for longer than a lost block waits."""
-        now, life = self.now(), edge.lives[-1]
-        if any(
+        """An alarm waits that waited at the last look, though no fault was about for longer than a lost block waits."""
+        assert edge.agent is not None
+        before, now, store = self._waits.pop(edge.name, None), self.now(), edge.agent.journal._store
+        if not store.unsent.blocks.get(Kind.ALARMS) or any(
             event.at < now < event.at + event.seconds + max(event.amount, 0.0) + QUIET_S for event in self.result.faults
         ):
             return False
-        assert edge.agent is not None
-        return now > life.said_at + 60.0 and bool(edge.agent.journal._store.unsent.blocks.get(Kind.ALARMS))
+        self._waits[edge.name] = store.unsent_of(Kind.ALARMS, limit=1)[0].block.key
+        return self._waits[edge.name] == before
 
     async def _drain(self) -> None:
         began = self.now()
