@@ -52,9 +52,6 @@ ORDER = (
     Class(Kind.ALARMS, _UNSENT),
 )
 
-# By age nothing of an alarm that was not answered goes: it is small, and it is what the agent is for.
-AGED = tuple(each for each in ORDER if each != Class(Kind.ALARMS, _UNSENT))
-
 # Evicting to a little under the bound, so that the next commit does not evict again.
 TARGET = 0.95
 

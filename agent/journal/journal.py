@@ -57,7 +57,6 @@ class Journal:
         self._numbers = Numbers(new_id(now_ms(clock)))
         store.stream = self._numbers.stream
         self._rewriter = Rewriter(store, self._numbers)
-        self.last_position = 0
         # Grows whenever there may be blocks to offer that were not there before.
         self.news = 0
         self.changed = asyncio.Event()
@@ -267,7 +266,6 @@ class Journal:
             dropped=self._tally.dropped,
         )
         self._say_opened(report)
-        self.last_position = report.last_position
         self.news += 1
         return report
 
@@ -375,6 +373,11 @@ class Journal:
         return block.key
 
     @property
+    def last_position(self) -> int:
+        """Where the newest block stands that the file took."""
+        return self._store.last
+
+    @property
     def packed(self) -> int:
         """Position up to which waiting readings were packed."""
         return self._store.packed
@@ -426,9 +429,8 @@ class Journal:
     # --- figures ---------------------------------------------------------------------------------------------------
 
     async def _look(self) -> None:
-        seen = await self._unless_refused(self._store.look)
-        if seen is not None:
-            self.last_position, self._tally.used, self._tally.oldest = seen
+        await self._unless_refused(self._store.look)
+        self._tally.oldest, self._tally.used = self._store.oldest, self._store.bounds.used
         self._tally.unsent = dict(self._store.unsent.blocks)
         self._tally.unsent_bytes = sum(self._store.unsent.size.values())
 

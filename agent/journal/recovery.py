@@ -42,8 +42,8 @@ class OpenReport:
     """What opening found. quarantined: where a corrupt file went; salvaged and lost: blocks of it.
 
     newest: when the last block before this opening was born (ms UTC); unclean: the same, if the program did not end in
-    order; last_position: where that block stands. forgotten: why a rule state that may have been there could not be
-    read; saved_at: when the one that was read had been saved (ms UTC), if the file takes no newer one now.
+    order. forgotten: why a rule state that may have been there could not be read; saved_at: when the one that was read
+    had been saved (ms UTC), if the file takes no newer one now.
     dropped: what was ever lost, by stream and reason.
     """
 
@@ -54,7 +54,6 @@ class OpenReport:
     lost: int = 0
     unclean: int | None = None
     newest: int | None = None
-    last_position: int = 0
     forgotten: str = ""
     saved_at: int | None = None
     dropped: Dropped = field(default_factory=dict)
@@ -124,7 +123,6 @@ def _opened(store: Store) -> OpenReport:
         rule_state=rule_state,
         unclean=unclean,
         newest=store.newest_born_at(),
-        last_position=store.last_position(),
         dropped=store.dropped(),
     )
 

@@ -1,12 +1,12 @@
 """The statements of the journal's file, each small, all inside the caller's transaction."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from agent.journal.block import BlockState, Key, Sealed, Stored
-from agent.journal.eviction import ASIDE, MOST_ASIDE, MOST_ASIDE_BYTES, Class, DropReason
+from agent.journal.eviction import ASIDE, MOST_ASIDE, MOST_ASIDE_BYTES, ORDER, Class, DropReason
 from facility.items import EARLIEST_MS
 from facility.wire import Kind
 
@@ -67,6 +67,8 @@ COMMIT;
 COLUMNS = "position, stream, seq, kind, first_at, last_at, born_at, count, catalog, names, digest, CAST(body AS BLOB)"
 # Answered by the index of names alone, which is asked whether it knows a block by the name that stands in its row.
 BY_NAME = "SELECT position FROM blocks WHERE stream = ? AND seq = ?"
+# The same of each row, in one statement.
+KNOWN_AT = "(SELECT twin.position FROM blocks AS twin WHERE twin.stream = blocks.stream AND twin.seq = blocks.seq)"
 RULE_STATE = "SELECT CAST(state AS BLOB) FROM rule_state WHERE state IS NOT NULL"
 RULE_STATE_AT = "SELECT CAST(at AS INTEGER) FROM rule_state WHERE state IS NOT NULL"
 # Each names every column the journal will ask for.
@@ -135,8 +137,9 @@ def insert(
     *,
     position: int | None = None,
     state: BlockState = BlockState.UNSENT,
-) -> None:
-    """Blocks at the end, or one at a position that is free."""
+) -> int:
+    """Blocks at the end, or one at a position that is free. Returns the last position that one took, 0 for none."""
+    last = 0
     for block in blocks:
         # A commit whose caller was cancelled is made again with the same blocks.
         added = db.execute(
@@ -160,8 +163,11 @@ def insert(
                 block.body,
             ),
         )
-        if added.rowcount and state is BlockState.UNSENT:
-            counts.add(block.kind, 1, block.size)
+        if added.rowcount:
+            last = added.lastrowid or 0
+            if state is BlockState.UNSENT:
+                counts.add(block.kind, 1, block.size)
+    return last
 
 
 def mark(db: sqlite3.Connection, marks: Iterable[Mark], counts: Counts) -> int | None:
@@ -195,35 +201,48 @@ def _bound_aside(db: sqlite3.Connection) -> None:
     )
 
 
-def evict(
+def evict(db: sqlite3.Connection, each: Class, state: BlockState, counts: Counts, evicted: Evicted) -> int:
+    """Delete the oldest blocks of a class, `BATCH` at most, because the journal is full; how many."""
+    which = "INDEXED BY blocks_by_state WHERE kind = ? AND state = ? ORDER BY position"
+    return _delete(db, which, (each.kind, state), DropReason.JOURNAL_FULL, counts, evicted)
+
+
+# By age nothing of an alarm that was not answered goes: it is small, and it is what the agent is for. What a clock that
+# was not set has stamped has no age. By time: found by position, so many of those would stand before what is too old
+# for ever.
+_EXPIRED = (
+    "INDEXED BY blocks_by_time WHERE last_at >= {earliest} AND last_at < ? AND kind IN ({kinds})"
+    " AND (kind != '{alarms}' OR state != {unsent})"
+).format(
+    earliest=EARLIEST_MS,
+    kinds=", ".join(f"'{kind}'" for kind in dict.fromkeys(each.kind for each in ORDER)),
+    alarms=Kind.ALARMS,
+    unsent=int(BlockState.UNSENT),
+)
+
+
+def expire(db: sqlite3.Connection, before: int, counts: Counts, evicted: Evicted) -> int:
+    """Delete what ended before `before`, `BATCH` blocks at most; how many."""
+    return _delete(db, _EXPIRED, (before,), DropReason.TOO_OLD, counts, evicted)
+
+
+def _delete(
     db: sqlite3.Connection,
-    each: Class,
-    state: BlockState,
+    which: str,
+    values: Sequence[object],
+    reason: DropReason,
     counts: Counts,
     evicted: Evicted,
-    *,
-    reason: DropReason,
-    before: int | None = None,
 ) -> int:
-    """Delete the oldest blocks of a class, `BATCH` at most (only what ended before `before`, if given); how many."""
-    if before is None:
-        which = "kind = ? AND state = ? ORDER BY position"
-        values: tuple[object, ...] = (each.kind, state)
-    else:
-        # What a clock that was not set has stamped has no age. By time: found by position, so many of those would
-        # stand before what is too old for ever.
-        which = "kind = ? AND state = ? AND last_at >= ? AND last_at < ? ORDER BY last_at"
-        values = (each.kind, state, EARLIEST_MS, before)
-    by = "blocks_by_state" if before is None else "blocks_by_time"
     rows = db.execute(
-        f"DELETE FROM blocks WHERE position IN (SELECT position FROM blocks INDEXED BY {by} WHERE {which} LIMIT ?)"
-        " RETURNING count, size",
-        (*values, BATCH),
+        f"DELETE FROM blocks WHERE position IN (SELECT position FROM blocks {which} LIMIT {BATCH})"
+        " RETURNING kind, state, count, size",
+        values,
     ).fetchall()
-    for count, size in rows:
-        if state is BlockState.UNSENT:
-            counts.add(each.kind, -1, -int(size))
-            evicted.add(reason, each.kind, int(count))
+    for kind, state, count, size in rows:
+        if state == BlockState.UNSENT:
+            counts.add(Kind(kind), -1, -int(size))
+            evicted.add(reason, Kind(kind), int(count))
     return len(rows)
 
 

@@ -15,8 +15,8 @@ from agent.journal.bounds import Bounds
 from agent.journal.losses import Dropped, count_drops, dropped_by_stream, summed
 from agent.journal.merging import Extent
 from agent.journal.sql import (
-    BY_NAME,
     COLUMNS,
+    KNOWN_AT,
     PROBES,
     RULE_STATE,
     SCHEMA,
@@ -37,7 +37,6 @@ from agent.journal.sql import (
     remove,
     roll_back,
     stored,
-    used,
 )
 from facility.items import EARLIEST_MS
 from facility.wire import Kind
@@ -62,10 +61,13 @@ class Store:
         self._counted: dict[str, int] = {}
         # What was found wrong with the file in use. Opening it again would not see it: the file is to be replaced.
         self.broken = ""
-        # Positions: up to which unsent readings may have been sent; and up to which they were packed.
+        # Positions: the last; up to which unsent readings may have been sent; and up to which they were packed.
+        self.last = 0
         self.offered = 0
         self.packed = 0
         self._merged: dict[BlockState, int] = {}
+        # When the oldest block of the outbox was born, in ms UTC.
+        self.oldest: int | None = None
         # Blocks that were written and answered for since the program began.
         self.moved = 0
         self._db: sqlite3.Connection | None = None
@@ -88,8 +90,9 @@ class Store:
         try:
             self._prepare(db)
             self.unsent = count_unsent(db)
+            self.bounds.look(db)
             # Whoever wrote them may have sent them.
-            self.offered = last_position(db)
+            self.last = self.offered = last_position(db)
             self._merged, self._counted = {}, {}
         except (StoreCorrupt, *UNREADABLE) as exc:
             db.close()
@@ -187,7 +190,7 @@ class Store:
         counts = Counts()
         blocks, marks = list(blocks), list(marks)
         with self._transaction() as db:
-            insert(db, blocks, counts)
+            last = max(self.last, insert(db, blocks, counts))
             marked = mark(db, marks, counts)
             if Kind.CATALOG in counts.blocks:
                 prune_catalogs(db)
@@ -199,8 +202,8 @@ class Store:
             if dropped or own != self._counted:
                 count_drops(db, {**(dropped or {}), self.stream: own})
             if offered:
-                self.offered = last_position(db)
-        self.evicted, self._counted = lost, own
+                self.offered = last
+        self.last, self.evicted, self._counted = last, lost, own
         self.moved += len(blocks) + len(marks)
         if marked is not None:
             # What was delivered late stands among what was merged long ago.
@@ -225,6 +228,7 @@ class Store:
                 remove(db, each, state, counts)
             if new is not None:
                 insert(db, [new], counts, position=old[-1].position, state=state)
+            self.bounds.look(db)
         for kind in counts.blocks:
             self.unsent.add(kind, counts.blocks[kind], counts.size[kind])
 
@@ -272,15 +276,10 @@ class Store:
 
     def unsent_of(self, kind: Kind, *, above: int = 0, upto: int | None = None, limit: int) -> list[Stored]:
         """The oldest unsent blocks of a kind whose position is above `above` and at most `upto`."""
-        found = self._blocks(
+        return self._blocks(
             "kind = ? AND state = 0 AND position > ? AND position <= ? ORDER BY position LIMIT ?",
             (kind, above, (1 << 62) if upto is None else upto, limit),
         )
-        for each in found:
-            # By a name that one flipped bit has changed no answer would find it: it would be sent for ever.
-            if self._ask(BY_NAME, (each.block.key.stream, each.block.key.seq)) != [(each.position,)]:
-                raise self._judged(ValueError(f"the block at {each.position} is not known by its name"))
-        return found
 
     def unsent_reach(self, kind: Kind, *, above: int, limit: int, values: int) -> int:
         """Position of the block with which the oldest unsent ones above `above`, at most `limit`, hold `values`."""
@@ -312,18 +311,8 @@ class Store:
         found = self._blocks("kind = ? AND names = ? ORDER BY position DESC LIMIT 1", (Kind.CATALOG, names))
         return found[0].block if found else None
 
-    def last_position(self) -> int:
-        try:
-            return last_position(self._open_db())
-        except UNREADABLE as exc:
-            raise self._judged(exc) from exc
-
-    def look(self) -> tuple[int, int, int | None]:
-        """The last position, the bytes used, and when the oldest block of the outbox was born (ms UTC)."""
-        return self.last_position(), self.used_bytes(), self.oldest_unsent_at()
-
-    def oldest_unsent_at(self) -> int | None:
-        """When the oldest block of the outbox was born, in ms UTC."""
+    def look(self) -> None:
+        """Note when the oldest block of the outbox was born."""
         ages = [
             row[0]
             for kind in Kind
@@ -333,14 +322,7 @@ class Store:
                 (kind,),
             )
         ]
-        return min(ages, default=None)
-
-    def used_bytes(self) -> int:
-        db = self._open_db()
-        try:
-            return used(db)
-        except UNREADABLE as exc:
-            raise self._judged(exc) from exc
+        self.oldest = min(ages, default=None)
 
     # --- plumbing --------------------------------------------------------------------------------------------------
 
@@ -368,9 +350,15 @@ class Store:
             raise self._judged(exc) from exc
 
     def _blocks(self, condition: str, values: Sequence[object]) -> list[Stored]:
-        rows = self._ask(f"SELECT {COLUMNS} FROM blocks WHERE {condition}", values)
+        rows = self._ask(f"SELECT {COLUMNS}, {KNOWN_AT} FROM blocks WHERE {condition}", values)
         try:
-            return [stored(row) for row in rows]
+            found = []
+            for *row, known_at in rows:
+                # By a name that one flipped bit has changed no answer would find it: it would be sent for ever.
+                if known_at != row[0]:
+                    raise ValueError(f"the block at {row[0]} is not known by its name")
+                found.append(stored(tuple(row)))
+            return found
         except UNREADABLE as exc:
             raise self._judged(exc) from exc
 

@@ -344,7 +344,7 @@ async def test_a_disk_that_fails_while_it_is_looked_at_stops_no_start(
         raise StoreFull("disk I/O error")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Store, "last_position", failing)
+        patched.setattr(Store, "newest_born_at", failing)
         again = await opened(tmp_path / "j.db", clock)
         assert again.stats().degraded == "disk I/O error"
         again.append(Kind.ALARMS, [{"n": 2}], at=now_ms(clock))

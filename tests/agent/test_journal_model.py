@@ -348,6 +348,11 @@ class JournalModel(RuleBasedStateMachine):
         return [each for each in found if each.block.key not in self.journal._answered]
 
     @invariant()
+    def where_the_last_block_stands_is_known_without_asking(self) -> None:
+        if self.disk._db is not None:
+            assert [(self.journal.last_position,)] == self.disk._ask("SELECT coalesce(max(position), 0) FROM blocks")
+
+    @invariant()
     def what_was_published_keeps_its_name_and_bytes(self) -> None:
         for kind in KINDS:
             offered = {each.block.key: each.block.digest for each in self.offered(kind)}
