@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 MEMORY_BYTES = 16 * 1024 * 1024
 # Answers that wait for the disk. One forgotten beyond it costs a block sent twice.
 MAX_ANSWERED = 100_000
-# Small blocks are looked for this often: ten of the smallest sites' are then merged at once, and asking costs nothing.
+# Small blocks are looked for this often at most: ten of the smallest sites' are then merged at once.
 MERGE_EVERY_S = 10.0
 # A disk that refused is asked again this often.
 RETRY_S = 5.0
@@ -101,8 +101,9 @@ class Journal:
         """Until there is something to commit or to merge; a disk that refuses is asked again without."""
         if not self._all_saved:
             return
+        until = min(self._taken.rules_at, self._merge_at if self._rewriter.may_merge else math.inf)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(self._merge_at - self._clock.monotonic(), 0.0)):
+            async with asyncio.timeout(max(until - self._clock.monotonic(), 0.0) if until < math.inf else None):
                 await self._taken.some.wait()
         self._taken.some.clear()
 
@@ -296,7 +297,7 @@ class Journal:
     def _degrade(self, cause: str) -> None:
         self._retry_at = self._clock.monotonic() + RETRY_S
         self._tally.refused(cause)
-        self._taken.some.set()  # found while nothing is to be committed, it would be asked again at the next merge
+        self._taken.some.set()  # found while nothing is to be committed, it would not be asked again
 
     def _say_opened(self, report: OpenReport) -> None:
         if self._opened:
@@ -397,7 +398,7 @@ class Journal:
     async def merge(self) -> None:
         """A bounded step, if it is time for one: small neighbours in the history, or waiting, become one block."""
         now = self._clock.monotonic()
-        if now < self._merge_at or self._tally.degraded:
+        if now < self._merge_at or self._tally.degraded or not self._rewriter.may_merge:
             return
         self._merge_at = now + MERGE_EVERY_S
         async with self._lock:

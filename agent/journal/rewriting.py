@@ -15,9 +15,9 @@ from facility.wire import Kind
 
 # What the centre may know by its name is never touched; see `Store.mergeable`.
 _MERGED = (BlockState.UNSENT, BlockState.COMMITTED)
-# Where a look found nothing to merge, the next comes when a tenth as many blocks have come as it had to read: a small
-# site, which fills a block in an hour, reads them some 40 times an hour and not 360 times.
-_SHARE = 10
+# Where a look found nothing to merge, the next comes when a quarter as many blocks were written or answered for as it
+# had to read: a small site, which fills a block in an hour, reads them some 30 times an hour and not 360 times.
+_SHARE = 4
 
 
 class Rewriter:
@@ -48,10 +48,13 @@ class Rewriter:
             store.packed = rows[-1].position
         return len(rows) == MAX_BLOCKS or sum(each.block.count for each in rows) >= MAX_VALUES
 
+    @property
+    def may_merge(self) -> bool:
+        """Enough has come since the last look that another may find something."""
+        return self._store.moved >= self._look_from
+
     def merge(self) -> bool:
         """Merge one group of each state; True when there may be more to do."""
-        if self._store.moved < self._look_from:
-            return False
         more, read = False, 0
         for state in _MERGED:
             above = self._store.merged(state)
@@ -65,7 +68,7 @@ class Rewriter:
             self._store.merged_upto(state, choice.upto)
             more |= full or bool(choice.group)
             read += len(rows)
-        self._look_from = self._store.moved + (0 if more else read // _SHARE)
+        self._look_from = self._store.moved + (0 if more else max(1, read // _SHARE))
         return more
 
     def _replace(self, group: Sequence[Stored], state: BlockState, spacing_ms: int) -> None:

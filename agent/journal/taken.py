@@ -4,6 +4,7 @@ In memory only, and at once: the disk may be slow, the polling never waits for i
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -52,6 +53,11 @@ class Taken:
     def __len__(self) -> int:
         """Readings and drafts that wait."""
         return len(self._readings) + len(self._drafts)
+
+    @property
+    def rules_at(self) -> float:
+        """When (monotonic) the rule state is to be saved at the latest, if there is one."""
+        return math.inf if self.rules is None else self._rules_at
 
     @property
     def is_much(self) -> bool:
