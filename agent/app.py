@@ -193,7 +193,7 @@ class Agent:
             for name, task in (
                 ("journal", self.journal.run),
                 ("poller", self._poller.run),
-                ("rules", self._advance),
+                ("rules", self._pipeline.run),
                 ("catalog", self._watch_points),
                 ("health", self._report_health),
                 ("clock", self._watch_clock),
@@ -344,11 +344,6 @@ class Agent:
         self.journal.append(Kind.ALARMS, [item], at=at)
 
     # --- tasks -----------------------------------------------------------------------------------------------------
-
-    async def _advance(self) -> None:
-        while True:
-            await self._clock.sleep(1.0)
-            self._pipeline.advance()
 
     async def _watch_points(self) -> None:
         """Publish what became known, once nothing new came for a moment."""

@@ -1,8 +1,11 @@
 """The row every poll walks through: judge quality, remember for metrics, evaluate rules, journal.
 
-Conversion is behind it already: an outcome carries readings in base units with their quality. Nothing here waits.
+Conversion is behind it already: an outcome carries readings in base units with their quality. Nothing here waits but
+`run`.
 """
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 
@@ -20,6 +23,11 @@ from facility.wire import Kind
 from rules.engine import Engine
 
 log = logging.getLogger(__name__)
+
+# A timer of the rules acts so long after it ran out: what was read in its instant is judged before.
+LATE_S = 1.0
+# The rules hear what time it is this often at least: what is saved of them says up to when they watched.
+LOOK_S = 10.0
 
 Seen = Callable[[Sequence[Reading]], None]
 Alarmed = Callable[[Sequence[AlarmEvent]], None]
@@ -53,6 +61,18 @@ class Pipeline:
         self._seen = seen
         self._alarmed = alarmed
         self._ids = ids
+        self._asked = asyncio.Event()
+
+    async def run(self) -> None:
+        """Let the rules' timers act, until cancelled."""
+        while True:
+            await self._clock.sleep(LATE_S)
+            self.advance()
+            self._asked.clear()
+            left = (self._engine.due - now_ms(self._clock)) / 1000
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, LOOK_S)):
+                    await self._asked.wait()
 
     def take(self, outcome: PollOutcome) -> None:
         """One poll, all the way."""
@@ -69,7 +89,7 @@ class Pipeline:
         self.journal_alarms(events)
 
     def advance(self) -> None:
-        """Let the rules' timers act; call about each second."""
+        """Let those of the rules' timers act that have run out."""
         self.journal_alarms(self._engine.advance(now_ms(self._clock)))
 
     def stepped(self, step_ms: int) -> None:
@@ -85,7 +105,9 @@ class Pipeline:
         return None if self._guard.undated else self._engine.snapshot()
 
     def journal_alarms(self, events: Sequence[AlarmEvent]) -> None:
-        """Events into the journal; it saves them with the rule state in one transaction."""
+        """What the rules said when they were asked, into the journal: it saves events and rule state in one
+        transaction."""
+        self._asked.set()  # their timers may be others now
         if events:
             self._keep(self._guard.date(events))
             self._figures.judged(events)

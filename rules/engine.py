@@ -260,6 +260,11 @@ class Engine:
         return self._now
 
     @property
+    def due(self) -> int:
+        """When the next timer may run out, `NEVER` if none runs; perhaps too early, never too late."""
+        return self._heap[0][0] if self._heap else NEVER
+
+    @property
     def rules(self) -> RuleSet:
         """The rules it was given, all of them."""
         return self._roster.rules
