@@ -197,9 +197,6 @@ class Journal:
                 self._bound_memory()
             elif not self._all_saved:
                 await self._write()
-            else:
-                return
-        self.changed.set()
 
     @property
     def _all_saved(self) -> bool:
@@ -235,8 +232,7 @@ class Journal:
                 await self._reopen()
             evicted = await self._offload.run(
                 self._store.commit, blocks, list(marks.values()), rule_state=state, drops=drops,
-                offered=bool(self._tally.degraded),
-                now_ms=now_ms(self._clock),
+                offered=bool(self._tally.degraded), now_ms=now_ms(self._clock),
             )  # fmt: skip
         except StoreFull as exc:
             self._degrade(str(exc))
@@ -246,7 +242,7 @@ class Journal:
             await self._recover(str(exc))
             return
         if blocks:
-            self.news += 1
+            self._offer()
         self._waiting.remove(block.key for block in blocks)
         for key, mark in marks.items():
             if self._answered.get(key) is mark:
@@ -260,12 +256,9 @@ class Journal:
 
     async def _reopen(self) -> OpenReport:
         report = await self._offload.run(
-            open_or_recover,
-            self._store,
-            now_ms=now_ms(self._clock),
-            drops=dict(self._tally.drops),
-            dropped=self._tally.dropped,
-        )
+            open_or_recover, self._store,
+            now_ms=now_ms(self._clock), drops=dict(self._tally.drops), dropped=self._tally.dropped,
+        )  # fmt: skip
         self._say_opened(report)
         self.news += 1
         return report
@@ -293,6 +286,7 @@ class Journal:
 
     def _bound_memory(self) -> None:
         self._tally.forgotten(self._waiting.bound(self._answered))
+        self._offer()
 
     def _degrade(self, cause: str) -> None:
         self._retry_at = self._clock.monotonic() + RETRY_S
@@ -312,6 +306,11 @@ class Journal:
         self._taken.some.set()
 
     # --- the outbox ------------------------------------------------------------------------------------------------
+
+    def _offer(self) -> None:
+        """There may be blocks to offer that were not there before."""
+        self.news += 1
+        self.changed.set()
 
     async def unsent(self, kind: Kind, *, above: int = 0, upto: int | None = None, limit: int) -> list[Stored]:
         """The oldest unsent blocks of a kind between two positions, at most `limit`; while degraded, memory's too."""
@@ -369,8 +368,7 @@ class Journal:
             except (StoreFull, StoreCorrupt) as exc:
                 log.warning("a block could not be given a new number now", extra={"cause": str(exc)})
                 return None
-        self.news += 1
-        self.changed.set()
+        self._offer()
         return block.key
 
     @property
@@ -391,7 +389,7 @@ class Journal:
         async with self._lock:
             before = self._rewriter.thinned
             more = await self._unless_refused(self._rewriter.pack, {*busy, *self._answered}, spacing_ms)
-            self.news += 1  # refused half-way, what was packed before is packed
+            self._offer()  # refused half-way, what was packed before is packed
             await self._look()
             return self._rewriter.thinned - before, bool(more)
 
@@ -405,7 +403,7 @@ class Journal:
             more = await self._unless_refused(self._rewriter.merge)
         if more:
             self._merge_at = now
-            self.news += 1
+            self._offer()
             await self._look()
 
     async def offer_catalog(self, names: str, *, at: int) -> bool:

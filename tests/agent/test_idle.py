@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.app import build
-from agent.journal import InlineOffload, Journal, Store
+from agent.journal import BlockState, InlineOffload, Journal, Store
 from agent.journal.block import Draft
 from agent.journal.taken import RULES_EVERY_S, Taken
 from agent.pipeline import LOOK_S, Pipeline
@@ -19,6 +19,7 @@ from facility.alarms import AlarmEvent
 from facility.clock import Clock, SystemClock, now_ms
 from facility.ids import new_id
 from facility.reading import Reading
+from facility.wire import Kind
 from rules.engine import Engine
 from tests.agent.journals import MIB, START
 from tests.agent.running import ENVIRON
@@ -107,3 +108,23 @@ def test_a_timer_of_the_rules_acts_a_second_after_it_ran_out(
 def poll(time: Clock, pipeline: Pipeline) -> None:
     at = now_ms(time)
     pipeline.take(PollOutcome("unit-1", at, 0.1, 1, (Reading("unit-1", METRIC, "", 60.0, at),)))
+
+
+def test_only_what_there_is_to_offer_wakes_the_sender(tmp_path: Path) -> None:
+    async def main() -> None:
+        time = clock()
+        store = Store(tmp_path / "j.db", max_bytes=MIB, max_age_ms=86_400_000)
+        journal = Journal(store, clock=time, offload=InlineOffload(), new_id=new_id)
+        await journal.open()
+        journal.changed.clear()
+        journal.take([Reading("unit-1", METRIC, "", 60.0, now_ms(time))])
+        await journal.commit()
+        assert journal.changed.is_set()
+        (block,) = await journal.unsent(Kind.READINGS, limit=9)
+        journal.changed.clear()
+        journal.settle(block.block.key, BlockState.COMMITTED)
+        await journal.commit()
+        assert not journal.changed.is_set(), "an answer is written down, and nothing is new"
+        await journal.close()
+
+    run_virtual(main())
