@@ -242,6 +242,8 @@ class Store:
         """
         if state is BlockState.UNSENT:
             above = max(above, self.offered, self.packed)
+        if above >= self.last:
+            return []
         # Each found in the index at once; a range of states would be read through.
         parted = ", ".join(
             "coalesce((SELECT max(position) FROM blocks"
