@@ -421,7 +421,7 @@ class Journal:
             return False
         async with self._lock:
             # Under the newest number it would hold from now on: it says which one does.
-            self._waiting.add([replace(renamed(block, self._numbers.next(), self.catalog), born_at=at)])
+            self._waiting.add([renamed(block, self._numbers.next(), self.catalog, born_at=at)])
         self._taken.hurry()
         return True
 

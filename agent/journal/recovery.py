@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+import msgspec
+
 from agent.journal.block import BlockState, Key, Sealed, Stored
 from agent.journal.eviction import DropReason
 from agent.journal.losses import Dropped, dropped_by_stream, summed, together
@@ -337,4 +339,4 @@ def _by_its_name(db: sqlite3.Connection, found: Stored) -> Sealed | None:
         return block
     if block.kind is Kind.CATALOG:
         return None
-    return dataclasses.replace(block, key=Key(str(UUID(block.digest)), 1))
+    return msgspec.structs.replace(block, key=Key(str(UUID(block.digest)), 1))
