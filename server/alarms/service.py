@@ -311,7 +311,7 @@ class AlarmService:
         """Record the new revisions of one occurrence, under its key's lock."""
         row = await repository.fresh(session, occurrence)
         key_id = keys[found[0][1].key] if row is None else row.key_id
-        history = history_of(await repository.entries_of(session, occurrence))
+        history = history_of([] if row is None else await repository.entries_of(session, occurrence))
         refused: list[RejectedItem] = []
         new: dict[int, Revision] = {}
         for position, event in found:
@@ -333,7 +333,6 @@ class AlarmService:
         source = "centre" if row.origin == CENTRE else "agent"
         for _, revision in sorted(new.items()):
             write_revision(session, row, revision, source=source, now=now)
-        await session.flush()
         history = replace(history, revisions={**history.revisions, **new})
         await self._order(session, row, history, now)
         flaps = any(revision.reason == Reason.FLAPPING for revision in new.values())
@@ -380,6 +379,7 @@ class AlarmService:
             room=names.room,
             arrival=Arrival.CLEARED_BEFORE_ARRIVAL if over else Arrival.LIVE,
             received_at=now,
+            succeeded_at=None,
             last_seq=0,
         )
         refold(row, History(new, [], None))
@@ -390,9 +390,11 @@ class AlarmService:
 
     async def _order(self, session: WriteSession, row: Alarm, history: History, now: datetime) -> None:
         """An agent holds one occurrence of a key at a time: the coming of a younger one is the end of the older."""
-        younger = await repository.next_younger(session, row.key_id, row.id)
+        # Neither is the row itself, whose changes are written at once when it is settled.
+        with session.no_autoflush:
+            younger = await repository.next_younger(session, row.key_id, row.id)
+            older = await repository.next_older(session, row.key_id, row.id)
         row.succeeded_at = None if younger is None else younger.raised_at
-        older = await repository.next_older(session, row.key_id, row.id)
         if older is None:
             return
         before = snapshot_of(older)
