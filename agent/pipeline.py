@@ -96,6 +96,7 @@ class Pipeline:
         """The clock was set, on or back: the rules' timers go with it, and what waited for it gets its true time."""
         self._ids.stepped(step_ms)
         self._engine.clock_stepped(step_ms)
+        self._asked.set()
         # Judged when they were taken: to history, and no more to the rules.
         self._journal.take(self._guard.stepped(step_ms, now_ms(self._clock)))
         self._keep(self._guard.dated(step_ms))

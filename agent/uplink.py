@@ -248,6 +248,7 @@ class Uplink:
                 async with asyncio.TaskGroup() as group:
                     for block in blocks:
                         group.create_task(self._publish(client, block), name=f"publish {block.key.seq}")
+                continue
             if not self._outbox.flying:
                 self.taken_at = self._clock.monotonic()
             await self._wait()

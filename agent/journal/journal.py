@@ -241,7 +241,7 @@ class Journal:
         except StoreCorrupt as exc:
             await self._recover(str(exc))
             return
-        if blocks:
+        if blocks or self._tally.degraded:
             self._offer()
         self._waiting.remove(block.key for block in blocks)
         for key, mark in marks.items():
@@ -271,6 +271,7 @@ class Journal:
             self._degrade(str(exc))
             self._bound_memory()
             return
+        self._offer()
         # What is waiting is written by the next commit, which comes within one group commit.
         self._taken.hurry()
 

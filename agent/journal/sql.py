@@ -1,7 +1,7 @@
 """The statements of the journal's file, each small, all inside the caller's transaction."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -211,33 +211,35 @@ def evict(db: sqlite3.Connection, each: Class, state: BlockState, counts: Counts
 # was not set has stamped has no age. By time: found by position, so many of those would stand before what is too old
 # for ever.
 _EXPIRED = (
-    "INDEXED BY blocks_by_time WHERE last_at >= {earliest} AND last_at < ? AND kind IN ({kinds})"
-    " AND (kind != '{alarms}' OR state != {unsent})"
-).format(
-    earliest=EARLIEST_MS,
-    kinds=", ".join(f"'{kind}'" for kind in dict.fromkeys(each.kind for each in ORDER)),
-    alarms=Kind.ALARMS,
-    unsent=int(BlockState.UNSENT),
+    f"INDEXED BY blocks_by_time WHERE kind = ? AND last_at >= {EARLIEST_MS} AND last_at < ?"
+    f" AND (kind != '{Kind.ALARMS}' OR state != {BlockState.UNSENT:d}) ORDER BY last_at"
 )
+_KINDS = tuple(dict.fromkeys(each.kind for each in ORDER))
 
 
 def expire(db: sqlite3.Connection, before: int, counts: Counts, evicted: Evicted) -> int:
-    """Delete what ended before `before`, `BATCH` blocks at most; how many."""
-    return _delete(db, _EXPIRED, (before,), DropReason.TOO_OLD, counts, evicted)
+    """Delete what ended before `before`, `BATCH` blocks at most, readings before alarms; how many."""
+    gone = 0
+    for kind in _KINDS:
+        if gone < BATCH:
+            gone += _delete(db, _EXPIRED, (kind, before), DropReason.TOO_OLD, counts, evicted, limit=BATCH - gone)
+    return gone
 
 
 def _delete(
     db: sqlite3.Connection,
     which: str,
-    values: Sequence[object],
+    values: tuple[object, ...],
     reason: DropReason,
     counts: Counts,
     evicted: Evicted,
+    *,
+    limit: int = BATCH,
 ) -> int:
     rows = db.execute(
-        f"DELETE FROM blocks WHERE position IN (SELECT position FROM blocks {which} LIMIT {BATCH})"
+        f"DELETE FROM blocks WHERE position IN (SELECT position FROM blocks {which} LIMIT ?)"
         " RETURNING kind, state, count, size",
-        values,
+        (*values, limit),
     ).fetchall()
     for kind, state, count, size in rows:
         if state == BlockState.UNSENT:

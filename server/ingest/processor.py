@@ -226,6 +226,7 @@ class Processor:
             took = await self._ask_main(take)
         except Exception as error:
             if len(jobs) == 1:
+                self._main_weather.took()  # and would not have this
                 await self._failed(jobs[0], error)
                 return
             log.debug("batch failed, its blocks are taken one by one", exc_info=error)

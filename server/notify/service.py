@@ -70,7 +70,8 @@ class Notifier:
             row.rolled_into = await self._roll_up(session, user, notice, now)
         session.add(row)
         await session.flush()
-        self._metrics.notifications.labels("queued" if row.rolled_into is None else row.state.value).inc()
+        state = "queued" if row.rolled_into is None else row.state.value
+        after_commit(session, self._metrics.notifications.labels(state).inc)
         if row.rolled_into is None:
             due = due_at(notice.kind, notice.since, now)
             payload = {"notification": row.id}

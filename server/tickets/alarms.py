@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from facility.alarms import CENTRE
 from server.alarms import repository as alarms
 from server.alarms.watching import AlarmSnapshot, TicketRef
-from server.db.session import ReadSession, WriteSession
+from server.db.session import ReadSession, WriteSession, after_commit
 from server.kit.scope import Scope
 from server.notify.notices import Notice, NoticeKind
 from server.notify.service import Notifier
@@ -62,7 +63,7 @@ class AlarmTickets:
             now=now,
         )
         for decision in decisions:
-            self._metrics.decisions.labels(decision.value).inc()
+            after_commit(session, self._metrics.decisions.labels(decision.value).inc)
             newest = await self._do(session, decision, newest, after, now)
 
     async def _do(
@@ -134,7 +135,8 @@ class AlarmTickets:
         row = await open_ticket(session, new, _ALARM, now=now)
         await add_alarm(session, row, alarm.id)
         await self._tell(session, NoticeKind.TICKET_OPENED, row, alarm, now)
-        log.info("ticket opened", extra={"ticket": row.number, "alarm": str(alarm.key), "decision": decision.value})
+        said = {"ticket": row.number, "alarm": str(alarm.key), "decision": decision.value}
+        after_commit(session, partial(log.info, "ticket opened", extra=said))
         return row
 
     async def _tell(
@@ -188,7 +190,7 @@ class AlarmTickets:
             )
             if decision is not TicketDecision.AUTO_RESOLVED:
                 continue
-            self._metrics.decisions.labels(decision.value).inc()
+            after_commit(session, self._metrics.decisions.labels(decision.value).inc)
             note = {"decision": decision.value, "note": "", "held_s": int(self.policy.hold.total_seconds())}
             await record(session, row, _K.AUTO_RESOLVED, note, _JOB, now=now)
             await self._tell_resolved(session, row, now)

@@ -62,14 +62,18 @@ async def test_bounded_by_age(tmp_path: Path) -> None:
 async def test_a_whole_history_that_is_due_at_once_goes_some_blocks_at_a_time(tmp_path: Path) -> None:
     clock = manual_clock()
     journal = await opened(tmp_path / "j.db", clock, max_age_ms=3_600_000)
+    journal.append(Kind.EVENTS, [event(clock, "oldest")], at=now_ms(clock))
+    clock.advance(1)
     for _ in range(150):
         journal.take([reading(clock, 21.0)])
         await journal.commit()
     clock.advance(3700)
-    for gone in (BATCH, 2 * BATCH, 150):
+    # Readings first, though the event is older.
+    for gone, events in ((BATCH, 1), (2 * BATCH, 1), (151, 0)):
         journal.take([reading(clock, 22.0)])
         await journal.commit()
         assert journal.stats().drops == {DropReason.TOO_OLD: gone}
+        assert await unsent_count(journal, Kind.EVENTS) == events
         clock.advance(10)
     await journal.close()
 

@@ -162,8 +162,8 @@ class World:
         for edge in self.edges.values():
             edge.committed = self.watch.committed
         self._ends: dict[tuple[Fault, str], float] = {}
-        # Of each agent the oldest alarm that waited when it was looked at.
-        self._waits: dict[str, Key] = {}
+        # The blocks of alarms of each agent that waited when it was looked at.
+        self._waits: dict[str, set[Key]] = {}
 
     @contextlib.contextmanager
     def stage(self) -> Iterator[None]:
@@ -392,13 +392,13 @@ class World:
     def _late(self, edge: Edge) -> bool:
         """An alarm waits that waited at the last look, though no fault was about for longer than a lost block waits."""
         assert edge.agent is not None
-        before, now, store = self._waits.pop(edge.name, None), self.now(), edge.agent.journal._store
+        before, now, store = self._waits.pop(edge.name, set()), self.now(), edge.agent.journal._store
         if not store.unsent.blocks.get(Kind.ALARMS) or any(
             event.at < now < event.at + event.seconds + max(event.amount, 0.0) + QUIET_S for event in self.result.faults
         ):
             return False
-        self._waits[edge.name] = store.unsent_of(Kind.ALARMS, limit=1)[0].block.key
-        return self._waits[edge.name] == before
+        self._waits[edge.name] = {each.block.key for each in store.unsent_of(Kind.ALARMS, limit=1000)}
+        return bool(before & self._waits[edge.name])
 
     async def _drain(self) -> None:
         began = self.now()

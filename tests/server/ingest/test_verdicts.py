@@ -192,13 +192,18 @@ async def test_alarms_reach_the_sink_and_its_refusals_name_the_items_place(stati
 
 async def test_block_that_fails_does_not_keep_the_others_from_being_taken(station: Station) -> None:
     sender, known = await station.catalogued()
+    before = sender.next("alarms", [event(), {"nonsense": 1}])
     poison = sender.next("alarms", [event("poison")])
     good = sender.next("alarms", [event()])
     readings = sender.next("readings", [reading(21.0)], catalog=known)
-    answers = await station.take(poison, good, readings)
-    assert [answer.verdict for answer in answers] == [Verdict.RETRY, Verdict.COMMITTED, Verdict.COMMITTED]
-    assert answers[0].reason == RetryReason.STORAGE
-    assert len(station.sink.taken) == 1
+    answers = await station.take(before, poison, good, readings)
+    taken, put_off = Verdict.COMMITTED, Verdict.RETRY
+    assert [answer.verdict for answer in answers] == [taken, put_off, taken, taken]
+    assert answers[1].reason == RetryReason.STORAGE
+    # What stood before it in the batch was taken back and taken anew, and counted when it was committed.
+    assert [item.path for item in answers[0].rejected] == ["[1]"]
+    assert len(await station.quarantined()) == 1
+    assert station.counted("coldaisle_server_ingest_refused_items_total", kind="alarms", reason="bad_item") == 1
     for _ in range(POISON_TRIES - 2):
         (answer,) = await station.take(poison)
         assert answer.verdict is Verdict.RETRY
@@ -206,7 +211,7 @@ async def test_block_that_fails_does_not_keep_the_others_from_being_taken(statio
     assert answer.verdict is Verdict.REJECTED
     assert answer.reason == RejectReason.POISON
     assert "ValueError" in answer.detail
-    assert [row.seq for row in await station.quarantined()] == [poison[2]]
+    assert sorted(row.seq for row in await station.quarantined()) == [before[2], poison[2]]
 
 
 async def picky(station: Station, seq: int, *, which: str = "length(NEW.payload) > 0") -> None:

@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from facility.severity import Severity
+from server.alarms.service import AlarmService
 from server.kit.principal import Role
 from server.kit.scope import Scope
 from server.tickets.service import TicketService
@@ -16,6 +17,7 @@ from tests.server.alarms.making import deliver, ended, item, raised, updated
 from tests.server.conftest import ClientAs
 from tests.server.factories import World, make_user
 from tests.server.finding import service_of
+from tests.server.fleet.making import make_agent
 from tests.server.tickets.test_alarm_to_ticket import tickets
 
 
@@ -198,3 +200,22 @@ async def test_decisions_and_open_tickets_are_exported(world: World) -> None:
     text = world.server.kit.metrics.exposition().decode()
     assert 'coldaisle_server_ticket_decisions_total{decision="opened_new"} 1.0' in text
     assert 'coldaisle_server_open_tickets{state="new"} 1.0' in text
+
+
+async def test_a_decision_that_was_taken_back_is_not_counted(world: World) -> None:
+    """The centre takes a batch on which it fails anew, block by block."""
+    first = item(raised(world.clock.now()))
+    agent = await make_agent(world, world.home)
+
+    async def fail() -> None:
+        async with world.server.db.write() as session:
+            service = service_of(world.server, AlarmService)
+            await service.apply(session, site=agent.site, agent=agent, items=[first], now=world.clock.now())
+            raise LookupError("another block of the batch")
+
+    with pytest.raises(LookupError):
+        await fail()
+    await deliver(world, first)
+    text = world.server.kit.metrics.exposition().decode()
+    assert 'coldaisle_server_ticket_decisions_total{decision="opened_new"} 1.0' in text
+    assert len(await tickets(world)) == 1
