@@ -236,7 +236,6 @@ class Journal:
             )  # fmt: skip
         except StoreFull as exc:
             self._degrade(str(exc))
-            self._bound_memory()
             return
         except StoreCorrupt as exc:
             await self._recover(str(exc))
@@ -260,7 +259,6 @@ class Journal:
             now_ms=now_ms(self._clock), drops=dict(self._tally.drops), dropped=self._tally.dropped,
         )  # fmt: skip
         self._say_opened(report)
-        self.news += 1
         return report
 
     async def _recover(self, cause: str) -> None:
@@ -269,7 +267,6 @@ class Journal:
             await self._reopen()
         except (StoreFull, StoreCorrupt) as exc:
             self._degrade(str(exc))
-            self._bound_memory()
             return
         self._offer()
         # What is waiting is written by the next commit, which comes within one group commit.
@@ -293,6 +290,7 @@ class Journal:
         self._retry_at = self._clock.monotonic() + RETRY_S
         self._tally.refused(cause)
         self._taken.some.set()  # found while nothing is to be committed, it would not be asked again
+        self._bound_memory()
 
     def _say_opened(self, report: OpenReport) -> None:
         if self._opened:
