@@ -390,7 +390,7 @@ class AlarmService:
 
     async def _order(self, session: WriteSession, row: Alarm, history: History, now: datetime) -> None:
         """An agent holds one occurrence of a key at a time: the coming of a younger one is the end of the older."""
-        # Neither is the row itself, whose changes are written at once when it is settled.
+        # Neither can be the row itself: its changes are written with those of settling it, in one statement.
         with session.no_autoflush:
             younger = await repository.next_younger(session, row.key_id, row.id)
             older = await repository.next_older(session, row.key_id, row.id)

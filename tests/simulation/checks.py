@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from facility import wire
 from facility.alarms import AlarmEvent
 from facility.clock import STEP_MS, to_ms
-from facility.items import AHEAD_MS, EARLIEST_MS, decode_series
+from facility.items import EARLIEST_MS, decode_series
 from facility.reading import QualityReason, Reading
 from facility.wire import Kind
 from tests.simulation.lives import Life, forgotten, standing, unsaved
@@ -64,14 +64,12 @@ def check(world: "World") -> None:
 
 
 def _readings(world: "World", edge: Edge, kept: dict[Name, dict[int, Any]]) -> None:
-    """Each accepted sample is in history, or was lost within the bound of a kill, or is counted, or was stamped by a
-    clock so far ahead that the centre does not take it.
+    """Each accepted sample is in history, or was refused, or was lost within the bound of a kill, or is counted.
 
     That nothing else is there, and nothing with another value, `Watch` has looked after.
     """
     accepted: dict[Name, set[int]] = defaultdict(set)
     excused: set[tuple[str, str, str, int]] = set()
-    ahead: set[tuple[str, str, str, int]] = set()
     counted = 0
     for number, life in enumerate(edge.lives):
         polled = sum(len(outcome.readings) for outcome in life.polled)
@@ -83,8 +81,6 @@ def _readings(world: "World", edge: Edge, kept: dict[Name, dict[int, Any]]) -> N
         counted += sum(life.drops.values()) + life.thinned
         for position, (at, reading) in enumerate(life.accepted):
             accepted[reading.device, reading.metric, reading.subject].add(reading.taken_at)
-            if reading.taken_at > to_ms(START) + at * 1000 + AHEAD_MS:
-                ahead.add((reading.device, reading.metric, reading.subject, reading.taken_at))
             if life.killed is None or position < life.durable_readings:
                 continue
             excused.add((reading.device, reading.metric, reading.subject, reading.taken_at))
@@ -100,7 +96,7 @@ def _readings(world: "World", edge: Edge, kept: dict[Name, dict[int, Any]]) -> N
         for at in samples - found.keys() - unsent.get(name, set()):
             if (*name, at) in excused:
                 world.result.lost += 1
-            elif (*name, at) not in ahead:
+            elif (*name, at) not in world.centre.refused:
                 missing.append((*name, at))
     if len(missing) > counted:
         world.bad(f"1: {edge.name}: {len(missing)} readings are missing, {counted} counted as dropped: {missing[:3]}")

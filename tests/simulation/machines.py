@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import json
 import random
+import re
 import shutil
 import traceback
 from collections.abc import Callable
@@ -28,6 +30,8 @@ from server.config import ServerConfig
 from server.db.session import Database
 from server.history.tables import history_url
 from server.ingest.component import Ingest
+from server.ingest.jobs import Job
+from server.ingest.processor import Processor
 from server.kit.attachments import AttachmentStore
 from server.kit.context import Kit
 from server.kit.i18n import Translations
@@ -243,6 +247,8 @@ class Centre:
     dice: random.Random
     name: str = "server"
     fell: list[str] = field(default_factory=list)
+    # (device, metric, subject, taken_at) of every reading that it would not take. The quarantine keeps 20 of a block.
+    refused: set[tuple[str, str, str, int]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.disk = Disk(self.dice)
@@ -283,6 +289,7 @@ class Centre:
         assert isinstance(ingest, Ingest)
         jobs = [job for domain in domains for job in domain.jobs if job.name in JOBS]
         self.ingest = ingest
+        self._follow(ingest._processor)
 
         async def work_off() -> None:
             while True:
@@ -297,6 +304,22 @@ class Centre:
         ]
         for task in self._tasks:
             task.add_done_callback(self._ended)
+
+    def _follow(self, processor: Processor) -> None:
+        """Note which readings are refused."""
+        prepare = processor._prepare
+
+        async def prepared(job: Job) -> bool:
+            ready = await prepare(job)
+            for item in job.refused:
+                # One sample, or with no second number the whole series.
+                place, *samples = map(int, re.findall(r"\[(\d+)\]", item.path))
+                series = json.loads(job.entry.block.items[place])
+                times = [series["at"][sample] for sample in samples] or series["at"]
+                self.refused.update((series["device"], series["metric"], series["subject"], at) for at in times)
+            return ready
+
+        processor._prepare = prepared  # type: ignore[method-assign]
 
     def _databases(self) -> tuple[Database, Database]:
         """As a program finds them that begins: not connected. What SQLAlchemy compiled for the last one is kept."""
