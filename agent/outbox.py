@@ -11,8 +11,8 @@ from facility.wire import Kind
 class Outbox:
     """flying: what was sent and has no final answer, at most a window.
 
-    The journal is asked for blocks only when it may have some that are not in flight: each answer and each commit wakes
-    the sender, and nearly all of them bring none.
+    The journal is asked for blocks only when it may have some that are not in flight: each answer wakes the sender, and
+    nearly all of them bring none.
     """
 
     def __init__(self, journal: Journal, *, clock: Clock, backlog_rate: float) -> None:

@@ -24,9 +24,10 @@ from rules.engine import Engine
 
 log = logging.getLogger(__name__)
 
-# A timer of the rules acts so long after it ran out: what was read in its instant is judged before.
+# A timer of the rules acts so long after it ran out at most; and where nothing else is read meanwhile, so long: what
+# was read in its instant is judged before.
 LATE_S = 1.0
-# The rules hear what time it is this often at least: what is saved of them says up to when they watched.
+# The rules hear what time it is about this often at least: what is saved of them says up to when they watched.
 LOOK_S = 10.0
 
 Seen = Callable[[Sequence[Reading]], None]

@@ -355,11 +355,11 @@ class Store:
         rows = self._ask(f"SELECT {COLUMNS}, {KNOWN_AT} FROM blocks WHERE {condition}", values)
         try:
             found = []
-            for *row, known_at in rows:
+            for row in rows:
                 # By a name that one flipped bit has changed no answer would find it: it would be sent for ever.
-                if known_at != row[0]:
+                if row[-1] != row[0]:
                     raise ValueError(f"the block at {row[0]} is not known by its name")
-                found.append(stored(tuple(row)))
+                found.append(stored(row[:-1]))
             return found
         except UNREADABLE as exc:
             raise self._judged(exc) from exc

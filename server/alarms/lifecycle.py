@@ -73,7 +73,7 @@ def may_acknowledge(state: AlarmState) -> bool:
 
 
 # A snapshot bears the time it was made, an alarm that of the sample or the timer that raised it, which may be judged a
-# little later: timers each second, samples when their poll is done (10 s at most by default). Three times that.
+# little later: timers within a second, samples when their poll is done (10 s at most by default). Three times that.
 SNAPSHOT_JUDGES_AFTER = timedelta(seconds=30)
 
 

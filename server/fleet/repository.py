@@ -386,21 +386,21 @@ async def lock_agents(session: WriteSession, agent_ids: Collection[str]) -> None
 
 
 _AGENTS = table_of(Agent)
-_GONE = _AGENTS.c.id.in_(sa.bindparam("agents", expanding=True)) & (_AGENTS.c.status != AgentStatus.ONLINE)
 # Asked each few seconds, and of a fleet that is well the answer is nobody.
-_NOT_ONLINE = sa.select(_AGENTS.c.id).where(_GONE)
+_NOT_ONLINE = sa.select(_AGENTS.c.id).where(
+    _AGENTS.c.id.in_(sa.bindparam("agents", expanding=True)), _AGENTS.c.status != AgentStatus.ONLINE
+)
 
 
 async def not_online(session: WriteSession, agent_ids: Collection[str]) -> Sequence[Agent]:
     """Those of these agents that count as gone, with their site, as the database has them now."""
-    ordered = sorted(agent_ids)
-    gone: list[str] = []
-    for start in range(0, len(ordered), CHUNK):
-        gone.extend(await session.scalars(_NOT_ONLINE, {"agents": ordered[start : start + CHUNK]}))
     found: list[Agent] = []
-    for start in range(0, len(gone), CHUNK):
-        query = sa.select(Agent).where(Agent.id.in_(gone[start : start + CHUNK])).options(joinedload(Agent.site))
-        found.extend(await session.scalars(query.order_by(Agent.id), execution_options={"populate_existing": True}))
+    ordered = sorted(agent_ids)
+    for start in range(0, len(ordered), CHUNK):
+        gone = (await session.scalars(_NOT_ONLINE, {"agents": ordered[start : start + CHUNK]})).all()
+        if gone:
+            query = sa.select(Agent).where(Agent.id.in_(gone)).order_by(Agent.id).options(joinedload(Agent.site))
+            found.extend(await session.scalars(query, execution_options={"populate_existing": True}))
     return found
 
 

@@ -229,7 +229,7 @@ class Processor:
                 self._main_weather.took()  # and would not have this
                 await self._failed(jobs[0], error)
                 return
-            log.debug("batch failed, its blocks are taken one by one", exc_info=error)
+            log.debug("batch of what is not readings failed, taken one by one", exc_info=error)
             for job in in_order(jobs):
                 await self._take_main([job])
             return

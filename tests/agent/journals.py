@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent.journal import InlineOffload, Journal, Store
 from facility.alarms import AlarmEvent, AlarmEventKind
-from facility.clock import ManualClock, now_ms
+from facility.clock import Clock, ManualClock, now_ms
 from facility.ids import new_id
 from facility.items import AlarmItem, EventItem, EventKind
 from facility.reading import Reading
@@ -25,7 +25,7 @@ def manual_clock() -> ManualClock:
 
 async def opened(
     path: Path,
-    clock: ManualClock,
+    clock: Clock,
     *,
     max_bytes: int = 64 * MIB,
     max_age_ms: int = 7 * 86_400_000,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.app import build
-from agent.journal import BlockState, InlineOffload, Journal, Store
+from agent.journal import BlockState, InlineOffload
 from agent.journal.block import Draft
 from agent.journal.taken import RULES_EVERY_S, Taken
 from agent.pipeline import LOOK_S, Pipeline
@@ -17,11 +17,10 @@ from agent.site import read_site
 from collectors.exchange import PollOutcome
 from facility.alarms import AlarmEvent
 from facility.clock import Clock, SystemClock, now_ms
-from facility.ids import new_id
 from facility.reading import Reading
 from facility.wire import Kind
 from rules.engine import Engine
-from tests.agent.journals import MIB, START
+from tests.agent.journals import START, opened
 from tests.agent.running import ENVIRON
 from tests.agent.test_clock_guard import METRIC, configured
 from tests.support.virtual_loop import run_virtual
@@ -43,13 +42,7 @@ def test_an_idle_journal_rests_and_saves_what_the_rules_remember(
         return drain(self, readings=readings, now=now)
 
     async def main() -> None:
-        journal = Journal(
-            Store(tmp_path / "j.db", max_bytes=MIB, max_age_ms=86_400_000),
-            clock=clock(),
-            offload=InlineOffload(),
-            new_id=new_id,
-        )
-        await journal.open()
+        journal = await opened(tmp_path / "j.db", clock())
         journal.rules = lambda: str(asyncio.get_running_loop().time()).encode()
         task = asyncio.create_task(journal.run())
         await asyncio.sleep(20 * RULES_EVERY_S)
@@ -113,9 +106,7 @@ def poll(time: Clock, pipeline: Pipeline) -> None:
 def test_only_what_there_is_to_offer_wakes_the_sender(tmp_path: Path) -> None:
     async def main() -> None:
         time = clock()
-        store = Store(tmp_path / "j.db", max_bytes=MIB, max_age_ms=86_400_000)
-        journal = Journal(store, clock=time, offload=InlineOffload(), new_id=new_id)
-        await journal.open()
+        journal = await opened(tmp_path / "j.db", time)
         journal.changed.clear()
         journal.take([Reading("unit-1", METRIC, "", 60.0, now_ms(time))])
         await journal.commit()

@@ -244,7 +244,7 @@ def _event_time_of(
             model = PointModel.going_on(state, began=life.began_ms, moved=life.moved)
             _live(model, life, samples[number], device, rule.id)
             end = life.killed_ms if life.killed is not None else world_ms(edge)
-            # The engine's timers act once a second, so of the last second nobody can say.
+            # The engine's timers act within a second of running out, so of the last second nobody can say.
             model.pass_time(end - 1_100)
             if model.said != said:
                 model.pass_time(end)

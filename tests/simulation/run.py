@@ -19,7 +19,6 @@ from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_dbapi
 
 from agent.app import SNAPSHOT_S
 from agent.http import HttpServer
-from agent.journal.block import Key
 from collectors.schedule import offset_ms
 from facility.wire import Kind
 from rules.files import library
@@ -162,8 +161,8 @@ class World:
         for edge in self.edges.values():
             edge.committed = self.watch.committed
         self._ends: dict[tuple[Fault, str], float] = {}
-        # The blocks of alarms of each agent that waited when it was looked at.
-        self._waits: dict[str, set[Key]] = {}
+        # Where the alarms of each agent stood that waited when it was looked at: a new number leaves a block its place.
+        self._waits: dict[str, set[int]] = {}
 
     @contextlib.contextmanager
     def stage(self) -> Iterator[None]:
@@ -397,7 +396,7 @@ class World:
             event.at < now < event.at + event.seconds + max(event.amount, 0.0) + QUIET_S for event in self.result.faults
         ):
             return False
-        self._waits[edge.name] = {each.block.key for each in store.unsent_of(Kind.ALARMS, limit=1000)}
+        self._waits[edge.name] = {each.position for each in store.unsent_of(Kind.ALARMS, limit=1000)}
         return bool(before & self._waits[edge.name])
 
     async def _drain(self) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from facility.items import AlarmItem
 from facility.wire import Answer, RejectedItem, RejectReason, Verdict
 from server.app import Server
 from server.config import RetentionConfig
-from server.db.session import WriteSession
+from server.db.session import WriteSession, after_commit
 from server.fleet import repository as fleet_repository
 from server.fleet import service as fleet
 from server.fleet.models import Agent, AgentCatalog, Point
@@ -35,7 +36,7 @@ from tests.server.ingest.wire_by_hand import Sender, catalog
 
 @dataclass
 class Sink:
-    """Takes every item; refuses events of `refused_device`; raises for `poison_device`."""
+    """Keeps every item that is committed; refuses events of `refused_device`; raises for `poison_device`."""
 
     taken: list[tuple[str, AlarmItem]] = field(default_factory=list)
     refused_device: str = "refused"
@@ -52,7 +53,7 @@ class Sink:
             if device == self.refused_device:
                 refused.append(RejectedItem(f"[{position}]", RejectReason.UNKNOWN_DEVICE, "told so"))
             else:
-                self.taken.append((agent.code, item))
+                after_commit(session, partial(self.taken.append, (agent.code, item)))
         return refused
 
 

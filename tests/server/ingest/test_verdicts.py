@@ -200,6 +200,7 @@ async def test_block_that_fails_does_not_keep_the_others_from_being_taken(statio
     taken, put_off = Verdict.COMMITTED, Verdict.RETRY
     assert [answer.verdict for answer in answers] == [taken, put_off, taken, taken]
     assert answers[1].reason == RetryReason.STORAGE
+    assert len(station.sink.taken) == 2
     # What stood before it in the batch was taken back and taken anew, and counted when it was committed.
     assert [item.path for item in answers[0].rejected] == ["[1]"]
     assert len(await station.quarantined()) == 1
