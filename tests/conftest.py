@@ -1,6 +1,7 @@
 """Fixtures for everyone; what each gives and promises stands in tests/support/README.md."""
 
 import os
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +17,11 @@ from tests.support.reporting import note_peer, pytest_runtest_makereport, pytest
 from tests.support.snmpd import Snmpd
 
 __all__ = ["pytest_runtest_makereport", "pytest_terminal_summary"]
+
+# A shell that starts a run in the background tells it to ignore Ctrl-C, which every program of the tests would inherit:
+# those that are stopped by it would run on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DATABASES = {"sqlite": ("sqlite",), "postgresql": ("postgresql",), "both": ("sqlite", "postgresql")}
 
