@@ -6,7 +6,10 @@ Nothing waits for it: a file that cannot be read or written costs what is in it,
 import errno
 import logging
 import os
+import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +18,7 @@ import msgspec
 from agent.journal import Offload
 from collectors.learnt import Learnt
 from facility.clock import Clock
+from facility.wire import UNREADABLE
 
 log = logging.getLogger(__name__)
 
@@ -34,14 +38,22 @@ class Learns(Protocol):
 
 class _File(msgspec.Struct, frozen=True):
     version: int
-    devices: dict[str, Learnt]
+    devices: dict[str, msgspec.Raw]
 
 
 _VERSION = 1
 
 
-def read(path: Path) -> dict[str, Learnt]:
-    """What the file holds, by device; OSError where it cannot be read, DecodeError where it makes no sense."""
+@dataclass(slots=True)
+class Known:
+    """What was learnt, by device; damaged: of which devices it cannot be read, and why."""
+
+    devices: dict[str, Learnt] = field(default_factory=dict)
+    damaged: dict[str, str] = field(default_factory=dict)
+
+
+def read(path: Path) -> Known:
+    """What the file holds; OSError where it cannot be read, one of UNREADABLE where it makes no sense."""
     with path.open("rb") as file:
         raw = file.read(MAX_BYTES + 1)
     if len(raw) > MAX_BYTES:
@@ -49,12 +61,19 @@ def read(path: Path) -> dict[str, Learnt]:
     found = msgspec.json.decode(raw, type=_File)
     if found.version != _VERSION:
         raise msgspec.DecodeError(f"it is of version {found.version}, this one reads {_VERSION}")
-    return found.devices
+    known = Known()
+    for device, learnt in found.devices.items():
+        try:
+            known.devices[device] = msgspec.json.decode(learnt, type=Learnt)
+        except UNREADABLE as exc:
+            known.damaged[device] = str(exc)
+    return known
 
 
 def write(path: Path, devices: Mapping[str, Learnt]) -> None:
     """Replace the file whole: cut off anywhere, the one before stays. OSError where it is not written."""
-    raw = msgspec.json.encode(_File(_VERSION, dict(devices)))
+    parts = {device: msgspec.Raw(msgspec.json.encode(learnt)) for device, learnt in devices.items()}
+    raw = msgspec.json.encode(_File(_VERSION, parts))
     if len(raw) > MAX_BYTES:
         raise OSError(errno.EFBIG, f"over the {MAX_BYTES} bytes that would be read again", str(path))
     fresh = path.with_name(f"{path.name}.new")
@@ -80,11 +99,26 @@ class LearntFile:
     async def load(self) -> None:
         """Before the first poller is opened."""
         try:
-            self._known = await self._offload.run(read, self.path)
+            found = await self._offload.run(read, self.path)
         except FileNotFoundError:
             return
-        except (OSError, msgspec.DecodeError) as exc:
+        except OSError as exc:
             log.warning("what was learnt of the devices is lost", extra={"path": str(self.path), "cause": str(exc)})
+        except UNREADABLE as exc:
+            await self._lost({"": str(exc)})
+        else:
+            self._known = found.devices
+            if found.damaged:
+                await self._lost(found.damaged)
+
+    async def _lost(self, damaged: Mapping[str, str]) -> None:
+        """Keep the file as it is to be looked at, beside the next one; of which devices nothing is known, and why."""
+        aside = self.path.with_name(f"{self.path.name}.corrupt")
+        cause = next(iter(damaged.values()))
+        detail = {"devices": ", ".join(damaged)[:200], "cause": cause, "kept_as": aside.name}
+        log.warning("what was learnt of the devices is lost", extra={"path": str(self.path), **detail})
+        with suppress(OSError):
+            await self._offload.run(shutil.copyfile, self.path, aside)
 
     def recall(self, device: str, poller: Learns) -> None:
         learnt = self._known.pop(device, None)

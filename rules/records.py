@@ -7,6 +7,7 @@ import msgspec
 
 from facility.alarms import AlarmEvent, AlarmEventKind, EndReason
 from facility.severity import Severity
+from facility.wire import UNREADABLE
 from rules.parts import Side
 
 SNAPSHOT_VERSION = 1
@@ -98,7 +99,7 @@ def decode(body: bytes, *, origin: str) -> Snapshot:
                 "alarms are judged anew and the centre ends what is no longer held"
             )
         snapshot = msgspec.json.decode(body, type=Snapshot)
-    except msgspec.DecodeError as exc:
+    except UNREADABLE as exc:
         raise SnapshotError(f"rule snapshot is damaged ({exc}): alarms are judged anew") from exc
     if snapshot.origin != origin:
         raise SnapshotError(f"rule snapshot belongs to {snapshot.origin!r}, not to {origin!r}: it is not taken up")

@@ -105,12 +105,13 @@ def glimpse(path: Path, cause: str) -> OpenReport:
                 db.execute(f"PRAGMA locking_mode = {locking}")
                 found = db.execute(RULE_STATE).fetchone()
                 saved = db.execute(RULE_STATE_AT).fetchone()
-        except sqlite3.Error as exc:
+        except UNREADABLE as exc:
             refused = refused or str(exc)
             continue
         if found is None or saved is None:
             return OpenReport(cause=cause)
-        return OpenReport(bytes(found[0]), cause=cause, saved_at=int(saved[0]))
+        # One flipped bit makes nothing of a time.
+        return OpenReport(bytes(found[0]), cause=cause, saved_at=int(saved[0] or 0))
     return OpenReport(cause=cause, forgotten=refused)
 
 

@@ -27,7 +27,7 @@ from agent.notify.policy import (
     moved,
     retry_after,
 )
-from agent.notify.store import NoticeStore
+from agent.notify.store import Found, NoticeStore
 from facility.alarms import AlarmEvent
 from facility.clock import Clock, now_ms
 from facility.items import Told, target_of
@@ -106,7 +106,7 @@ class LocalNotices:
     async def open(self) -> None:
         """Take up what an earlier run left; a file that cannot be read is put aside."""
         try:
-            notices, sent = await self._offload.run(self._store.load)
+            found = await self._offload.run(self._store.load)
         except (sqlite3.Error, OSError) as exc:
             log.error("the notices of an earlier run cannot be read and are put aside", extra={"cause": str(exc)})
             try:
@@ -114,11 +114,27 @@ class LocalNotices:
             except OSError as error:
                 log.error("the file of notices cannot be put aside", extra={"cause": str(error)})
             return
-        self._notices = {notice.id: notice for notice in notices}
+        self._notices = {notice.id: notice for notice in found.notices}
         self._last_id = max(self._notices, default=0)
-        for channel, at in sent:
+        for channel, at in found.sent:
             if channel in self._sent:
                 self._sent[channel].append(at)
+        if found.damaged or found.sendings:
+            await self._set_aside(found)
+
+    async def _set_aside(self, found: Found) -> None:
+        """Count and say what the disk made unreadable; it is kept, and not read again."""
+        self._figures.notices[Fate.UNREADABLE] += len(found.damaged)
+        cause = next(iter(found.damaged.values()), "")
+        log.error(
+            "notices of an earlier run cannot be read and are set aside",
+            extra={"notices": str(len(found.damaged)), "sendings": str(found.sendings), "cause": cause},
+        )
+        try:
+            await self._offload.run(self._store.set_aside, found.damaged)
+        except sqlite3.Error as exc:
+            # The next start meets them again.
+            log.warning("the notices stay where they are: the disk refuses", extra={"cause": str(exc)})
 
     async def close(self) -> None:
         await self._keep()

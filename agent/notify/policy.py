@@ -52,6 +52,7 @@ class Fate(StrEnum):
     TOLD = "told"
     SUMMED = "summed"  # told as part of a summary
     FAILED = "failed"  # one attempt; it is tried again
+    UNREADABLE = "unreadable"  # the disk changed it
 
 
 class Why(StrEnum):
