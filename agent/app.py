@@ -20,7 +20,7 @@ from agent.guard import ClockGuard, OrderedIds
 from agent.health import health_of, readiness
 from agent.http import HttpServer, Page
 from agent.journal import DropReason, Journal, Offload, OpenReport, Store, ThreadOffload
-from agent.knowledge import SETTLE_S, Watcher, catalog_of, points_of
+from agent.knowledge import SETTLE_S, Watcher, carried, catalog_of, points_of
 from agent.learnt import LearntFile
 from agent.live import LiveTable
 from agent.notify.local import LocalNotices
@@ -329,10 +329,14 @@ class Agent:
         self._watcher.knows(self._pollers)
         self._pipeline.journal_alarms(take_up(self.engine, report, now_ms=now, say=self.notice))
 
-    def _publish_catalog(self) -> None:
-        catalog = catalog_of(self.site, self._pollers, self.engine)
-        names = catalog.digest()
-        if names != self.journal.catalog:
+    def publish_catalog(self) -> None:
+        """The centre asks for the catalog, and the journal has it no more."""
+        self._publish_catalog(anew=True)
+
+    def _publish_catalog(self, *, anew: bool = False) -> None:
+        catalog = carried(catalog_of(self.site, self._pollers, self.engine), self.notice)
+        names = catalog.digest() if catalog is not None else ""
+        if anew or names != self.journal.catalog:
             self.journal.append_catalog(catalog, names, at=now_ms(self._clock))
 
     def _snapshot(self) -> None:

@@ -4,18 +4,26 @@ Some points are known only after a device was walked. A new one changes both; to
 catalog for each of its devices, a change is published once nothing new came for a moment.
 """
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from enum import StrEnum
 from typing import Protocol
 
 from msgspec import UNSET
 
 from agent import VERSION
+from agent.journal import fits
 from agent.site import Site, SiteDevice
 from collectors.convert import PointInfo
 from facility.catalog import Catalog, CatalogDevice, CatalogPoint
 from facility.metrics import metric
 from facility.reading import PointKey, Reading
 from rules.engine import Engine
+
+log = logging.getLogger(__name__)
+
+Say = Callable[[str, dict[str, str]], None]
 
 # The first polls of a site come within one interval; a catalog every two seconds meanwhile is enough.
 SETTLE_S = 2.0
@@ -93,6 +101,26 @@ def _device(site: Site, device: SiteDevice, revision: str, poller: KnowsPoints, 
         room_class=site.room_class(config.room) or UNSET,
         labels=config.labels or UNSET,
     )
+
+
+class TooLarge(StrEnum):
+    """What became of a catalog that no block can hold."""
+
+    WITHOUT_POINTS = "without_points"  # of its devices and rules alone: the centre learns the points from readings
+    NOT_SENT = "not_sent"  # readings name no catalog: the centre takes those of the devices it knows
+
+
+def carried(catalog: Catalog, say: Say) -> Catalog | None:
+    """What the wire carries of a catalog: all, else all but the points, else nothing. What is left out is said."""
+    if fits(catalog):
+        return catalog
+    less = replace(catalog, devices=tuple(replace(device, points=(), partial=True) for device in catalog.devices))
+    found, reason = (less, TooLarge.WITHOUT_POINTS) if fits(less) else (None, TooLarge.NOT_SENT)
+    points = sum(len(device.points) for device in catalog.devices)
+    detail = {"reason": reason.value, "devices": str(len(catalog.devices)), "points": str(points)}
+    log.error("the catalog is too large for the wire", extra=detail)
+    say("catalog_too_large", detail)
+    return found
 
 
 class Watcher:

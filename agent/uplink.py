@@ -59,6 +59,9 @@ class Reports(Protocol):
 
     def say_health(self) -> None: ...
 
+    def publish_catalog(self) -> None:
+        """Have the catalog that holds in the journal anew: the centre asks for it, and it is there no more."""
+
     def notice(self, what: str, detail: dict[str, str]) -> None: ...
 
 
@@ -336,6 +339,11 @@ class Uplink:
         at = now_ms(self._clock)
         if await self._journal.offer_catalog(flying.catalog, at=at):
             self._catalogs_offered[flying.catalog] = now
+            return
+        if flying.catalog == self._journal.catalog:
+            # The present one went with a corrupt file. By a new name the block would ask for the same at once.
+            self._catalogs_offered[flying.catalog] = now
+            self._reports.publish_catalog()
             return
         # That catalog went with an evicted or corrupt file: the block is made to speak of the present one.
         await self._journal.resequence(flying.key, catalog=self._journal.catalog)

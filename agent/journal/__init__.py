@@ -37,7 +37,7 @@ Invariants. Later code leans on them; each has a test of its name in `tests/agen
 - order_is_kept_within_a_kind: unsent blocks of a kind are offered in the order they were born.
 """
 
-from agent.journal.block import BlockState, Key, Sealed, Stored
+from agent.journal.block import BlockState, Key, Sealed, Stored, fits
 from agent.journal.eviction import DropReason
 from agent.journal.journal import Journal
 from agent.journal.offload import InlineOffload, Offload, ThreadOffload
@@ -58,5 +58,6 @@ __all__ = [
     "Store",
     "Stored",
     "ThreadOffload",
+    "fits",
     "glimpse",
 ]

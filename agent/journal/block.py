@@ -192,6 +192,11 @@ def _sealed(draft: Draft, body: bytes, count: int, *, stream: str, number: Numbe
     )
 
 
+def fits(item: Any) -> bool:
+    """A block can hold this item."""
+    return _packed([item]) is not None
+
+
 def _packed(items: list[Any]) -> bytes | None:
     """The body, or None when it is over one of the wire's caps."""
     text = _encoder.encode(items)

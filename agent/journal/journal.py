@@ -181,8 +181,8 @@ class Journal:
         """Items of a kind other than readings, at `at` ms UTC; committed at once, alarms with the rule state."""
         self._taken.append(kind, items, at=at)
 
-    def append_catalog(self, catalog: Any, names: str, *, at: int) -> None:
-        """A catalog whose digest is `names`; what is taken from now on speaks of it."""
+    def append_catalog(self, catalog: Any | None, names: str, *, at: int) -> None:
+        """A catalog whose digest is `names`; what is taken from now on speaks of it. None, "": of none at all."""
         self._taken.append_catalog(catalog, names, at=at)
 
     # --- committing ------------------------------------------------------------------------------------------------

@@ -94,10 +94,11 @@ class Taken:
         self._rules_due |= kind is Kind.ALARMS
         self.hurry()
 
-    def append_catalog(self, catalog: Any, names: str, *, at: int) -> None:
+    def append_catalog(self, catalog: Any | None, names: str, *, at: int) -> None:
         # What was taken before speaks of the catalog before: it is drafted under that one.
         self._draft_readings()
-        self._drafts.append(Draft(Kind.CATALOG, [catalog], at, at, names, names))
+        if catalog is not None:
+            self._drafts.append(Draft(Kind.CATALOG, [catalog], at, at, names, names))
         self.catalog = names
         self.hurry()
 

@@ -38,12 +38,20 @@ class Bench:
     clock: SystemClock
     figures: Figures
     notices: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    catalog: Catalog | None = None
+    published: int = 0
 
     def connected(self) -> None:
         """Reports protocol: there is no engine here to give a snapshot."""
 
     def say_health(self) -> None:
         """Reports protocol: no disk refuses here."""
+
+    def publish_catalog(self) -> None:
+        """Reports protocol: `catalog` is what it has."""
+        self.published += 1
+        if self.catalog is not None:
+            self.journal.append_catalog(self.catalog, self.catalog.digest(), at=now_ms(self.clock))
 
     def notice(self, what: str, detail: dict[str, str]) -> None:
         self.notices.append((what, detail))
@@ -112,6 +120,9 @@ class _Late:
 
     def say_health(self) -> None:
         self._made[0].say_health()
+
+    def publish_catalog(self) -> None:
+        self._made[0].publish_catalog()
 
     def notice(self, what: str, detail: dict[str, str]) -> None:
         self._made[0].notice(what, detail)
@@ -276,6 +287,37 @@ async def test_a_catalog_that_is_nowhere_any_more_is_replaced_by_the_present_one
         assert [value for _, value in ledger.samples("t-1", "room.temperature")] == [1.0]
         (header,) = [header for header, _ in ledger.blocks.values() if header["kind"] == "readings"]
         assert header["catalog"] == names
+
+
+async def test_a_present_catalog_that_is_lost_is_published_anew_and_not_asked_for_in_a_loop(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    catalog = Catalog(agent_version="test")
+    known: set[str] = set()
+    asked = 0
+
+    def judge(header: dict[str, Any], items: list[Any]) -> dict[str, Any]:
+        nonlocal asked
+        if header["kind"] == "catalog":
+            known.add(header["catalog"])
+        elif header["catalog"] not in known:
+            asked += 1
+            return {"verdict": "retry", "reason": "need_catalog", "after_s": 0.1}
+        return {"verdict": "committed"}
+
+    async with Ledger(mosquitto.host, mosquitto.port, judge=judge) as ledger, bench(tmp_path, mosquitto) as it:
+        it.journal._taken.catalog = catalog.digest()  # its block was lost with a file set aside
+        for number in range(10):
+            it.journal.take([Reading("t-1", "room.temperature", "", float(number), now_ms(it.clock))])
+            await it.journal.commit()
+        await until_async(lambda: asked >= 20, timeout=5)
+        assert it.published == 1, "once for all who ask, while the agent has none"
+        assert asked <= 40, "each is sent again when the centre said"
+        it.catalog = catalog
+        it.uplink._catalogs_offered.clear()
+        await it.idle()
+        assert len(ledger.samples("t-1", "room.temperature")) == 10
+        assert {header["catalog"] for header, _ in ledger.blocks.values()} == {catalog.digest()}
 
 
 async def test_a_conflict_gets_a_new_number_and_nothing_is_lost(tmp_path: Path, mosquitto: Mosquitto) -> None:
