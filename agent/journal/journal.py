@@ -16,6 +16,7 @@ from agent.journal.eviction import DropReason
 from agent.journal.memory import Waiting
 from agent.journal.offload import Offload, P, T
 from agent.journal.recovery import OpenReport, open_or_recover
+from agent.journal.retrying import Retry
 from agent.journal.rewriting import Rewriter
 from agent.journal.sql import Mark, StoreCorrupt, StoreFull
 from agent.journal.store import Store
@@ -33,8 +34,6 @@ MEMORY_BYTES = 16 * 1024 * 1024
 MAX_ANSWERED = 100_000
 # Small blocks are looked for this often at most: ten of the smallest sites' are then merged at once.
 MERGE_EVERY_S = 10.0
-# A disk that refused is asked again this often.
-RETRY_S = 5.0
 
 
 class Journal:
@@ -64,7 +63,7 @@ class Journal:
         self._waiting = Waiting(memory_bytes)
         self._answered: dict[Key, Mark] = {}
         self._opened = self._given_up = False
-        self._retry_at = 0.0
+        self._retry = Retry(clock)
         self._tally = Tally()
         self._taken = Taken(self._tally)
         self._lock = asyncio.Lock()
@@ -123,7 +122,7 @@ class Journal:
 
     async def last_try(self) -> None:
         """A commit at a stop: a disk that refused is asked now, and then for what is dearer than readings alone."""
-        self._retry_at = -math.inf
+        self._retry.hurry()
         await self.commit()
         if len(self._waiting) and not self._tally.degraded:
             await self.commit()  # a corrupt file was replaced by the first
@@ -141,7 +140,7 @@ class Journal:
             self._taken.rules = self._taken.rule_state = None
         self._waiting.remove([block.key for block in self._waiting.all()])
         self._tally.count(DropReason.STOPPED, sum(lost.values()))
-        self._retry_at = -math.inf
+        self._retry.hurry()
         await self.commit()
         self._tally.given_up(lost)
 
@@ -193,7 +192,7 @@ class Journal:
             drafts = self._taken.drain(readings=readings, now=self._clock.monotonic())
             if drafts:
                 await self._seal(drafts)
-            if self._tally.degraded and self._clock.monotonic() < self._retry_at:
+            if self._tally.degraded and not self._retry.due:
                 self._bound_memory()
             elif not self._all_saved:
                 await self._write()
@@ -254,10 +253,11 @@ class Journal:
         await self._look()
 
     async def _reopen(self) -> OpenReport:
-        report = await self._offload.run(
-            open_or_recover, self._store,
-            now_ms=now_ms(self._clock), drops=dict(self._tally.drops), dropped=self._tally.dropped,
-        )  # fmt: skip
+        with self._retry.asking():
+            report = await self._offload.run(
+                open_or_recover, self._store,
+                now_ms=now_ms(self._clock), drops=dict(self._tally.drops), dropped=self._tally.dropped,
+            )  # fmt: skip
         self._say_opened(report)
         return report
 
@@ -287,7 +287,7 @@ class Journal:
         self._offer()
 
     def _degrade(self, cause: str) -> None:
-        self._retry_at = self._clock.monotonic() + RETRY_S
+        self._retry.refused()
         self._tally.refused(cause)
         self._taken.some.set()  # found while nothing is to be committed, it would not be asked again
         self._bound_memory()

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from agent.journal import BlockState, DropReason, InlineOffload, Journal, Store, ThreadOffload
-from agent.journal.journal import MERGE_EVERY_S, RETRY_S
+from agent.journal.journal import MERGE_EVERY_S
+from agent.journal.retrying import RETRY_S
 from agent.journal.sql import Mark, StoreFull
 from facility.clock import ManualClock, from_ms, now_ms
 from facility.ids import new_id

@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from agent.journal import BlockState, DropReason, InlineOffload, Journal, Key, OpenReport, Store, Stored
-from agent.journal.journal import MERGE_EVERY_S, RETRY_S
+from agent.journal.journal import MERGE_EVERY_S
+from agent.journal.retrying import RETRY_S
 from agent.journal.sql import Evicted, Mark, StoreFull
 from facility.clock import now_ms
 from facility.ids import new_id

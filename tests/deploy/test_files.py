@@ -112,6 +112,7 @@ def test_the_agents_unit_is_watched() -> None:
     service = unit(DEPLOY / "systemd" / "coldaisle-agent.service")["Service"]
     assert service["Type"] == "notify"
     assert int(service["WatchdogSec"]) > 0
+    assert service["TimeoutStartSec"] == "infinity", "a damaged journal is replayed before the agent is ready"
 
 
 @pytest.mark.skipif(find("systemd-analyze") is None, reason="systemd-analyze is not installed")
