@@ -1,9 +1,7 @@
 """What of the journal is in flight to the centre, and what of it goes next. The journal alone knows what there is."""
 
-import math
-
 from agent.journal import Journal, Key, Sealed
-from agent.outbox_policy import Bucket, Flying, LiveMark, due_again, may_send, plan, resend_after
+from agent.outbox_policy import Bucket, Flying, LiveMark, due_again, due_in, may_send, on_way, plan, resend_after
 from facility.clock import Clock
 from facility.wire import Kind
 
@@ -28,7 +26,7 @@ class Outbox:
     def due_in_s(self) -> float:
         """Seconds until an answer is overdue, or the backlog may go on."""
         now = self._clock.monotonic()
-        wait = min((each.next_at - now for each in self.flying.values()), default=math.inf)
+        wait = due_in(self.flying.values(), now)
         return wait if self._bucket.available(now) else min(wait, self._bucket.next_in)
 
     async def overdue(self) -> list[Sealed]:
@@ -43,6 +41,7 @@ class Outbox:
                 continue
             each.tries += 1
             each.next_at = now + resend_after(each.tries)
+            each.on_way = True
             blocks.append(stored.block)
         return blocks
 
@@ -75,18 +74,32 @@ class Outbox:
                     all_taken = False
                     break
                 if fetch.backlog:
-                    self._bucket.spend()
-                self.flying[block.key] = Flying(block.key, block.kind, block.catalog, 1, now + resend_after(1))
+                    self._bucket.spend(block.size)
+                self.flying[block.key] = Flying(
+                    block.key, block.kind, block.catalog, 1, now + resend_after(1), size=block.size, on_way=True
+                )
                 blocks.append(block)
         if not all_taken:
             self._all_taken = None
         return blocks
 
+    @property
+    def on_way(self) -> int:
+        """Bytes that the broker has not acknowledged."""
+        return on_way(self.flying.values())
+
+    def arrived(self, key: Key) -> None:
+        """The broker acknowledged it, or its sending was given up: it is not on the way any more."""
+        flying = self.flying.get(key)
+        if flying is not None:
+            flying.on_way = False
+
     def hurry(self) -> None:
-        """Everything in flight is due now."""
+        """Everything in flight is due now, also what was to be sent and was not."""
         now = self._clock.monotonic()
         for each in self.flying.values():
             each.next_at = min(each.next_at, now)
+            each.on_way = False
 
     def land(self, key: Key) -> None:
         """Nothing is in flight by this name any more, though the journal may still have it to offer."""

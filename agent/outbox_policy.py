@@ -1,8 +1,12 @@
 """What is sent next, when it is sent again, and what an answer means: pure decisions over plain values.
 
 Order: alarms, events, catalog, health; then live readings; then the backlog, at its rate. Times are monotonic seconds.
+
+Of readings only so many bytes are on the way to the broker at once as a slow link carries in a second or two: what
+comes behind them on the wire, an alarm above all, waits no longer than that.
 """
 
+import math
 from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -15,6 +19,14 @@ from facility.wire import Answer, Kind, RetryReason, Verdict
 WINDOW = 32
 # Of these readings leave some free, so an alarm never waits for a slow centre to answer readings.
 KEPT_FOR_URGENT = 4
+# On the way are what the broker has not acknowledged. 1 s at 512 kbit/s; at a round trip of 240 ms still 270 KB/s.
+READINGS_ON_WAY = 64 * 1024
+# A token of the backlog bears so much: what a second of a few hundred values is. Merged blocks cost several.
+TOKEN_BYTES = 4096
+# A broker that does not acknowledge within this has lost us, if nothing else is on the way; aiomqtt's default, too.
+PUBLISH_S = 10.0
+# The slowest link that keeps its session: 32 kbit/s.
+SLOWEST_BYTES_S = 4000
 RESEND_FIRST_S = 30.0
 RESEND_MAX_S = 300.0
 # A centre that comes back is sent the window again at once, by hundreds of agents: they spread over this.
@@ -34,13 +46,18 @@ URGENT = (Kind.ALARMS, Kind.EVENTS, Kind.CATALOG, Kind.HEALTH)
 @dataclass(slots=True)
 class Flying:
     """A block that was sent and has no final answer. tries counts sendings since
-    the centre last began to listen; next_at is when it is due again."""
+    the centre last began to listen; next_at is when it is due again.
+
+    size: bytes of its body; on_way: the broker has not acknowledged it yet.
+    """
 
     key: Key
     kind: Kind
     catalog: str
     tries: int
     next_at: float
+    size: int = 0
+    on_way: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +82,39 @@ def reconnect_after(failures: int, chance: float) -> float:
     return longest * (0.5 + 0.5 * chance)
 
 
-def due_again(flying: Iterable[Flying], now: float) -> list[Flying]:
-    """Those whose answer is overdue, the longest overdue first."""
-    return sorted((each for each in flying if each.next_at <= now), key=lambda each: each.next_at)
+def on_way(flying: Iterable[Flying]) -> int:
+    """Bytes that the broker has not acknowledged."""
+    return sum(each.size for each in flying if each.on_way)
+
+
+def room_for_readings(flying: Iterable[Flying]) -> int:
+    """Bytes of readings that may be put on the way now; the last block put there may be over it."""
+    return READINGS_ON_WAY - on_way(each for each in flying if each.kind is Kind.READINGS)
+
+
+def acknowledged_within(before: int) -> float:
+    """Seconds in which a broker must have acknowledged a publish; before: bytes on the way, with its own."""
+    return PUBLISH_S + before / SLOWEST_BYTES_S
+
+
+def due_again(flying: Collection[Flying], now: float) -> list[Flying]:
+    """Those whose answer is overdue and that may go now: readings last, and the longest overdue first."""
+    room = room_for_readings(flying)
+    due = []
+    for each in sorted(flying, key=lambda each: (each.kind is Kind.READINGS, each.next_at)):
+        # What is on its way has not come there: sent again, it would only lengthen the way.
+        if each.next_at > now or each.on_way or (each.kind is Kind.READINGS and room <= 0):
+            continue
+        room -= each.size if each.kind is Kind.READINGS else 0
+        due.append(each)
+    return due
+
+
+def due_in(flying: Collection[Flying], now: float) -> float:
+    """Seconds until one is due that may go then; what waits for room is woken by an acknowledgement."""
+    full = room_for_readings(flying) <= 0
+    waiting = (each for each in flying if not each.on_way and not (full and each.kind is Kind.READINGS))
+    return min((each.next_at - now for each in waiting), default=math.inf)
 
 
 def begin_anew(flying: Iterable[Flying], *, now: float, last: float, chance: float) -> None:
@@ -79,9 +126,9 @@ def begin_anew(flying: Iterable[Flying], *, now: float, last: float, chance: flo
 
 
 def plan(flying: Collection[Flying], *, live_from: int, tokens: int) -> list[Fetch]:
-    """What to ask the journal for, in order. The caller stops at a full window and spends a token a backlog block.
+    """What to ask the journal for, in order. The caller stops at a full window and spends the tokens of the backlog.
 
-    live_from: position up to which readings are backlog; tokens: blocks of backlog that may go now.
+    live_from: position up to which readings are backlog; tokens: how many blocks of backlog may go now, if small.
     """
     room = WINDOW - len(flying)
     if room <= 0:
@@ -89,7 +136,8 @@ def plan(flying: Collection[Flying], *, live_from: int, tokens: int) -> list[Fet
     held = {kind: sum(1 for each in flying if each.kind is kind) for kind in Kind}
     # The journal offers what is in flight too (only an answer takes it away), so that many more are asked for.
     fetches = [Fetch(kind, 0, None, room + held[kind]) for kind in URGENT]
-    for_readings = room - KEPT_FOR_URGENT
+    # Read from the disk is about what has room on the way: what is over it would be read again for nothing.
+    for_readings = min(room - KEPT_FOR_URGENT, -(-room_for_readings(flying) // TOKEN_BYTES))
     if for_readings > 0:
         asked = for_readings + held[Kind.READINGS]
         fetches.append(Fetch(Kind.READINGS, live_from, None, asked))
@@ -100,8 +148,10 @@ def plan(flying: Collection[Flying], *, live_from: int, tokens: int) -> list[Fet
 
 
 def may_send(flying: Collection[Flying], kind: Kind) -> bool:
-    """Whether the window has room for one more of this kind."""
-    return len(flying) < (WINDOW - KEPT_FOR_URGENT if kind is Kind.READINGS else WINDOW)
+    """Whether the window, and for readings the way too, has room for one more of this kind."""
+    if kind is Kind.READINGS:
+        return len(flying) < WINDOW - KEPT_FOR_URGENT and room_for_readings(flying) > 0
+    return len(flying) < WINDOW
 
 
 class Act(StrEnum):
@@ -139,7 +189,11 @@ def decide(answer: Answer, flying: Flying | None) -> Decision:
 
 
 class Bucket:
-    """Tokens for the backlog: `rate` a second, at most one second's worth saved up."""
+    """Tokens for the backlog: `rate` a second, at most one second's worth saved up.
+
+    A block takes at least one, and one for each TOKEN_BYTES of it; it may go when there is one, and what it takes
+    beyond that is owed.
+    """
 
     def __init__(self, rate: float, now: float) -> None:
         self._rate = rate
@@ -150,10 +204,11 @@ class Bucket:
     def available(self, now: float) -> int:
         self._tokens = min(self._most, self._tokens + (now - self._at) * self._rate)
         self._at = now
-        return int(self._tokens)
+        return max(0, int(self._tokens))
 
-    def spend(self) -> None:
-        self._tokens -= 1
+    def spend(self, size: int) -> None:
+        """A block of so many bytes went."""
+        self._tokens -= max(1.0, size / TOKEN_BYTES)
 
     @property
     def next_in(self) -> float:

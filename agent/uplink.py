@@ -19,7 +19,17 @@ from agent.budget import Budget
 from agent.figures import Figures
 from agent.journal import BlockState, Journal, Key, Sealed
 from agent.outbox import Outbox
-from agent.outbox_policy import WINDOW, Act, Decision, Flying, begin_anew, decide, reconnect_after
+from agent.outbox_policy import (
+    PUBLISH_S,
+    WINDOW,
+    Act,
+    Decision,
+    Flying,
+    acknowledged_within,
+    begin_anew,
+    decide,
+    reconnect_after,
+)
 from collectors.cancelling import heed_cancelling
 from facility.clock import Clock, now_ms
 from facility.wire import (
@@ -31,6 +41,7 @@ from facility.wire import (
     Answer,
     Answers,
     Control,
+    Kind,
     Status,
     Topic,
     WireError,
@@ -41,8 +52,6 @@ from facility.wire import (
 
 log = logging.getLogger(__name__)
 
-# A broker that does not acknowledge within this has lost us; aiomqtt's own default is the same.
-PUBLISH_S = 10.0
 # The loop looks at least this often, for overdue answers and for the live mark.
 LOOK_S = 1.0
 # The same catalog is not offered again sooner: 32 blocks may ask for it in one breath.
@@ -241,20 +250,21 @@ class Uplink:
     # --- sending ---------------------------------------------------------------------------------------------------
 
     async def _send(self, client: aiomqtt.Client) -> None:
-        while True:
-            self._journal.changed.clear()
-            overdue = await self._outbox.overdue()
-            self._figures.resent += len(overdue)
-            await self._pack()
-            blocks = [*overdue, *await self._outbox.next(packed_only=self.budget is not None)]
-            if blocks:
-                async with asyncio.TaskGroup() as group:
-                    for block in blocks:
-                        group.create_task(self._publish(client, block), name=f"publish {block.key.seq}")
-                continue
-            if not self._outbox.flying:
-                self.taken_at = self._clock.monotonic()
-            await self._wait()
+        # Nothing waits for another's acknowledgement: an alarm goes while readings are on their way.
+        async with asyncio.TaskGroup() as publishing:
+            while True:
+                self._journal.changed.clear()
+                overdue = await self._outbox.overdue()
+                self._figures.resent += len(overdue)
+                await self._pack()
+                blocks = [*overdue, *await self._outbox.next(packed_only=self.budget is not None)]
+                for block in blocks:
+                    publishing.create_task(self._publish(client, block), name=f"publish {block.key.seq}")
+                if blocks:
+                    continue
+                if not self._outbox.flying:
+                    self.taken_at = self._clock.monotonic()
+                await self._wait()
 
     async def _wait(self) -> None:
         """Until something changes in the journal, an answer is overdue, or the backlog may go on."""
@@ -282,9 +292,15 @@ class Uplink:
 
     async def _publish(self, client: aiomqtt.Client, block: Sealed) -> None:
         payload = block.payload(sent_by=self._journal.stream)
-        await client.publish(str(block_topic(self._site, self._agent, block.kind)), payload, 1, timeout=PUBLISH_S)
         if self.budget is not None:
             self.budget.spend(len(payload))
+        topic = str(block_topic(self._site, self._agent, block.kind))
+        try:
+            await client.publish(topic, payload, 1, timeout=acknowledged_within(self._outbox.on_way))
+        finally:
+            self._outbox.arrived(block.key)
+            if block.kind is Kind.READINGS:
+                self._journal.changed.set()  # there is room for more
         self._figures.sent[block.kind] += 1
 
     # --- answers ---------------------------------------------------------------------------------------------------

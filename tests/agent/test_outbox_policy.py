@@ -8,15 +8,20 @@ from agent.outbox_policy import (
     ANEW_SPREAD_S,
     KEPT_FOR_URGENT,
     LIVE_S,
+    PUBLISH_S,
+    READINGS_ON_WAY,
     RECONNECT_MAX_S,
+    TOKEN_BYTES,
     WINDOW,
     Act,
     Bucket,
     Flying,
     LiveMark,
+    acknowledged_within,
     begin_anew,
     decide,
     due_again,
+    due_in,
     may_send,
     plan,
     reconnect_after,
@@ -29,6 +34,11 @@ STREAM = "00000000-0000-7000-8000-000000000001"
 
 def flying(count: int, kind: Kind = Kind.READINGS, *, next_at: float = 30.0, start: int = 1) -> list[Flying]:
     return [Flying(Key(STREAM, start + i), kind, "", 1, next_at) for i in range(count)]
+
+
+def going(size: int, *, start: int = 1) -> list[Flying]:
+    """Readings of so many bytes that the broker has not acknowledged."""
+    return [Flying(Key(STREAM, start), Kind.READINGS, "", 1, 30.0, size=size, on_way=True)]
 
 
 @pytest.mark.parametrize(("tries", "seconds"), [(1, 30), (2, 60), (3, 120), (4, 240), (5, 300), (6, 300), (500, 300)])
@@ -90,9 +100,51 @@ def test_the_window_is_kept_and_alarms_have_room_in_it(in_flight: list[Flying], 
 
 
 def test_what_flies_is_asked_for_on_top_because_the_journal_offers_it_again() -> None:
-    fetches = plan(flying(10), live_from=0, tokens=100)
-    assert fetches[-2].limit == WINDOW - 10 - KEPT_FOR_URGENT + 10
-    assert fetches[0].limit == WINDOW - 10
+    fetches = plan(flying(20), live_from=0, tokens=100)
+    assert fetches[-2].limit == WINDOW - 20 - KEPT_FOR_URGENT + 20
+    assert fetches[0].limit == WINDOW - 20
+
+
+def test_the_disk_is_asked_for_as_many_readings_as_have_room_on_the_way() -> None:
+    assert plan([], live_from=0, tokens=100)[-1].limit == READINGS_ON_WAY // TOKEN_BYTES
+    first = plan(going(READINGS_ON_WAY - TOKEN_BYTES - 1), live_from=0, tokens=100)
+    assert [(fetch.kind, fetch.limit) for fetch in first[-2:]] == [(Kind.READINGS, 2 + 1)] * 2
+    full = plan(going(READINGS_ON_WAY), live_from=0, tokens=100)
+    assert Kind.READINGS not in {fetch.kind for fetch in full}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "kind", "allowed"),
+    [
+        ([READINGS_ON_WAY - 1], Kind.READINGS, True),  # the last one may be over it, or a large one would never go
+        ([READINGS_ON_WAY], Kind.READINGS, False),
+        ([20_000] * 4, Kind.READINGS, False),
+        ([20_000] * 4, Kind.ALARMS, True),
+    ],
+)
+def test_readings_wait_for_those_on_the_way_and_alarms_do_not(sizes: list[int], kind: Kind, allowed: bool) -> None:
+    waiting = [each for i, size in enumerate(sizes) for each in going(size, start=i + 1)]
+    assert may_send(waiting, kind) is allowed
+    for each in waiting:
+        each.on_way = False  # the broker has them; the centre's answers are still out
+    assert may_send(waiting, kind) is True
+
+
+def test_overdue_readings_wait_for_those_on_the_way_and_alarms_go_before_them() -> None:
+    alarm = flying(1, Kind.ALARMS, next_at=9.0, start=7)
+    late = [*flying(1, next_at=1.0, start=8), *flying(1, next_at=2.0, start=9)]
+    late[0].size = late[1].size = READINGS_ON_WAY
+    assert due_again([*late, *alarm], 10.0) == [*alarm, late[0]]
+    assert due_in([*late, *alarm], 10.0) == -9.0
+    on_its_way = going(READINGS_ON_WAY)
+    on_its_way[0].next_at = 0.0
+    assert due_again([*on_its_way, *late, *alarm], 10.0) == alarm
+    assert due_in([*on_its_way, *late, *alarm], 8.0) == 1.0, "the readings are woken by an acknowledgement"
+
+
+def test_a_slow_link_has_the_time_it_takes() -> None:
+    assert acknowledged_within(0) == PUBLISH_S
+    assert acknowledged_within(READINGS_ON_WAY + 22_000) == pytest.approx(31.9, abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -141,11 +193,25 @@ def test_the_backlog_goes_at_its_rate() -> None:
     sent = 0
     for eighth in range(81):  # ten seconds, looked at eight times a second
         for _ in range(bucket.available(eighth / 8)):
-            bucket.spend()
+            bucket.spend(400)
             sent += 1
     assert sent == 88  # eight a second, and the second's worth saved up at the start
     assert bucket.available(10.0) == 0
     assert bucket.next_in == 0.125
+
+
+def test_a_merged_block_costs_what_it_weighs() -> None:
+    bucket = Bucket(30.0, 0.0)
+    sent = 0
+    for fiftieth in range(501):  # ten seconds
+        while bucket.available(fiftieth / 50):
+            bucket.spend(22_000)
+            sent += 22_000
+    # At 4.4 bytes a value it is over twenty times a load of 600 values a second.
+    assert sent / 10 == pytest.approx(30 * TOKEN_BYTES * 1.1, rel=0.1)
+    assert sent / 10 / 4.4 > 20 * 600
+    assert bucket.available(10.0) == 0
+    assert bucket.next_in > 0
 
 
 def test_live_is_what_was_born_in_the_last_minute() -> None:
