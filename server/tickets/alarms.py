@@ -218,7 +218,7 @@ def _views(row: Ticket | None, covers: bool) -> tuple[OpenTicket | None, PastTic
     if row.state in OPEN_STATES:
         return OpenTicket(row.severity, summary_of(row).taken, covers), None
     over = [at for at in (row.resolved_at, row.closed_at) if at is not None]
-    return None, PastTicket(max(over), covers)
+    return None, PastTicket(max(over), row.severity)
 
 
 def _about(alarm: AlarmSnapshot, decision: TicketDecision) -> Mapping[str, Any]:

@@ -59,7 +59,7 @@ class PastTicket:
     """The newest ticket of the key that is not open; `over_at` is when it was resolved, or closed if later."""
 
     over_at: datetime
-    covers: bool
+    severity: Severity
 
 
 _COVERING = (
@@ -90,7 +90,7 @@ def decide(
     came = before is None or (after.active and (not before.active or before.muted_because != after.muted_because))
     worse = before is not None and after.worst_severity.worse_than(before.worst_severity)
     if came or worse:
-        decisions.append(_trouble(after, ticket=ticket, past=past, anew=came, policy=policy, now=now))
+        decisions.append(_trouble(after, ticket=ticket, past=past, key_end=key_end, policy=policy, now=now))
     if before is not None and after.acked_by is not None and before.acked_by is None and ticket is not None:
         decisions.append(TicketDecision.ACK_NOTED)
     now_covered = any(decision in _COVERING for decision in decisions)
@@ -109,7 +109,7 @@ def _trouble(
     *,
     ticket: OpenTicket | None,
     past: PastTicket | None,
-    anew: bool,
+    key_end: EndReason | None,
     policy: TicketPolicy,
     now: datetime,
 ) -> TicketDecision:
@@ -126,8 +126,10 @@ def _trouble(
         return TicketDecision.OPENED_NEW
     if now - past.over_at > policy.reopen_within:
         return TicketDecision.OPENED_LINKED
-    # What was over before it was heard of, soon after its ticket ended, is a line in that ticket and no new work.
-    return TicketDecision.REOPENED if after.active else TicketDecision.NOTED_ON_PAST
+    # What had recovered before it was heard of, soon after its ticket ended, and was no worse than that, is a line in
+    # the ticket and no new work. Heard of in time, what did not recover would have left the ticket open.
+    known = key_end is EndReason.RECOVERED and not after.worst_severity.worse_than(past.severity)
+    return TicketDecision.NOTED_ON_PAST if known else TicketDecision.REOPENED
 
 
 def _end(key_end: EndReason | None, *, covered: bool, taken: bool) -> TicketDecision:

@@ -116,6 +116,55 @@ async def test_every_order_and_any_repetition_of_events_ends_alike(world: World)
     assert len(await tickets(world)) <= 1
 
 
+def groupings(order: Sequence[int]) -> list[list[list[int]]]:
+    """Every way to cut a sequence into blocks."""
+    cuts = itertools.product([False, True], repeat=len(order) - 1)
+    found = []
+    for cut in cuts:
+        blocks = [[order[0]]]
+        for position, new in zip(order[1:], cut, strict=True):
+            if new:
+                blocks.append([])
+            blocks[-1].append(position)
+        found.append(blocks)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("worst", "reason", "state"),
+    [
+        (Severity.MINOR, EndReason.RULE_REMOVED, TicketState.NEW),
+        (Severity.MINOR, EndReason.DEVICE_RETIRED, TicketState.NEW),
+        (Severity.MINOR, EndReason.RECOVERED, TicketState.RESOLVED),
+        (Severity.CRITICAL, EndReason.RECOVERED, TicketState.RESOLVED),
+        (Severity.CRITICAL, EndReason.RULE_CHANGED, TicketState.NEW),
+    ],
+)
+async def test_every_order_and_grouping_soon_after_a_ticket_ended_leads_to_the_same_one(
+    world: World, worst: Severity, reason: EndReason, state: TicketState
+) -> None:
+    """The trouble is back 35 minutes after its ticket was resolved, and is over; heard of in every way there is."""
+    ways = [way for order in itertools.permutations(range(3)) for way in groupings(order)]
+    firsts = [replace(raised(world), device=f"th-{number}") for number in range(len(ways))]
+    await deliver(world, firsts)
+    await deliver(world, [ended(first) for first in firsts])
+    await pass_time(world, HOLD * 2)
+    assert {ticket.state for ticket in await tickets(world)} == {TicketState.RESOLVED}
+    world.clock.advance(35 * 60)
+    for number, way in enumerate(ways):
+        first = replace(raised(world), device=f"th-{number}")
+        second = worse(first, worst, 30.4)
+        life = [first, second, replace(ended(second, reason), severity=Severity.MINOR)]
+        for block in way:
+            await deliver(world, [life[position] for position in block])
+    reopened = {ticket.reopened for ticket in await tickets(world)}
+    # What recovered and was no worse is no new work, if it was over before it was heard of.
+    mild = worst is Severity.MINOR and reason is EndReason.RECOVERED
+    assert reopened == ({0, 1} if mild else {1})
+    await pass_time(world, HOLD * 2)
+    assert {(ticket.state, ticket.severity) for ticket in await tickets(world)} == {(state, worst)}
+
+
 async def test_a_ticket_nobody_took_resolves_itself_after_the_hold(world: World) -> None:
     first = raised(world)
     await deliver(world, [first])

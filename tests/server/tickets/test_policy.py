@@ -68,8 +68,9 @@ ACKED = replace(ACTIVE, acked_by="u1")
 OTHERS = OpenTicket(Severity.MAJOR, taken=False, covers=False)
 ITS_OWN = OpenTicket(Severity.MAJOR, taken=False, covers=True)
 TAKEN = OpenTicket(Severity.MAJOR, taken=True, covers=True)
-RECENT = PastTicket(NOW - timedelta(hours=23, minutes=59), covers=False)
-OLD = PastTicket(NOW - timedelta(hours=24, seconds=1), covers=False)
+RECENT = PastTicket(NOW - timedelta(hours=23, minutes=59), Severity.MAJOR)
+MILD = replace(RECENT, severity=Severity.MINOR)
+OLD = PastTicket(NOW - timedelta(hours=24, seconds=1), Severity.MAJOR)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,12 @@ OLD = PastTicket(NOW - timedelta(hours=24, seconds=1), covers=False)
         (None, OVER, OTHERS, None, RECOVERED, [D.APPENDED_TO_OPEN, D.HELD]),
         (None, OVER, OTHERS, None, None, [D.APPENDED_TO_OPEN, D.UNCHANGED]),
         (None, OVER, None, RECENT, RECOVERED, [D.NOTED_ON_PAST, D.NO_TICKET]),
+        # Over before it was heard of, but the trouble did not go by itself, or was worse than what the ticket knew.
+        (None, replace(OVER, end_reason=REMOVED), None, RECENT, REMOVED, [D.REOPENED, D.NOT_RECOVERED]),
+        (None, OVER, None, MILD, RECOVERED, [D.REOPENED, D.HELD]),
+        (None, OVER, None, RECENT, None, [D.REOPENED, D.UNCHANGED]),
+        (OVER, replace(OVER, worst_severity=Severity.CRITICAL), None, RECENT, RECOVERED, [D.REOPENED, D.HELD]),
+        (None, OVER, None, OLD, RECOVERED, [D.OPENED_LINKED, D.HELD]),
         (ACTIVE, WORSE, ITS_OWN, None, None, [D.SEVERITY_RAISED]),
         (INFO, ACTIVE, None, None, None, [D.OPENED_NEW]),
         (ACTIVE, WORSE, None, RECENT, None, [D.REOPENED]),
