@@ -53,6 +53,19 @@ def after_commit(session: WriteSession, call: Callable[[], None]) -> None:
     session.info.setdefault(_HOOKS, []).append(call)
 
 
+@asynccontextmanager
+async def piece(session: WriteSession) -> AsyncIterator[None]:
+    """A part of a transaction that may fail without the rest: if it raises, it and what was to follow it are undone."""
+    hooks: list[Callable[[], None]] = session.info.setdefault(_HOOKS, [])
+    before = len(hooks)
+    try:
+        async with session.begin_nested():
+            yield
+    except BaseException:
+        del hooks[before:]
+        raise
+
+
 def _prepare_sqlite(engine: AsyncEngine, *, begin: str, read_only: bool) -> None:
     @event.listens_for(engine.sync_engine, "connect")
     def on_connect(connection: Any, _record: object) -> None:

@@ -15,12 +15,13 @@ from facility.items import (
 )
 from facility.memory import uncollected
 from facility.wire import Kind, RejectedItem, RejectReason
-from server.db.session import WriteSession
+from server.db.session import WriteSession, piece
 from server.fleet import catalogs, repository
 from server.fleet import service as fleet
 from server.fleet.refs import AgentRef
 from server.ingest.intake import Entry
 from server.ingest.protocols import AlarmSink
+from server.ingest.weather import is_weather
 
 
 def _at(position: int, refused: Sequence[RejectedItem]) -> list[RejectedItem]:
@@ -35,15 +36,15 @@ def series_of(entry: Entry, *, now_ms: int) -> tuple[list[tuple[int, Series]], l
 
 
 async def apply(
-    session: WriteSession, agent: AgentRef, entry: Entry, *, alarms: AlarmSink, now: datetime
+    session: WriteSession, agent: AgentRef, entry: Entry, *, alarms: AlarmSink, now: datetime, in_pieces: bool = False
 ) -> tuple[list[RejectedItem], bool]:
     """Do what a block that is not of readings says, which was never taken before; returns the items refused, and
-    whether devices and points of the site may have changed.
+    whether devices and points of the site may have changed. in_pieces: of alarms, each occurrence by itself.
     """
     if entry.kind is Kind.CATALOG:
         return await _catalog(session, agent, entry, now=now), True
     if entry.kind is Kind.ALARMS:
-        return await _alarms(session, agent, entry, alarms=alarms, now=now), False
+        return await _alarms(session, agent, entry, alarms=alarms, now=now, in_pieces=in_pieces), False
     if entry.kind is Kind.EVENTS:
         events, refused = decode_events(entry.block.items)
         await fleet.note_events(session, agent, events, now=now)
@@ -88,7 +89,7 @@ async def _catalog(session: WriteSession, agent: AgentRef, entry: Entry, *, now:
 
 
 async def _alarms(
-    session: WriteSession, agent: AgentRef, entry: Entry, *, alarms: AlarmSink, now: datetime
+    session: WriteSession, agent: AgentRef, entry: Entry, *, alarms: AlarmSink, now: datetime, in_pieces: bool
 ) -> list[RejectedItem]:
     items: list[AlarmItem] = []
     places: list[int] = []
@@ -98,8 +99,48 @@ async def _alarms(
         items.extend(good)
         places.extend(position for _ in good)
         refused.extend(_at(position, bad))
-    if items:
-        for item in await alarms.apply(session, site=agent.site, agent=agent, items=items, now=now):
-            place, _, rest = item.path[1:].partition("]")
-            refused.append(replace(item, path=f"[{places[int(place)]}]{rest}"))
+    if items and not in_pieces:
+        taken = await alarms.apply(session, site=agent.site, agent=agent, items=items, now=now)
+        refused += _placed(taken, places)
+    elif items:
+        refused += await _each_by_itself(session, agent, items, places, alarms=alarms, now=now)
+    return refused
+
+
+def _placed(refused: Sequence[RejectedItem], places: Sequence[int]) -> list[RejectedItem]:
+    """Refusals of some items of a block, under the places these have in it."""
+    found = [(item, *item.path[1:].partition("]")) for item in refused]
+    return [replace(item, path=f"[{places[int(place)]}]{rest}") for item, place, _, rest in found]
+
+
+async def _each_by_itself(
+    session: WriteSession,
+    agent: AgentRef,
+    items: Sequence[AlarmItem],
+    places: Sequence[int],
+    *,
+    alarms: AlarmSink,
+    now: datetime,
+) -> list[RejectedItem]:
+    """Take each occurrence, then each snapshot, and refuse those on which the centre fails; raises if that is all."""
+    pieces: dict[str, list[int]] = {}
+    for position, item in enumerate(items):
+        pieces.setdefault(f"[{position}]" if item.event is None else item.event.occurrence, []).append(position)
+    refused: list[RejectedItem] = []
+    failed: list[Exception] = []
+    for positions in sorted(pieces.values(), key=lambda found: items[found[0]].event is None):
+        try:
+            async with piece(session):
+                part = [items[position] for position in positions]
+                taken = await alarms.apply(session, site=agent.site, agent=agent, items=part, now=now)
+        except Exception as error:
+            if is_weather(error):
+                raise
+            failed.append(error)
+            detail = f"the centre failed on it: {type(error).__name__}: {error}"
+            refused += [RejectedItem(f"[{places[position]}]", RejectReason.POISON, detail) for position in positions]
+        else:
+            refused += _placed(taken, [places[position] for position in positions])
+    if len(failed) == len(pieces):
+        raise failed[0]
     return refused

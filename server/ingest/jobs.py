@@ -26,13 +26,14 @@ class Reply:
 
 @dataclass(slots=True)
 class Job:
-    """A block on its way, with the answer once it is known."""
+    """A block on its way, with the answer once it is known. in_pieces: as a whole it failed time and again."""
 
     entry: Entry
     agent: AgentRef
     answer: Answer | None = None
     resolved: Resolved | None = None
     refused: tuple[RejectedItem, ...] = ()
+    in_pieces: bool = False
 
 
 def in_order(jobs: Sequence[Job]) -> list[Job]:

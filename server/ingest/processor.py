@@ -262,7 +262,9 @@ class Processor:
         if before is not None:
             # What is refused depends on the clock and on what else is here: it is remembered, not found anew.
             return answer_to(job.entry, Verdict.COMMITTED, rejected=repository.refused_before(before))
-        found, changed = await contents.apply(session, job.agent, job.entry, alarms=self._alarms, now=now)
+        found, changed = await contents.apply(
+            session, job.agent, job.entry, alarms=self._alarms, now=now, in_pieces=job.in_pieces
+        )
         # As they can be kept: details quote what came, and no database takes all of that.
         refused = [replace(item, detail=clip(item.detail, 500)) for item in found]
         if changed:
@@ -274,11 +276,16 @@ class Processor:
         return answer_to(job.entry, Verdict.COMMITTED, rejected=job.refused)
 
     async def _failed(self, job: Job, error: Exception) -> None:
-        """A block the centre cannot take: asked for again a few times, then put aside on both sides."""
+        """A block the centre cannot take: asked for again a few times, then put aside on both sides; of alarms what can
+        be taken of it is taken first.
+        """
         log.error("block failed", extra={"block": name_of(job.entry)}, exc_info=error)
         refusal = self._failures.verdict(job.entry, error)
         if refusal is None:
             job.answer = refused_now(job.entry, "the centre failed on it")
+        elif job.entry.kind is Kind.ALARMS and not job.in_pieces:
+            job.in_pieces = True
+            await self._take_main([job])
         elif await self._keep_blocks([refusal]):
             job.answer = answer_to(job.entry, Verdict.REJECTED, refusal.reason, refusal.detail)
         else:

@@ -215,6 +215,27 @@ async def test_block_that_fails_does_not_keep_the_others_from_being_taken(statio
     assert sorted(row.seq for row in await station.quarantined()) == [before[2], poison[2]]
 
 
+async def test_of_a_block_of_alarms_only_what_the_centre_fails_on_is_put_aside(station: Station) -> None:
+    """An event that throws each time took those of its block with it, and no agent says an alarm again."""
+    sender, _ = await station.catalogued()
+    good, snapshot = event(), {"snapshot": [], "at": AT}
+    block = sender.next("alarms", [good, {"nonsense": 1}, event("poison"), event("refused"), snapshot])
+    for _ in range(POISON_TRIES - 1):
+        (answer,) = await station.take(block)
+        assert answer.verdict is Verdict.RETRY
+    for _ in range(2):
+        (answer,) = await station.take(block)
+        assert answer.verdict is Verdict.COMMITTED
+        assert sorted((item.path, item.reason) for item in answer.rejected) == [
+            ("[1]", RejectReason.BAD_ITEM),
+            ("[2]", RejectReason.POISON),
+            ("[3]", RejectReason.UNKNOWN_DEVICE),
+        ]
+    assert [item.event is None for _, item in station.sink.taken] == [False, True]
+    assert sorted(row.path for row in await station.quarantined()) == ["[1]", "[2]", "[3]"]
+    assert station.counted("coldaisle_server_ingest_refused_items_total", kind="alarms", reason="poison") == 1
+
+
 async def picky(station: Station, seq: int, *, which: str = "length(NEW.payload) > 0") -> None:
     """The quarantine's table refuses blocks of this number, for what stands in them."""
     when, it = "BEFORE INSERT ON ingest_quarantine", f"NEW.seq = {seq} AND {which}"
