@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from rules.model import RuleSet
-from server.alarms import told
+from server.alarms import snapshots, told
 from server.alarms.centre import CentreAlarms
 from server.alarms.dark import SiteDark
 from server.alarms.endpoints import router
@@ -40,6 +40,7 @@ def build(
             Job("alarms.site_dark", timedelta(seconds=5), dark.look),
             Job("alarms.moved", timedelta(seconds=30), CentreAlarms(service).end_moved),
             Job("alarms.told", timedelta(hours=6), told.prune),
+            Job("alarms.unheard", timedelta(hours=6), snapshots.prune),
             Job("alarms.figures", timedelta(seconds=15), metrics.refresh),
         ],
         services={AlarmService: service, TicketFinder: tickets},

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from facility.alarms import ActiveOccurrence, AlarmEvent, AlarmEventKind, EndReason
 from facility.clock import from_ms, to_ms
+from facility.ids import is_slug
 from facility.items import EARLIEST_MS, AlarmItem
 from facility.wire import RejectedItem, RejectReason
 from server.alarms.lifecycle import Revision
@@ -54,25 +55,40 @@ def fault_of(event: AlarmEvent, *, origin: str, now: datetime) -> tuple[RejectRe
 
 
 def snapshots_of(
-    items: Sequence[AlarmItem],
+    items: Sequence[AlarmItem], *, now: datetime
 ) -> tuple[list[tuple[datetime, list[ActiveOccurrence]]], list[RejectedItem]]:
-    """The snapshots among the items, each with its time, and their entries that name no occurrence, refused.
+    """The snapshots among the items, each with its time, and their entries that can name no alarm, refused.
 
-    No event of such an occurrence was ever taken, so a snapshot says of all others what it would say with it.
+    No event of such an occurrence was ever taken, so a snapshot says of all others what it would say with it. One of a
+    clock that is wrong for events counts as made now: else it would outweigh all that come once the clock is right.
     """
+    latest = to_ms(now + MOST_AHEAD)
     found: list[tuple[datetime, list[ActiveOccurrence]]] = []
     refused: list[RejectedItem] = []
     for position, item in enumerate(items):
         if item.snapshot is None:
             continue
-        held = [entry for entry in item.snapshot if is_occurrence(entry.occurrence)]
-        found.append((from_ms(item.at), held))
-        refused.extend(
-            RejectedItem(f"[{position}].snapshot[{i}]", RejectReason.BAD_ITEM, NO_OCCURRENCE)
-            for i, entry in enumerate(item.snapshot)
-            if not is_occurrence(entry.occurrence)
-        )
+        held: list[ActiveOccurrence] = []
+        for i, entry in enumerate(item.snapshot):
+            fault = _fault_of_entry(entry)
+            if fault is None:
+                held.append(entry)
+            else:
+                refused.append(RejectedItem(f"[{position}].snapshot[{i}]", RejectReason.BAD_ITEM, fault))
+        found.append((from_ms(item.at) if item.at <= latest else now, held))
     return found, refused
+
+
+def _fault_of_entry(entry: ActiveOccurrence) -> str | None:
+    if not is_occurrence(entry.occurrence):
+        return NO_OCCURRENCE
+    if not is_slug(entry.device):
+        return "device is an id"
+    for name in ("rule", "subject"):
+        text: str = getattr(entry, name)
+        if len(text) > _LENGTHS[name] or "\x00" in text:
+            return f"{name} has more than {_LENGTHS[name]} characters or a NUL"
+    return None
 
 
 def revision_of(event: AlarmEvent) -> Revision:

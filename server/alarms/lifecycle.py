@@ -72,6 +72,16 @@ def may_acknowledge(state: AlarmState) -> bool:
     return (state, Trigger.ACKNOWLEDGED) in TRANSITIONS
 
 
+class Held(StrEnum):
+    """Why the centre raised itself what an agent holds: the raise, or its rule as well, is not here."""
+
+    RAISE_MISSING = "raise_missing"
+    RAISE_AND_RULE_MISSING = "raise_and_rule_missing"
+
+
+# Agents count from 1: this revision is the centre's own, for one that should be here and is not.
+STAND_IN = 0
+
 # A snapshot bears the time it was made, an alarm that of the sample or the timer that raised it, which may be judged a
 # little later: timers within a second, samples when their poll is done (10 s at most by default). Three times that.
 SNAPSHOT_JUDGES_AFTER = timedelta(seconds=30)
@@ -164,9 +174,12 @@ class Folded:
 def fold(revisions: Iterable[Revision], *, acks: Iterable[Ack] = (), marks: Marks | None = None) -> Folded:
     """The occurrence these make, in whatever order and however often they are given; at least one revision.
 
-    Nothing follows an end: revisions after the first `ended` are kept in the log and change nothing.
+    Nothing follows an end: revisions after the first `ended` are kept in the log and change nothing. A stand-in counts
+    while it is alone, and for whoever acknowledged it.
     """
-    ordered = [revision for _, revision in sorted({r.revision: r for r in revisions}.items())]
+    given = [revision for _, revision in sorted({r.revision: r for r in revisions}.items())]
+    ordered = [r for r in given if r.revision != STAND_IN] or given
+    seen = sorted(acks, key=lambda ack: ack.revision)
     end = next((r for r in ordered if r.kind is AlarmEventKind.ENDED), None)
     if end is not None:
         ordered = [r for r in ordered if r.revision <= end.revision]
@@ -176,7 +189,8 @@ def fold(revisions: Iterable[Revision], *, acks: Iterable[Ack] = (), marks: Mark
     ended_at, end_reason = marked or (None, None)
     if end is not None:
         ended_at, end_reason = end.at, EndReason(end.reason)
-    state, why = _replay(ordered, sorted(acks, key=lambda ack: ack.revision), marked=marked is not None)
+    stood_in = given[0] is not ordered[0] and any(ack.revision == STAND_IN for ack in seen)
+    state, why = _replay([given[0], *ordered] if stood_in else ordered, seen, marked=marked is not None)
     return Folded(
         revision=ordered[-1].revision,
         level=newest.level,

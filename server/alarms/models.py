@@ -127,6 +127,22 @@ class AlarmTold(SiteScoped, Base):
     __table_args__ = (sa.UniqueConstraint("site_id", "origin", "occurrence", "channel"),)
 
 
+class UnheardAlarm(SiteScoped, Base):
+    """An occurrence that an agent holds and of which nothing else came. at: of the newest snapshot that held it;
+    recorded_at: when the centre heard of the first.
+    """
+
+    __tablename__ = "alarm_unheard"
+
+    id: Mapped[PrimaryId]
+    origin: Mapped[str] = mapped_column(sa.String(63))
+    occurrence: Mapped[str] = mapped_column(sa.String(ID_LENGTH))
+    at: Mapped[datetime]
+    recorded_at: Mapped[datetime] = mapped_column(index=True)
+
+    __table_args__ = (sa.UniqueConstraint("site_id", "origin", "occurrence"),)
+
+
 class CentreRuleState(SiteScoped, Base):
     """What the centre's own rules remember of a site, as of the newest sample time they were judged up to (ms UTC)."""
 

@@ -13,7 +13,7 @@ from facility.clock import to_ms
 from facility.ids import new_id
 from facility.severity import Severity
 from server.alarms.lifecycle import AlarmState
-from server.alarms.models import Alarm, AlarmEvent, AlarmKeyRow
+from server.alarms.models import Alarm, AlarmEvent, AlarmKeyRow, UnheardAlarm
 from server.customers.models import Site
 from server.db.session import ReadSession, WriteSession, locks_rows
 from server.fleet.models import Device
@@ -150,6 +150,38 @@ async def superseded_among(
         )
         found.extend(await session.scalars(query, execution_options={"populate_existing": True}))
     return found
+
+
+async def known_among(session: ReadSession, ids: Collection[str]) -> set[str]:
+    """Those of these occurrences of which there is a row, whoever raised them. Not scoped: an id is unique."""
+    ordered = sorted(ids)
+    found: set[str] = set()
+    for start in range(0, len(ordered), CHUNK):
+        found.update(await session.scalars(sa.select(Alarm.id).where(Alarm.id.in_(ordered[start : start + CHUNK]))))
+    return found
+
+
+async def unheard_of(session: WriteSession, *, site_id: str, origin: str) -> dict[str, UnheardAlarm]:
+    """What an origin was heard to hold and never to raise, by occurrence. Not scoped: ingest only."""
+    query = sa.select(UnheardAlarm).where(UnheardAlarm.site_id == site_id, UnheardAlarm.origin == origin)
+    rows = await session.scalars(query, execution_options={"populate_existing": True})
+    return {row.occurrence: row for row in rows}
+
+
+async def note_unheard(
+    session: WriteSession, *, customer_id: str, site_id: str, origin: str, occurrence: str, at: datetime, now: datetime
+) -> None:
+    """Another worker may have noted it just now."""
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    row = {"id": new_id(to_ms(now)), "customer_id": customer_id, "site_id": site_id, "origin": origin}
+    values = {**row, "occurrence": occurrence, "at": at, "recorded_at": now}
+    await session.execute(insert(UnheardAlarm).values(values).on_conflict_do_nothing())
+
+
+async def forget_unheard(session: WriteSession, *, site_id: str, origin: str, occurrences: Sequence[str]) -> None:
+    for start in range(0, len(occurrences), CHUNK):
+        query = sa.delete(UnheardAlarm).where(UnheardAlarm.site_id == site_id, UnheardAlarm.origin == origin)
+        await session.execute(query.where(UnheardAlarm.occurrence.in_(occurrences[start : start + CHUNK])))
 
 
 async def active_of_moved(session: ReadSession, *, limit: int) -> Sequence[Alarm]:

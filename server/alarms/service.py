@@ -6,29 +6,26 @@ transaction of the block, the request or the job that brought it; observers act 
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from msgspec import UNSET
 
-from facility.alarms import CENTRE, ActiveOccurrence, AlarmEvent, AlarmEventKind, AlarmKey, EndReason
+from facility.alarms import CENTRE, AlarmEvent, AlarmEventKind, AlarmKey, EndReason
 from facility.clock import to_ms
 from facility.ids import new_id
 from facility.items import AlarmItem
-from facility.wire import RejectedItem, RejectReason
-from rules.judges import Reason
+from facility.wire import RejectedItem
 from server.alarms import repository, told
 from server.alarms.centre_rules import CentreRule
-from server.alarms.changes import log_changes
-from server.alarms.folding import refold
-from server.alarms.incoming import fault_of, revision_of, snapshots_of
-from server.alarms.lifecycle import Arrival, Revision, Value, judges, may_acknowledge, retirement
-from server.alarms.log import CentreKind, History, history_of, write_centre, write_revision
+from server.alarms.incoming import fault_of, snapshots_of
+from server.alarms.lifecycle import Value, may_acknowledge, retirement
+from server.alarms.log import CentreKind, write_centre
 from server.alarms.models import Alarm
-from server.alarms.naming import names_of
 from server.alarms.origin import Origin
-from server.alarms.watching import AlarmObserver, AlarmSnapshot, Muter, muted_because, snapshot_of
-from server.db.session import WriteSession, locks_rows
+from server.alarms.snapshots import Snapshots
+from server.alarms.taking import Taking
+from server.alarms.watching import AlarmObserver, Muter, snapshot_of
+from server.db.session import WriteSession
 from server.fleet.refs import AgentRef, SiteRef
 from server.kit.audit import audit
 from server.kit.problems import Conflict
@@ -52,9 +49,8 @@ class AlarmService:
         titles: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
         """titles: of the rules judged at the centre, in English and Chinese, by id."""
-        self._titles = titles or {}
-        self._observers = tuple(observers)
-        self._muters = tuple(muters)
+        self._taking = Taking(observers=observers, muters=muters, titles=titles or {})
+        self._snapshots = Snapshots(self._taking)
 
     async def apply(
         self, session: WriteSession, *, site: SiteRef, agent: AgentRef, items: Sequence[AlarmItem], now: datetime
@@ -63,7 +59,7 @@ class AlarmService:
 
         Events of one occurrence count as one change, so that what came and went within a block is told as such.
         """
-        snapshots, refused = snapshots_of(items)
+        snapshots, refused = snapshots_of(items, now=now)
         events: dict[str, list[tuple[int, AlarmEvent]]] = {}
         for position, item in enumerate(items):
             if item.event is None:
@@ -74,13 +70,18 @@ class AlarmService:
                 continue
             events.setdefault(item.event.occurrence, []).append((position, item.event))
         origin = Origin(site.customer_id, site.id, agent.code, agent.id)
-        keys = await self._keys(session, origin, {event.key for found in events.values() for _, event in found}, now)
-        doubtful = await self._doubtful(session, origin, [held for _, held in snapshots])
+        unheard = await self._snapshots.unheard(session, origin, snapshots, raised=events.keys(), now=now)
+        named = {event.key for found in events.values() for _, event in found}
+        named |= {AlarmKey(agent.code, entry.device, entry.rule, entry.subject) for _, entry in unheard.values()}
+        keys = await self._taking.keys(session, origin, named, now)
+        doubtful = await self._snapshots.doubtful(session, origin, [held for _, held in snapshots])
         await repository.lock_keys(session, {*keys.values(), *(row.key_id for row in doubtful)})
         for occurrence, found in sorted(events.items()):
-            refused += await self._take(session, origin, keys, occurrence, found, now)
+            refused += await self._taking.take(session, origin, keys, occurrence, found, now)
         for at, held in sorted(snapshots, key=lambda pair: pair[0]):
-            await self._compare(session, origin, at, held, now)
+            await self._snapshots.compare(session, origin, at, held, now)
+        for _, entry in sorted(unheard.items()):
+            await self._snapshots.stand_in(session, origin, keys, entry, now)
         for position, item in enumerate(items):
             if item.snapshot is not None and item.told is not UNSET:
                 refused += await told.note(
@@ -130,7 +131,7 @@ class AlarmService:
             customer_id=row.customer_id,
             site_id=row.site_id,
         )
-        await self._settle(session, row, before, now)
+        await self._taking.settle(session, row, before, now)
         return row
 
     async def judged_here(
@@ -138,13 +139,13 @@ class AlarmService:
     ) -> None:
         """Take events of the centre's own rules about a site, in order."""
         origin = Origin(customer_id, site_id, CENTRE, None)
-        keys = await self._keys(session, origin, {event.key for event in events}, now)
+        keys = await self._taking.keys(session, origin, {event.key for event in events}, now)
         await repository.lock_keys(session, set(keys.values()))
         found: dict[str, list[tuple[int, AlarmEvent]]] = {}
         for position, event in enumerate(events):
             found.setdefault(event.occurrence, []).append((position, event))
         for occurrence, of_it in found.items():
-            await self._take(session, origin, keys, occurrence, of_it, now)
+            await self._taking.take(session, origin, keys, occurrence, of_it, now)
 
     async def forget_judged_here(
         self, session: WriteSession, *, site_id: str, rules: Collection[str], now: datetime
@@ -171,7 +172,7 @@ class AlarmService:
         """Raise one of the centre's own alarms; returns the occurrence. Raising what is active changes nothing."""
         origin = Origin(customer_id, site_id, CENTRE, None)
         key = AlarmKey(CENTRE, device, rule.id, subject)
-        keys = await self._keys(session, origin, {key}, now)
+        keys = await self._taking.keys(session, origin, {key}, now)
         await repository.lock_keys(session, keys.values())
         active = await repository.active_of_key(session, keys[key])
         if active is not None:
@@ -193,7 +194,7 @@ class AlarmService:
             reason=reason or rule.id,
             rule_revision="",
         )
-        await self._take(session, origin, keys, event.occurrence, [(0, event)], now)
+        await self._taking.take(session, origin, keys, event.occurrence, [(0, event)], now)
         return event.occurrence
 
     async def end_centre(
@@ -225,7 +226,7 @@ class AlarmService:
             if row is not None and row.active:
                 before = snapshot_of(row)
                 row.retired_at = retirement(now, seen_at=row.seen_at)
-                await self._settle(session, row, before, now)
+                await self._taking.settle(session, row, before, now)
 
     async def retire_centre(
         self, session: WriteSession, *, site_id: str, device: str, rules: Collection[str], now: datetime
@@ -270,7 +271,7 @@ class AlarmService:
             rule_revision="",
         )
         origin = Origin(row.customer_id, row.site_id, CENTRE, None)
-        await self._take(session, origin, {event.key: row.key_id}, row.id, [(0, event)], now)
+        await self._taking.take(session, origin, {event.key: row.key_id}, row.id, [(0, event)], now)
 
     async def rejudge_mutes(self, session: WriteSession, now: datetime) -> None:
         """Job: an alarm whose mute has ended is told to the observers as if it came now."""
@@ -279,170 +280,4 @@ class AlarmService:
         for found in rows:
             row = await repository.fresh(session, found.id)
             if row is not None and row.active:
-                await self._settle(session, row, snapshot_of(row), now)
-
-    async def _keys(
-        self, session: WriteSession, origin: Origin, keys: set[AlarmKey], now: datetime
-    ) -> dict[AlarmKey, str]:
-        return await repository.key_ids(
-            session, customer_id=origin.customer_id, site_id=origin.site_id, keys=keys, now=now
-        )
-
-    async def _doubtful(
-        self, session: WriteSession, origin: Origin, snapshots: Sequence[Sequence[ActiveOccurrence]]
-    ) -> list[Alarm]:
-        """The alarms whose state a snapshot may contradict, where their keys are to be locked."""
-        if not snapshots or not locks_rows(session):
-            return []
-        held = {entry.occurrence for snapshot in snapshots for entry in snapshot}
-        active = await repository.active_of_origin(session, site_id=origin.site_id, origin=origin.code)
-        back = await repository.superseded_among(session, site_id=origin.site_id, origin=origin.code, ids=held)
-        return [*active, *back]
-
-    async def _take(
-        self,
-        session: WriteSession,
-        origin: Origin,
-        keys: dict[AlarmKey, str],
-        occurrence: str,
-        found: Sequence[tuple[int, AlarmEvent]],
-        now: datetime,
-    ) -> list[RejectedItem]:
-        """Record the new revisions of one occurrence, under its key's lock."""
-        row = await repository.fresh(session, occurrence)
-        key_id = keys[found[0][1].key] if row is None else row.key_id
-        history = history_of([] if row is None else await repository.entries_of(session, occurrence))
-        refused: list[RejectedItem] = []
-        new: dict[int, Revision] = {}
-        for position, event in found:
-            revision = revision_of(event)
-            known = history.revisions.get(event.revision) or new.get(event.revision)
-            if keys[event.key] != key_id:
-                detail = "the occurrence is known under another key"
-                refused.append(RejectedItem(f"[{position}]", RejectReason.BAD_ITEM, detail))
-            elif known is None:
-                new[event.revision] = revision
-            elif known != revision:
-                detail = f"revision {event.revision} is known with other content"
-                refused.append(RejectedItem(f"[{position}]", RejectReason.BAD_ITEM, detail))
-        if not new:
-            return refused
-        before = None if row is None else snapshot_of(row)
-        if row is None:
-            row = await self._begin(session, origin, key_id, found[0][1], new, now)
-        source = "centre" if row.origin == CENTRE else "agent"
-        for _, revision in sorted(new.items()):
-            write_revision(session, row, revision, source=source, now=now)
-        history = replace(history, revisions={**history.revisions, **new})
-        await self._order(session, row, history, now)
-        flaps = any(revision.reason == Reason.FLAPPING for revision in new.values())
-        await self._settle(session, row, before, now, history=history, flaps=flaps)
-        return refused
-
-    async def _begin(
-        self,
-        session: WriteSession,
-        origin: Origin,
-        key_id: str,
-        event: AlarmEvent,
-        new: dict[int, Revision],
-        now: datetime,
-    ) -> Alarm:
-        """The row of a new occurrence, not yet active: the one it follows must be ended first."""
-        names = await names_of(
-            session,
-            site_id=origin.site_id,
-            agent_id=origin.agent_id,
-            origin=origin.code,
-            device=event.device,
-            rule=event.rule,
-            subject=event.subject,
-            revision=event.rule_revision,
-            titles=self._titles,
-        )
-        over = any(revision.kind is AlarmEventKind.ENDED for revision in new.values())
-        row = Alarm(
-            id=event.occurrence,
-            customer_id=origin.customer_id,
-            site_id=origin.site_id,
-            key_id=key_id,
-            agent_id=origin.agent_id,
-            origin=origin.code,
-            device=event.device,
-            rule=event.rule,
-            subject=event.subject,
-            metric=event.metric,
-            device_en=names.device_en,
-            device_zh=names.device_zh,
-            rule_en=names.rule_en,
-            rule_zh=names.rule_zh,
-            room=names.room,
-            arrival=Arrival.CLEARED_BEFORE_ARRIVAL if over else Arrival.LIVE,
-            received_at=now,
-            succeeded_at=None,
-            last_seq=0,
-        )
-        refold(row, History(new, [], None))
-        row.active = False
-        session.add(row)
-        await session.flush()
-        return row
-
-    async def _order(self, session: WriteSession, row: Alarm, history: History, now: datetime) -> None:
-        """An agent holds one occurrence of a key at a time: the coming of a younger one is the end of the older."""
-        # Neither can be the row itself: its changes are written with those of settling it, in one statement.
-        with session.no_autoflush:
-            younger = await repository.next_younger(session, row.key_id, row.id)
-            older = await repository.next_older(session, row.key_id, row.id)
-        row.succeeded_at = None if younger is None else younger.raised_at
-        if older is None:
-            return
-        before = snapshot_of(older)
-        older.succeeded_at = history.began_at
-        await self._settle(session, older, before, now)
-
-    async def _compare(
-        self, session: WriteSession, origin: Origin, at: datetime, held: Sequence[ActiveOccurrence], now: datetime
-    ) -> None:
-        """What an agent does not hold at `at` ended without our hearing of it; what it holds has not been superseded.
-
-        What began after the snapshot was made, or just before, is not judged by it.
-        """
-        ids = {entry.occurrence for entry in held}
-        for row in await repository.active_of_origin(session, site_id=origin.site_id, origin=origin.code):
-            if row.id in ids or not judges(at, row.raised_at):
-                continue
-            before = snapshot_of(row)
-            row.orphaned_at = at if row.orphaned_at is None else max(row.orphaned_at, at)
-            await self._settle(session, row, before, now)
-        for row in await repository.superseded_among(session, site_id=origin.site_id, origin=origin.code, ids=ids):
-            if row.active or (row.seen_at is not None and row.seen_at >= at):
-                continue
-            if await repository.active_of_key(session, row.key_id) is not None:
-                log.warning("snapshot holds two of a key", extra={"alarm": row.id, "origin": origin.code})
-                continue
-            before = snapshot_of(row)
-            row.seen_at = at
-            await self._settle(session, row, before, now)
-
-    async def _settle(
-        self,
-        session: WriteSession,
-        row: Alarm,
-        before: AlarmSnapshot | None,
-        now: datetime,
-        *,
-        history: History | None = None,
-        flaps: bool = False,
-    ) -> None:
-        """Fold, judge the mute, write, tell. before: None for what is new here; history: its log, where it is known."""
-        why = refold(row, history or history_of(await repository.entries_of(session, row.id)))
-        if row.active or before is None:
-            row.muted_because = await muted_because(self._muters, session, snapshot_of(row), now)
-        log_changes(session, row, before, now)
-        await session.flush()
-        after = replace(snapshot_of(row, why), began_flapping=flaps)
-        if before is not None and replace(before, why=why) == after:
-            return
-        for observer in self._observers:
-            await observer.on_change(session, before, after, now)
+                await self._taking.settle(session, row, snapshot_of(row), now)
