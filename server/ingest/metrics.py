@@ -28,6 +28,12 @@ class IngestMetrics:
             ("reason",),
             registry=registry,
         )
+        self.clashes = Counter(
+            "coldaisle_server_ingest_clashes_total",
+            "Transactions that another one was in the way of",
+            ("db",),
+            registry=registry,
+        )
         self.batch_seconds = Histogram(
             "coldaisle_server_ingest_batch_seconds", "From taking a batch to its commit", registry=registry
         )

@@ -19,15 +19,14 @@ from datetime import datetime
 from facility.clock import Clock, to_ms
 from facility.wire import Answer, Kind, RejectedItem, RetryReason, Verdict
 from server.db.session import Database, WriteSession
-from server.fleet import catalogs, openings
+from server.fleet import openings
 from server.fleet import service as fleet
-from server.fleet.models import Point
 from server.fleet.refs import AgentRef
 from server.fleet.service import DeviceSeen
 from server.fleet.texts import clip
 from server.history.rolling import Keep, oldest_taken
 from server.history.store import History, ReadingsBlock, Stored
-from server.ingest import contents, repository
+from server.ingest import contents, meeting, repository
 from server.ingest.directory import Directory
 from server.ingest.failing import Failures
 from server.ingest.inbox import Message
@@ -48,7 +47,7 @@ from server.ingest.jobs import (
 from server.ingest.metrics import IngestMetrics
 from server.ingest.protocols import AlarmSink
 from server.ingest.readings import lag_seconds, merge_seen, resolve
-from server.ingest.weather import Weather, is_clash, is_weather
+from server.ingest.weather import Weather, is_weather, past_clashes, suffers
 
 log = logging.getLogger(__name__)
 
@@ -151,27 +150,18 @@ class Processor:
         met: list[AgentRef | None] = []
 
         async def find(session: WriteSession) -> None:
-            met.extend([await self._find_or_enrol(session, *sender) for sender in senders])
+            met.clear()
+            for site, code in senders:
+                found = await meeting.find_or_enrol(
+                    session, self._directory, site, code, zone=self._auto_enrol_zone, now=self._clock.now()
+                )
+                met.append(found)
 
         if not await self._ask_main(find):
             return False
         for agent in filter(None, met):
             self._directory.remember(agent)
         return True
-
-    async def _find_or_enrol(self, session: WriteSession, site: str, code: str) -> AgentRef | None:
-        now = self._clock.now()
-        agent = await self._directory.find_agent(session, site, code)
-        if agent is None and self._auto_enrol_zone is not None:
-            agent = await fleet.enrol(session, site_code=site, code=code, zone=self._auto_enrol_zone, now=now)
-            log.info("agent enrolled", extra={"site": site, "agent": code})
-        if agent is None:
-            # Said once; that it goes on is counted in the list of strangers.
-            if await repository.note_stranger(session, site, code, "unknown_agent", now=now):
-                log.warning("blocks of an unknown agent wait at their sender", extra={"site": site, "agent": code})
-        else:
-            await repository.forget_strangers(session, [(site, code)])
-        return agent
 
     async def _keep_blocks(self, refusals: Sequence[Refusal]) -> bool:
         async def keep(session: WriteSession) -> None:
@@ -198,16 +188,23 @@ class Processor:
     # --- the main database -----------------------------------------------------------------------------------------
 
     async def _ask_main(self, work: Callable[[WriteSession], Awaitable[None]]) -> bool:
-        """Do this in one transaction; False, with nothing done, where the database refuses or is left alone now."""
+        """Do this in one transaction; False, with nothing done, where the database refuses or is left alone now.
+
+        Work that clashes with another transaction is done again: it must begin anew each time.
+        """
         if self._main_weather.wait_s(self._clock.monotonic()):
             return False
-        try:
+
+        async def transaction() -> None:
             async with self._db.write() as session:
                 await work(session)
+
+        try:
+            await past_clashes(transaction, clashed=self._metrics.clashes.labels("main").inc)
         except Exception as error:
             if not is_weather(error):
                 raise
-            self._suffers(self._main_weather, "the main database", error)
+            suffers(self._main_weather, "the main database", error, now=self._clock.monotonic())
             return False
         return True
 
@@ -219,6 +216,8 @@ class Processor:
             return
 
         async def take(session: WriteSession) -> None:
+            # All before the first ticket: its number is one row for the whole centre, and held until the commit.
+            await fleet.lock_agents(session, {job.agent.id for job in jobs})
             for job in in_order(jobs):
                 job.answer = await self._apply(session, job)
 
@@ -240,15 +239,6 @@ class Processor:
         self._main_weather.took()
         for job in jobs:
             self._count_refused(job.entry, job.refused)
-
-    def _suffers(self, weather: Weather, database: str, error: Exception) -> None:
-        # Workers that are given blocks of one alarm clash now and then; nothing is out of order.
-        news = not is_clash(error) and weather.refused(self._clock.monotonic())
-        log.log(
-            logging.ERROR if news else logging.DEBUG,
-            "a database refuses, blocks are asked for again",
-            extra={"db": database, "error": str(error)},
-        )
 
     async def _apply(self, session: WriteSession, job: Job) -> Answer:
         header, now = job.entry.header, self._clock.now()
@@ -303,10 +293,10 @@ class Processor:
             return
         blocks = [block_of(job) for job in ready]
         try:
-            outcomes = await self._history.write(blocks, now_ms=to_ms(self._clock.now()))
+            outcomes = await self._write(blocks)
         except Exception as error:
             if is_weather(error):
-                self._suffers(self._history_weather, "the history", error)
+                suffers(self._history_weather, "the history", error, now=self._clock.monotonic())
                 put_off(ready, "the history refuses")
                 return
             log.warning("batch of readings failed, taken one by one", exc_info=error)
@@ -316,14 +306,20 @@ class Processor:
             for job, outcome in zip(ready, outcomes, strict=True):
                 self._stored(job, outcome)
 
+    async def _write(self, blocks: Sequence[ReadingsBlock]) -> list[Stored]:
+        async def transaction() -> list[Stored]:
+            return await self._history.write(blocks, now_ms=to_ms(self._clock.now()))
+
+        return await past_clashes(transaction, clashed=self._metrics.clashes.labels("history").inc)
+
     async def _one_by_one(self, jobs: Sequence[Job], blocks: Sequence[ReadingsBlock]) -> None:
         for position, (job, block) in enumerate(zip(jobs, blocks, strict=True)):
             try:
-                (outcome,) = await self._history.write([block], now_ms=to_ms(self._clock.now()))
+                (outcome,) = await self._write([block])
             except Exception as error:
                 log.debug("block not stored", exc_info=error)
                 if is_weather(error):
-                    self._suffers(self._history_weather, "the history", error)
+                    suffers(self._history_weather, "the history", error, now=self._clock.monotonic())
                     put_off(jobs[position:], "the history refuses")
                     return
                 await self._failed(job, error)
@@ -337,7 +333,7 @@ class Processor:
             log.debug("block not prepared", exc_info=error)
             if is_weather(error):
                 # What is at hand of the site stays so: readings that need nothing else go on.
-                self._suffers(self._reading_weather, "the main database, asked", error)
+                suffers(self._reading_weather, "the main database, asked", error, now=self._clock.monotonic())
                 put_off([job], "the database refuses")
                 return False
             self._directory.forget_site(job.agent.site.id)
@@ -362,46 +358,13 @@ class Processor:
                 await self._directory.load(session, agent.site.id, names)
             self._reading_weather.took()
         missing = sorted(name for name in names if self._directory.point(agent.site.id, name) is None)
-        if missing and not await self._learn(job, missing):
+        if missing and not await meeting.learn(
+            job, missing, directory=self._directory, db=self._db, ask_main=self._ask_main, now=now
+        ):
             put_off([job], "the database refuses")
             return False
         job.resolved = resolve(self._directory, agent.site.id, series, oldest_ms=oldest_taken(now, self._keep))
         job.refused = (*refused, *job.resolved.refused)
-        return True
-
-    async def _learn(self, job: Job, missing: Sequence[tuple[str, str, str]]) -> bool:
-        """Devices that only the catalog of the block names, and points that none does; False when it cannot be now."""
-        agent, digest, now = job.agent, job.entry.header.catalog, self._clock.now()
-        site = agent.site.id
-        strange = any(self._directory.device_id(site, device) is None for device, _, _ in missing)
-        if strange and digest and self._directory.may_acquaint(agent, digest):
-            if not await self._ask_main(lambda session: catalogs.acquaint(session, agent, digest, now=now)):
-                return False
-            self._directory.note_acquainted(agent, digest)
-            async with self._db.read() as reader:
-                await self._directory.load(reader, site, missing)
-        unannounced = [
-            name
-            for name in missing
-            if self._directory.point(site, name) is None and self._directory.device_id(site, name[0]) is not None
-        ]
-        if not unannounced:
-            return True
-        made: list[tuple[str, Point]] = []
-
-        async def make(session: WriteSession) -> None:
-            for device, metric, subject in unannounced:
-                device_id = self._directory.device_id(site, device)
-                assert device_id is not None, "only points of known devices are made"
-                row = await catalogs.add_point(
-                    session, agent, device_id=device_id, metric_name=metric, subject=subject, now=now
-                )
-                made.append((device, row))
-
-        if not await self._ask_main(make):
-            return False
-        for device, row in made:
-            self._directory.add(site, device, row)
         return True
 
     def _stored(self, job: Job, outcome: Stored) -> None:

@@ -1,6 +1,14 @@
 """The weather of a database: one that refuses is left alone for a moment, who asks meanwhile is told to wait."""
 
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
 import sqlalchemy as sa
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 # Of what a database says, these blame the content; everything else is its own trouble and passes.
 BLAMES_CONTENT = (sa.exc.DataError, sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.NotSupportedError)
@@ -13,6 +21,8 @@ _CLASHES = ("40P01", "40001")
 # sends again, so that the pause adds at most one more round to what an alarm waits.
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 10.0
+# A clash costs PostgreSQL a second to notice, and who lost it waits for the winner at once: a third in a row is rare.
+CLASH_TRIES = 3
 
 
 def is_weather(error: Exception) -> bool:
@@ -26,6 +36,24 @@ def is_weather(error: Exception) -> bool:
 def is_clash(error: Exception) -> bool:
     """Whether two transactions were in each other's way: the database works, and the next try has its turn."""
     return isinstance(error, sa.exc.DBAPIError) and _sqlstate(error) in _CLASHES
+
+
+async def past_clashes(transaction: Callable[[], Awaitable[T]], *, clashed: Callable[[], None]) -> T:
+    """Do the transaction, at once again where another was in its way, a few times.
+
+    clashed: called each time another was in its way.
+    """
+    tried = 0
+    while True:
+        try:
+            return await transaction()
+        except Exception as error:
+            if not is_clash(error):
+                raise
+            clashed()
+            tried += 1
+            if tried == CLASH_TRIES:
+                raise
 
 
 def _sqlstate(error: sa.exc.DBAPIError) -> str:
@@ -57,3 +85,14 @@ class Weather:
     def took(self) -> None:
         """It took what it was given."""
         self._pause = 0.0
+
+
+def suffers(weather: Weather, database: str, error: Exception, *, now: float) -> None:
+    """A database refused: leave it alone for a while, and say so when that is new. now: monotonic seconds."""
+    # Workers that are given blocks of one alarm clash now and then; nothing is out of order.
+    news = not is_clash(error) and weather.refused(now)
+    log.log(
+        logging.ERROR if news else logging.DEBUG,
+        "a database refuses, blocks are asked for again",
+        extra={"db": database, "error": str(error)},
+    )

@@ -11,7 +11,7 @@ from server.fleet import repository as fleet_repository
 from server.ingest import repository
 from server.ingest.failing import POISON_TRIES
 from server.ingest.models import LedgerBlock
-from server.ingest.weather import FIRST_PAUSE_S, LONGEST_PAUSE_S
+from server.ingest.weather import CLASH_TRIES, FIRST_PAUSE_S, LONGEST_PAUSE_S
 from tests.server.ingest.conftest import Station
 from tests.server.ingest.items_by_hand import AT, event, health, reading
 from tests.server.ingest.wire_by_hand import Sender
@@ -111,6 +111,7 @@ async def test_a_deadlock_is_no_refusal(station: Station) -> None:
     alarm = sender.next("alarms", [event()])
     (answer,) = await station.take(alarm)
     assert (answer.verdict, answer.reason) == (Verdict.RETRY, RetryReason.STORAGE)
+    assert station.counted("coldaisle_server_ingest_clashes_total", db="main") == CLASH_TRIES
     async with station.server.db.write() as session:
         await session.execute(sa.text("DROP TRIGGER clash ON ingest_blocks"))
     (answer,) = await station.take(alarm)
