@@ -295,6 +295,19 @@ class RuleSet:
         """The names a room may choose."""
         return frozenset(rule.thresholds_set for rule in self.rules if rule.thresholds_set is not None)
 
+    @property
+    def metrics(self) -> frozenset[str]:
+        """The metrics whose readings these rules need."""
+        return frozenset(
+            metric
+            for rule in self.rules
+            for metric in (
+                [rule.metric]
+                if rule.expression is None
+                else [signal.metric for signal in rule.expression.signals.values()]
+            )
+        )
+
     def overlaid(self, site: "RuleSet") -> "RuleSet":
         """These rules with a site's own: one of the same id replaces, a new one is added. `enabled: false` removes."""
         own = {rule.id: rule for rule in site.rules}

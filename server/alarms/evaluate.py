@@ -10,7 +10,6 @@ Invariants, each with a test of its name:
 """
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
@@ -25,7 +24,7 @@ from facility.items import MAX_METERED_S
 from facility.reading import PointKey, Quality, Reading
 from rules.engine import Engine
 from rules.facts import GAP_INTERVALS, DeviceFacts
-from rules.model import Rule, RuleSet
+from rules.model import RuleSet
 from rules.parts import Where
 from rules.records import SnapshotError
 from server.alarms.models import CentreRuleState
@@ -87,24 +86,13 @@ def of_centre(rules: RuleSet) -> RuleSet:
     return RuleSet(tuple(rule for rule in rules if rule.enabled and rule.where is Where.CENTRE))
 
 
-def metrics_of(rules: Iterable[Rule]) -> set[str]:
-    """The metrics whose readings these rules need."""
-    found: set[str] = set()
-    for rule in rules:
-        if rule.expression is None:
-            found.add(rule.metric)
-        else:
-            found |= {signal.metric for signal in rule.expression.signals.values()}
-    return found
-
-
 class CentreRules:
     """One engine for each site; the saved state is the truth, engines in memory only save making them anew."""
 
     def __init__(self, alarms: AlarmService, *, rules: RuleSet, history: History) -> None:
         self._alarms = alarms
         self._rules = of_centre(rules)
-        self._metrics = metrics_of(self._rules)
+        self._metrics = self._rules.metrics
         self._history = history
         self._held: dict[str, _Held] = {}
 

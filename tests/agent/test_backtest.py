@@ -1,16 +1,20 @@
 """Rules over the history an agent has kept: the command, on a journal file."""
 
 import json
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 from typer.testing import CliRunner
 
-from agent.backtest_cli import app
+from agent.backtest_cli import _play, app
 from agent.journal import Store
 from agent.journal.block import Draft, seal_draft
+from agent.journal.reading import JournalReader
+from agent.site import read_site
 from facility.catalog import Catalog, CatalogDevice, CatalogPoint
 from facility.ids import new_id
 from facility.reading import Reading
@@ -127,6 +131,44 @@ def test_a_trial_file_is_laid_over_the_sites_rules(site: Path) -> None:
 
 def test_only_the_last_days_asked_for_are_played(site: Path) -> None:
     assert run(site, "--days", "0.02")["samples"] == 120
+
+
+def test_the_bar_advances_to_the_end_where_somebody_looks_on(site: Path) -> None:
+    shown = StringIO()
+    made = read_site(site / "agent.yaml")
+    console = Console(file=shown, force_terminal=True, width=100)
+    _play(JournalReader(site / "journal.db"), made, made.rules, 1 << 40, console)
+    text = shown.getvalue()
+    assert 0 <= text.find(" 0/240") < text.find("240/240")
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_no_bar_is_drawn_into_a_pipe(site: Path, more: list[str]) -> None:
+    result = CliRunner().invoke(app, ["-c", str(site / "agent.yaml"), *more])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "240/240" not in result.stdout
+
+
+def test_the_time_the_agent_was_off_is_said_and_raises_nothing(site: Path) -> None:
+    store = Store(site / "journal.db", max_bytes=1 << 30, max_age_ms=1 << 50)
+    store.open()
+    later = BEGIN + 6 * 60 * MINUTE
+    taken = [
+        Reading(f"th-{room}", "room.temperature", "", 22.0, later + minute * MINUTE)
+        for minute in range(60)
+        for room in ("north", "south")
+    ]
+    draft = Draft(Kind.READINGS, taken, later, taken[-1].taken_at, "")
+    blocks, _ = seal_draft(draft, stream=new_id(BEGIN), number=iter((900,)).__next__, now_ms=later)
+    store.commit(blocks, now_ms=later)
+    store.close()
+    (site / "gone.yaml").write_text(GONE)
+    report = run(site, str(site / "gone.yaml"))
+    assert report["raised"] == {"room-temperature-high-gb": 2}
+    assert report["holes"] == [{"agent": "", "from_ms": BEGIN + 119 * MINUTE, "until_ms": later}]
+    shown = CliRunner().invoke(app, ["-c", str(site / "agent.yaml"), str(site / "gone.yaml")]).stdout
+    assert "for 4:01:00: it counts for nobody" in shown
+    assert "over the devices of this agent alone: site-ups-several-on-battery" in shown
 
 
 def test_a_wrong_rule_file_and_a_missing_journal_are_said(site: Path) -> None:
