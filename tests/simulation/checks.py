@@ -15,11 +15,11 @@ from tests.simulation.machines import START, Edge
 from tests.simulation.model import PlainRule, PointModel, State
 from tests.simulation.rows import Files, Name, Row, alarm_rows
 from tests.simulation.rulebook import RULES
+from tests.simulation.tickets import SEVERITIES
 
 if TYPE_CHECKING:
     from tests.simulation.run import World
 
-SEVERITIES = ("info", "minor", "major", "critical")
 # A group commit, the commit's own time and a tick of whoever writes the time down.
 LOSS_BOUND_S = 1.2
 # The rule state is saved with each alarm, and else this often (agent.journal.taken.RULES_EVERY_S) and a group commit.
@@ -57,7 +57,7 @@ def check(world: "World") -> None:
         _alarms(world, edge, files)
         _event_time(world, edge)
         _stamps(world, edge)
-    _tickets(world, files)
+    world.result.tickets = world.watch.tickets.check()
 
 
 # --- 1: readings ---------------------------------------------------------------------------------------------------
@@ -292,20 +292,6 @@ def _held(edge: Edge, number: int, device: str, rule: PlainRule, subject: str) -
 def world_ms(edge: Edge) -> int:
     assert edge.agent is not None
     return to_ms(edge.agent._clock.now())
-
-
-# --- tickets -------------------------------------------------------------------------------------------------------
-
-
-def _tickets(world: "World", files: Files) -> None:
-    """Every alarm that was bad enough is in one."""
-    world.result.tickets = files.ask("main", "SELECT count(*) FROM tickets WHERE alarm_key_id IS NOT NULL")[0][0]
-    query = (
-        "SELECT id, device, rule, worst_severity FROM alarms"
-        " WHERE worst_severity != 'info' AND id NOT IN (SELECT alarm_id FROM ticket_alarms)"
-    )
-    for row in files.ask("main", query):
-        world.bad(f"3: no ticket for the alarm {row}")
 
 
 def _short(events: dict[int, AlarmEvent]) -> list[tuple[int, str, int]]:

@@ -12,7 +12,6 @@ from facility.clock import to_ms
 from facility.reading import Reading
 
 Name = tuple[str, str, str]  # of a point: device, metric, subject
-CLOSED_TICKETS = "('resolved', 'closed', 'cancelled')"
 
 
 class Files:

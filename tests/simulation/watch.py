@@ -15,7 +15,8 @@ from facility.reading import Reading
 from tests.simulation.lives import Life, forgettable
 from tests.simulation.machines import Centre, Edge
 from tests.simulation.model import PlainRule
-from tests.simulation.rows import CLOSED_TICKETS, Name, Row, alarm_rows, same
+from tests.simulation.rows import Name, Row, alarm_rows, same
+from tests.simulation.tickets import TicketWatch
 
 Bad = Callable[[str], None]
 
@@ -25,6 +26,7 @@ class Watch:
 
     def __init__(self, centre: Centre, edges: Mapping[str, Edge], bad: Bad) -> None:
         self._centre, self._edges, self._bad = centre, edges, bad
+        self.tickets = TicketWatch(centre.files, bad)
         self._agents: dict[str, str] = {}
         self._answered: list[tuple[Edge, Key]] = []
         self._took = _Took(edges)
@@ -69,7 +71,7 @@ class Watch:
         self._look_at_readings()
         self._look_at_log()
         self._look_at_alarms()
-        self._look_at_tickets()
+        self.tickets.look()
 
     def _ask(self, file: str, query: str, *values: object) -> list[Any]:
         return self._centre.files.ask(file, query, *values)
@@ -199,14 +201,6 @@ class Watch:
             return True
         life, _ = self._said.by[occurrence][revision]
         return life.unsaved_since is not None or (life is edge.lives[-1] and edge.refused_since is not None)
-
-    def _look_at_tickets(self) -> None:
-        query = (
-            f"SELECT alarm_key_id, count(*) FROM tickets WHERE alarm_key_id IS NOT NULL AND state NOT IN"
-            f" {CLOSED_TICKETS} GROUP BY alarm_key_id HAVING count(*) > 1"
-        )
-        for key, count in self._ask("main", query):
-            self._bad(f"3: {count} open tickets of the alarm key {key}")
 
 
 def _turned(before: Row | None, row: Row, raised: bool) -> bool:
