@@ -178,7 +178,7 @@ class Journal:
 
     def append(self, kind: Kind, items: Sequence[Any], *, at: int) -> None:
         """Items of a kind other than readings, at `at` ms UTC; committed at once, alarms with the rule state."""
-        self._taken.append(kind, items, at=at)
+        self._taken.append(kind, items, at=at, now=self._clock.monotonic())
 
     def append_catalog(self, catalog: Any | None, names: str, *, at: int) -> None:
         """A catalog whose digest is `names`; what is taken from now on speaks of it. None, "": of none at all."""
@@ -189,13 +189,14 @@ class Journal:
     async def commit(self, *, readings: bool = True) -> None:
         """Seal and store what is due. Returns when it is durable, or held in memory because the disk refuses."""
         async with self._lock:
-            drafts = self._taken.drain(readings=readings, now=self._clock.monotonic())
-            if drafts:
+            if drafts := self._taken.drain(readings=readings, now=self._clock.monotonic()):
                 await self._seal(drafts)
             if self._tally.degraded and not self._retry.due:
                 self._bound_memory()
             elif not self._all_saved:
                 await self._write()
+            if self._tally.degraded or not len(self._waiting):
+                self._taken.committed()
 
     @property
     def _all_saved(self) -> bool:
@@ -269,8 +270,7 @@ class Journal:
             self._degrade(str(exc))
             return
         self._offer()
-        # What is waiting is written by the next commit, which comes within one group commit.
-        self._taken.hurry()
+        self._taken.hurry()  # what is waiting is written by the next commit, which comes within one group commit
 
     async def _unless_refused(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T | None:
         """Have the disk do something that can wait; None, with nothing done, when it refuses."""

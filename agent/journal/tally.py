@@ -20,6 +20,7 @@ class JournalStats:
     """Figures for health, metrics and `coldaisle agent journal`.
 
     drops: readings and items lost since this opening, by reason; dropped: those of openings before, by their stream.
+    alarms_since: when (monotonic) the oldest alarm was taken that a disk which is slow, or hangs, keeps from everybody.
     """
 
     stream: str
@@ -33,6 +34,7 @@ class JournalStats:
     blocks: int
     drops: Mapping[str, int]
     dropped: Dropped
+    alarms_since: float | None
 
 
 def _silent(what: str, detail: dict[str, str]) -> None:
@@ -57,6 +59,7 @@ class Tally:
     saved: dict[str, int] = field(default_factory=dict)
     dropped: Dropped = field(default_factory=dict)
     degraded: str = ""
+    alarms_since: float | None = None
     notice: Notice = _silent
 
     # --- drops -----------------------------------------------------------------------------------------------------
@@ -140,4 +143,5 @@ class Tally:
             blocks=self.blocks,
             drops=summed(self.drops, evicted),
             dropped={each: counts for each, counts in self.dropped.items() if counts and each != stream},
+            alarms_since=self.alarms_since,
         )

@@ -55,9 +55,6 @@ class World(Protocol):
 
     def link(self) -> Link: ...
 
-    async def settled(self) -> Link:
-        """`link`, once what was noted before the call is in what it knows."""
-
     def cut_since(self) -> datetime | None: ...
 
     def named(self, notice: Notice, *, zh: bool) -> texts.Named: ...
@@ -144,6 +141,8 @@ class LocalNotices:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._look(), name="notices")
+            # Of its own: a disk that hangs keeps nothing from being bounded.
+            group.create_task(self._save(), name="notices to disk")
             for channel in self._channels.values():
                 group.create_task(self._tell(channel), name=f"notify {channel.name}")
 
@@ -219,13 +218,15 @@ class LocalNotices:
     async def _look(self) -> None:
         while True:
             await self._clock.sleep(LOOK_S)
-            upto = self._last_id
-            link = await self._world.settled() if self.waiting else self._world.link()
-            now = now_ms(self._clock)
+            link, upto, now = self._world.link(), self._last_id, now_ms(self._clock)
             for notice, fate in expired(self._notices.values(), channels=self._channels, link=link, upto=upto, now=now):
                 self._drop(notice, fate)
             for channel, times in self._sent.items():
                 self._sent[channel] = [at for at in times if now - self._limits.per_ms < at <= now]
+
+    async def _save(self) -> None:
+        while True:
+            await self._clock.sleep(LOOK_S)
             await self._keep()
 
     async def _keep(self) -> None:

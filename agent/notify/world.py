@@ -47,23 +47,24 @@ class AgentWorld:
         if uplink is None:
             return Link(ALWAYS_MS, has_all=False)
         stats = self._journal.stats()
-        # Those that wait for the clock to be set, or that a journal holds in memory, are not among the unsent.
-        has_all = not (stats.unsent_blocks.get(Kind.ALARMS, 0) or stats.degraded or self._guard.undated)
-        # The centre gets nothing of an alarm that waits for the clock, however well it is connected.
-        return Link(max(self._cut_ms(uplink), self._guard.undated_for(now_ms(self._clock))), has_all)
+        # Those that wait for the clock to be set, for the disk, or in memory, are not among the unsent.
+        waits = self._guard.undated or stats.alarms_since is not None
+        has_all = not (stats.unsent_blocks.get(Kind.ALARMS, 0) or stats.degraded or waits)
+        return Link(max(self._cut_ms(uplink), self._kept_ms()), has_all)
 
     def _cut_ms(self, uplink: Uplink) -> int:
         return round((self._clock.monotonic() - uplink.taken_at) * 1000)
 
-    async def settled(self) -> Link:
-        # What a slow disk has not taken yet is not among the unsent either.
-        if self.link().has_all:
-            await self._journal.commit(readings=False)
-        return self.link()
+    def _kept_ms(self) -> int:
+        """For how long an alarm waits for the clock or for a disk that hangs: the centre gets nothing of it, however
+        well it is connected."""
+        since = self._journal.stats().alarms_since
+        kept = 0 if since is None else round((self._clock.monotonic() - since) * 1000)
+        return max(kept, self._guard.undated_for(now_ms(self._clock)))
 
     def cut_since(self) -> datetime | None:
         uplink = self._uplink()
-        if uplink is None or self._cut_ms(uplink) < self._guard.undated_for(now_ms(self._clock)):
+        if uplink is None or self._cut_ms(uplink) < self._kept_ms():
             return None
         return self._clock.now() - timedelta(milliseconds=self._cut_ms(uplink))
 

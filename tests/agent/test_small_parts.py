@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 
 from agent.guard import MAX_UNDATED, ClockGuard, ClockVerdict, verdict
 from agent.http import MAX_REQUEST, HttpServer, Page
-from agent.journal.taken import RULES_BYTES_S, RULES_EVERY_S, Taken
+from agent.journal.eviction import DropReason
+from agent.journal.taken import MAX_ITEMS, MAX_TAKEN, RULES_BYTES_S, RULES_EVERY_S, Taken
 from agent.journal.tally import Tally
 from agent.live import LiveTable
 from agent.logs import KeyValueFormatter
@@ -206,6 +208,59 @@ def test_a_large_rule_state_is_saved_as_seldom_as_its_bytes_cost(size: int, seld
     assert asked[:3] == [0.0, seldom_s, 2 * seldom_s]
     # An alarm is never without the state that goes with it.
     before = len(asked)
-    held.append(Kind.ALARMS, ["an item"], at=0)
+    held.append(Kind.ALARMS, ["an item"], at=0, now=now)
     held.drain(readings=False, now=now)
     assert len(asked) == before + 1
+
+
+def test_what_waits_for_a_disk_that_hangs_is_bounded_and_alarms_go_last() -> None:
+    tally = Tally()
+    held = Taken(tally)
+    for at in range(MAX_ITEMS):
+        kind = Kind.ALARMS if at % 2 else Kind.EVENTS
+        held.append(kind, [event(at=at)], at=at, now=0.0)
+        held.append(Kind.HEALTH, ["health"], at=at, now=0.0)
+    held.take([taken(1)])
+    held.append_catalog("catalog", "names", at=1)
+    held.append(Kind.EVENTS, [event(at=1)] * 1_000, at=1, now=0.0)
+    kept = Counter[Kind]()
+    for draft in held.drain(readings=True, now=0.0):
+        kept[draft.kind] += len(draft.items)
+    assert kept[Kind.ALARMS] == MAX_ITEMS // 2, "all of them"
+    assert (kept[Kind.READINGS], kept[Kind.CATALOG], kept[Kind.HEALTH]) == (1, 1, 0)
+    assert MAX_ITEMS * 0.9 < kept[Kind.ALARMS] + kept[Kind.EVENTS] <= MAX_ITEMS
+    assert kept.total() + tally.drops[DropReason.MEMORY_FULL] == 2 * MAX_ITEMS + 1_000 + 2
+    before = dict(tally.drops)
+    held.append(Kind.EVENTS, ["one more"], at=2, now=0.0)
+    assert tally.drops == before
+
+
+def test_readings_that_a_new_catalog_cut_off_count_to_what_waits() -> None:
+    tally = Tally()
+    held = Taken(tally)
+    for names in ("one", "two"):
+        held.take([taken(at) for at in range(MAX_TAKEN // 2)])
+        held.append_catalog("catalog", names, at=1)
+    held.take([taken(1), taken(2)])
+    assert tally.drops == {DropReason.MEMORY_FULL: 2}
+    held.drain(readings=True, now=0.0)
+    held.take([taken(3)])
+    assert tally.drops == {DropReason.MEMORY_FULL: 2}
+
+
+def test_an_alarm_waits_from_when_it_was_taken_until_a_commit_has_ended() -> None:
+    tally, since = Tally(), list[float | None]()
+    held = Taken(tally)
+    held.append(Kind.EVENTS, [event()], at=1, now=1.0)
+    since.append(tally.alarms_since)
+    for now in (2.0, 3.0):
+        held.append(Kind.ALARMS, [event()], at=1, now=now)
+    held.drain(readings=False, now=4.0)
+    held.append(Kind.ALARMS, [event()], at=1, now=5.0)  # behind those on their way to the disk
+    since.append(tally.alarms_since)
+    held.committed()
+    since.append(tally.alarms_since)
+    held.drain(readings=False, now=6.0)
+    held.committed()
+    since.append(tally.alarms_since)
+    assert since == [None, 2.0, 5.0, None]

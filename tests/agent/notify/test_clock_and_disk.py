@@ -32,12 +32,13 @@ SLOW_DISK_S = 20.0
 class SlowDisk(InlineOffload):
     """Takes long over everything once it is slow."""
 
-    def __init__(self) -> None:
+    def __init__(self, takes_s: float = SLOW_DISK_S) -> None:
         self.slow = False
+        self._takes_s = takes_s
 
     async def run(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         if self.slow:
-            await asyncio.sleep(SLOW_DISK_S)
+            await asyncio.sleep(self._takes_s)
         return call(*args, **kwargs)
 
 
@@ -132,6 +133,32 @@ def test_what_the_disk_has_not_taken_yet_is_not_taken_for_the_centres(
             assert it.fates == {Fate.NOTED: 1, Fate.TOLD: 1}
             disk.slow = False
         assert len(sink.messages) == 1
+
+    with Sink() as sink:
+        run_virtual(main(sink))
+
+
+def test_what_hangs_on_its_way_to_the_disk_is_told_though_the_centre_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main(sink: Sink) -> None:
+        disk = SlowDisk(takes_s=600.0)
+        async with place(tmp_path, sink, monkeypatch, wall=START, offload=disk) as it:
+            uplink = it.agent.uplink
+            assert uplink is not None
+            await asyncio.sleep(2)
+            disk.slow = True
+            it.poll(60.0)
+            for second in range(AFTER_S + 5):
+                if second == 30:
+                    it.poll(61.0)  # and a commit behind that one
+                assert not sink.messages or second > AFTER_S
+                await asyncio.sleep(1)
+                uplink.taken_at = asyncio.get_running_loop().time()  # as when there is nothing for the centre to take
+            assert it.fates == {Fate.NOTED: 1, Fate.TOLD: 1}
+            disk.slow = False
+        (message,) = sink.messages
+        assert "no contact" not in message["message"]
 
     with Sink() as sink:
         run_virtual(main(sink))
