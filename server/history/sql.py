@@ -17,11 +17,12 @@ from operator import itemgetter
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from facility.wire import RejectedItem, RejectReason
 from server.db.session import Database
 from server.history import bulk
 from server.history.partitions import Partitions, month_of
 from server.history.rollup import DAY_MS, FINE_MS, Sample, floor, touched
-from server.history.store import PointSamples, ReadingsBlock, Stored
+from server.history.store import BlockName, Entered, PointSamples, ReadingsBlock, Stored
 
 # Points remembered as having a series: some 10 MB; a hundred sites of 1,000 points.
 _KNOWN = 100_000
@@ -45,10 +46,12 @@ _STATE = (
     " FROM history_series WHERE "
 )
 _ENTER = sa.text(
-    "INSERT INTO history_blocks (agent_id, stream, seq, digest, at) VALUES (:agent, :stream, :seq, :digest, :at)"
-    " ON CONFLICT DO NOTHING RETURNING 1"
+    "INSERT INTO history_blocks (agent_id, stream, seq, digest, at, refused)"
+    " VALUES (:agent, :stream, :seq, :digest, :at, :refused) ON CONFLICT DO NOTHING RETURNING 1"
 )
-_ENTERED = sa.text("SELECT digest FROM history_blocks WHERE agent_id = :agent AND stream = :stream AND seq = :seq")
+_ENTERED = sa.text(
+    "SELECT digest, refused FROM history_blocks WHERE agent_id = :agent AND stream = :stream AND seq = :seq"
+)
 # The statements over series are few, and asked for every batch.
 _text = lru_cache(maxsize=16)(sa.text)
 
@@ -108,6 +111,25 @@ class SqlHistory:
         self._known.note(points)
         return outcomes
 
+    async def entered(self, names: Sequence[BlockName]) -> dict[BlockName, Entered]:
+        found: dict[BlockName, Entered] = {}
+        async with self.db.read() as session:
+            link = await bulk.connection(session)
+            for name in names:
+                row = (await link.execute(_ENTERED, dict(zip(("agent", "stream", "seq"), name, strict=True)))).first()
+                if row is not None:
+                    found[name] = Entered(row[0], _refused_of(row[1]))
+        return found
+
+
+def _refused_text(block: ReadingsBlock) -> str | None:
+    return json.dumps([[one.path, one.reason.value, one.detail] for one in block.refused]) if block.refused else None
+
+
+def _refused_of(text: str | None) -> tuple[RejectedItem, ...]:
+    told = json.loads(text) if text is not None else ()
+    return tuple(RejectedItem(path, RejectReason(reason), detail) for path, reason, detail in told)
+
 
 async def _enter(link: AsyncConnection, blocks: Sequence[ReadingsBlock], now_ms: int) -> list[Stored]:
     """Enter blocks into the ledger; two of one name in the same batch are told apart as two deliveries would be."""
@@ -116,7 +138,8 @@ async def _enter(link: AsyncConnection, blocks: Sequence[ReadingsBlock], now_ms:
     for position in order:
         block = blocks[position]
         name = {"agent": block.agent_id, "stream": block.stream, "seq": block.seq}
-        if (await link.execute(_ENTER, {**name, "digest": block.digest, "at": now_ms})).scalar() is not None:
+        row = {**name, "digest": block.digest, "at": now_ms, "refused": _refused_text(block)}
+        if (await link.execute(_ENTER, row)).scalar() is not None:
             outcomes[position] = Stored.STORED
         elif (await link.execute(_ENTERED, name)).scalar() == block.digest:
             outcomes[position] = Stored.DUPLICATE

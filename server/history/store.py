@@ -10,7 +10,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from facility.wire import RejectedItem
 from server.history.rollup import Bucket, Sample
+
+# (agent id, stream, sequence number)
+BlockName = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +35,26 @@ class PointSamples:
 
 @dataclass(frozen=True, slots=True)
 class ReadingsBlock:
-    """A block's readings under its name in the ledger."""
+    """A block's readings under its name in the ledger. refused: the items the answer names, kept with the entry."""
 
     agent_id: str
     stream: str
     seq: int
     digest: str
     series: Sequence[PointSamples]
+    refused: Sequence[RejectedItem] = ()
+
+    @property
+    def name(self) -> BlockName:
+        return self.agent_id, self.stream, self.seq
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """What the ledger knows of a block that was stored."""
+
+    digest: str
+    refused: tuple[RejectedItem, ...]
 
 
 class Stored(StrEnum):
@@ -64,6 +81,9 @@ class History(Protocol):
 
     async def write(self, blocks: Sequence[ReadingsBlock], *, now_ms: int) -> list[Stored]:
         """Store blocks, all or none; the answer is in their order. Raises when nothing was stored."""
+
+    async def entered(self, names: Sequence[BlockName]) -> dict[BlockName, Entered]:
+        """What the ledger holds of these blocks; of one that was never stored, nothing."""
 
     async def raw(self, point: str, start: int, end: int, *, limit: int) -> list[RawReading]:
         """The readings taken in [start, end), oldest first, at most `limit`."""

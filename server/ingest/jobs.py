@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from facility.wire import Answer, Kind, RejectedItem, RetryReason, Verdict
 from server.fleet.refs import AgentRef
-from server.history.store import ReadingsBlock
+from server.history.store import Entered, ReadingsBlock
 from server.ingest.intake import Entry
 from server.ingest.readings import Resolved
 
@@ -95,4 +95,12 @@ def block_of(job: Job) -> ReadingsBlock:
     """The readings of a block whose points are resolved, for history."""
     assert job.resolved is not None, "only resolved blocks are stored"
     header = job.entry.header
-    return ReadingsBlock(job.agent.id, header.stream, header.seq, header.digest, job.resolved.series)
+    refused = job.refused[:ANSWERED_ITEMS]
+    return ReadingsBlock(job.agent.id, header.stream, header.seq, header.digest, job.resolved.series, refused)
+
+
+def answer_again(entry: Entry, before: Entered) -> Answer:
+    """To a block of readings that is in history: as it was answered then, whatever would be refused of it now."""
+    if before.digest != entry.header.digest:
+        return conflict(entry)
+    return answer_to(entry, Verdict.COMMITTED, rejected=before.refused)

@@ -7,8 +7,8 @@ Invariants, each with a test of its name:
 - what can never be taken is kept in quarantine before it is answered `rejected`, if the quarantine takes it.
 
 Order within a batch: what is not readings (main database; see `jobs.in_order`), then what readings need of it
-and their refused items (quarantine), then the readings (history). What is refused depends on the clock: were a block in
-history before its refused items are kept, it might be found whole when it comes again.
+and their refused items (quarantine), then the readings (history). What is refused depends on the clock: both ledgers
+remember it with the block, and were a block in history before its refused items are kept, they would never be.
 """
 
 import logging
@@ -25,7 +25,7 @@ from server.fleet.refs import AgentRef
 from server.fleet.service import DeviceSeen
 from server.fleet.texts import clip
 from server.history.rolling import Keep, oldest_taken
-from server.history.store import History, ReadingsBlock, Stored
+from server.history.store import History, Stored
 from server.ingest import contents, meeting, repository
 from server.ingest.directory import Directory
 from server.ingest.failing import Failures
@@ -36,6 +36,7 @@ from server.ingest.jobs import (
     STORAGE_RETRY_S,
     Job,
     Reply,
+    answer_again,
     answer_to,
     block_of,
     conflict,
@@ -255,14 +256,13 @@ class Processor:
         found, changed = await contents.apply(
             session, job.agent, job.entry, alarms=self._alarms, now=now, in_pieces=job.in_pieces
         )
-        # As they can be kept: details quote what came, and no database takes all of that.
-        refused = [replace(item, detail=clip(item.detail, 500)) for item in found]
+        refused = _as_kept(found)
         if changed:
             self._directory.forget_site(job.agent.site.id)
         await repository.keep_items(session, job.entry, refused, now=now)
         if refused:
             await repository.note_refused(session, job.agent.id, header, refused[:ANSWERED_ITEMS])
-        job.refused = tuple(refused)
+        job.refused = refused
         return answer_to(job.entry, Verdict.COMMITTED, rejected=job.refused)
 
     async def _failed(self, job: Job, error: Exception) -> None:
@@ -288,34 +288,41 @@ class Processor:
         if self._history_weather.wait_s(self._clock.monotonic()):
             put_off(ready, "the history refuses")
             return
-        ready = await self._with_refused_kept(ready)
+        ready = await self._with_refused_kept(await self._without_entered(ready))
         if not ready:
             return
-        blocks = [block_of(job) for job in ready]
         try:
-            outcomes = await self._write(blocks)
+            await self._store(ready)
         except Exception as error:
             if is_weather(error):
                 suffers(self._history_weather, "the history", error, now=self._clock.monotonic())
                 put_off(ready, "the history refuses")
                 return
             log.warning("batch of readings failed, taken one by one", exc_info=error)
-            await self._one_by_one(ready, blocks)
+            await self._one_by_one(ready)
         else:
             self._history_weather.took()
-            for job, outcome in zip(ready, outcomes, strict=True):
-                self._stored(job, outcome)
 
-    async def _write(self, blocks: Sequence[ReadingsBlock]) -> list[Stored]:
+    async def _store(self, jobs: Sequence[Job]) -> None:
+        """In one transaction; nothing is answered when it raises."""
+        blocks = [block_of(job) for job in jobs]
+
         async def transaction() -> list[Stored]:
             return await self._history.write(blocks, now_ms=to_ms(self._clock.now()))
 
-        return await past_clashes(transaction, clashed=self._metrics.clashes.labels("history").inc)
+        outcomes = await past_clashes(transaction, clashed=self._metrics.clashes.labels("history").inc)
+        known = [block.name for block, outcome in zip(blocks, outcomes, strict=True) if outcome is not Stored.STORED]
+        before = await self._history.entered(known) if known else {}
+        for job, block, outcome in zip(jobs, blocks, outcomes, strict=True):
+            if outcome is Stored.STORED:
+                self._stored(job)
+            else:
+                job.answer = answer_again(job.entry, before[block.name])
 
-    async def _one_by_one(self, jobs: Sequence[Job], blocks: Sequence[ReadingsBlock]) -> None:
-        for position, (job, block) in enumerate(zip(jobs, blocks, strict=True)):
+    async def _one_by_one(self, jobs: Sequence[Job]) -> None:
+        for position, job in enumerate(jobs):
             try:
-                (outcome,) = await self._write([block])
+                await self._store([job])
             except Exception as error:
                 log.debug("block not stored", exc_info=error)
                 if is_weather(error):
@@ -323,8 +330,6 @@ class Processor:
                     put_off(jobs[position:], "the history refuses")
                     return
                 await self._failed(job, error)
-            else:
-                self._stored(job, outcome)
 
     async def _prepared(self, job: Job) -> bool:
         try:
@@ -364,24 +369,39 @@ class Processor:
             put_off([job], "the database refuses")
             return False
         job.resolved = resolve(self._directory, agent.site.id, series, oldest_ms=oldest_taken(now, self._keep))
-        job.refused = (*refused, *job.resolved.refused)
+        job.refused = _as_kept([*refused, *job.resolved.refused])
         return True
 
-    def _stored(self, job: Job, outcome: Stored) -> None:
-        entry, resolved = job.entry, job.resolved
+    def _stored(self, job: Job) -> None:
+        """For the first time."""
+        resolved = job.resolved
         assert resolved is not None, "only resolved blocks are stored"
-        if outcome is Stored.CONFLICT:
-            job.answer = conflict(entry)
-            job.refused = ()
-            return
-        job.answer = answer_to(entry, Verdict.COMMITTED, rejected=job.refused)
-        if outcome is Stored.STORED:
-            self._metrics.values.inc(sum(len(one.at) for one in resolved.series))
-            self._count_refused(entry, job.refused)
-            for device_id, seen in resolved.seen.items():
-                merge_seen(self.seen_devices, device_id, seen)
+        job.answer = answer_to(job.entry, Verdict.COMMITTED, rejected=job.refused)
+        self._metrics.values.inc(sum(len(one.at) for one in resolved.series))
+        self._count_refused(job.entry, job.refused)
+        for device_id, seen in resolved.seen.items():
+            merge_seen(self.seen_devices, device_id, seen)
         if resolved.newest:
             self._metrics.lag.set(lag_seconds(self._clock.now(), resolved.newest))
+
+    async def _without_entered(self, jobs: list[Job]) -> list[Job]:
+        """Answer those with refused items that are in history already; returns those that may go on."""
+        faulty = [job for job in jobs if job.refused]
+        if not faulty:
+            return jobs
+        try:
+            entered = await self._history.entered([block_of(job).name for job in faulty])
+        except Exception as error:
+            if not is_weather(error):
+                raise
+            suffers(self._history_weather, "the history, asked", error, now=self._clock.monotonic())
+            put_off(faulty, "the history refuses")
+        else:
+            for job in faulty:
+                before = entered.get(block_of(job).name)
+                if before is not None:
+                    job.answer = answer_again(job.entry, before)
+        return [job for job in jobs if job.answer is None]
 
     async def _with_refused_kept(self, jobs: list[Job]) -> list[Job]:
         """Put refused items into quarantine; returns the blocks that may go on, the others are asked for again."""
@@ -405,3 +425,8 @@ class Processor:
     def _reply(self, entry: Entry | Refusal, answer: Answer) -> Reply:
         self._metrics.blocks.labels(kind_of(entry.topic).value, answer.verdict.value, answer.reason).inc()
         return Reply(entry.topic.site, entry.topic.agent, answer)
+
+
+def _as_kept(refused: Sequence[RejectedItem]) -> tuple[RejectedItem, ...]:
+    """As they can be kept: details quote what came, and no database takes all of that."""
+    return tuple(replace(item, detail=clip(item.detail, 500)) for item in refused)
