@@ -20,7 +20,7 @@ from agent.guard import ClockGuard, OrderedIds
 from agent.health import health_of, readiness
 from agent.http import HttpServer, Page
 from agent.journal import DropReason, Journal, Offload, OpenReport, Store, ThreadOffload
-from agent.knowledge import SETTLE_S, Watcher, carried, catalog_of, points_of
+from agent.knowledge import SETTLE_S, Watcher, carried, catalog_of, complete_of, points_of
 from agent.learnt import LearntFile
 from agent.live import LiveTable
 from agent.notify.local import LocalNotices
@@ -323,10 +323,8 @@ class Agent:
             await poller.close()
 
     def _restore(self, report: OpenReport) -> None:
-        points = points_of(self._pollers)
         now = now_ms(self._clock)
-        self._pipeline.journal_alarms(self.engine.reload(self.site.rules, self.site.facts(points), now_ms=now))
-        self._watcher.knows(self._pollers)
+        self._know_points(now)
         self._pipeline.journal_alarms(take_up(self.engine, report, now_ms=now, say=self.notice))
 
     def publish_catalog(self) -> None:
@@ -350,18 +348,20 @@ class Agent:
     # --- tasks -----------------------------------------------------------------------------------------------------
 
     async def _watch_points(self) -> None:
-        """Publish what became known, once nothing new came for a moment."""
+        """Publish what became known, once nothing new came for a moment; let go of what is gone."""
         while True:
             await self._clock.sleep(SETTLE_S)
-            if self._watcher.settled(self._pollers):
+            if self._watcher.settled(self._pollers) or self.engine.gone(now_ms(self._clock)):
                 self._learn_points()
 
     def _learn_points(self) -> None:
-        points = points_of(self._pollers)
-        self._watcher.knows(self._pollers)
-        now = now_ms(self._clock)
-        self._pipeline.journal_alarms(self.engine.reload(self.site.rules, self.site.facts(points), now_ms=now))
+        self._know_points(now_ms(self._clock))
         self._publish_catalog()
+
+    def _know_points(self, now: int) -> None:
+        facts = self.site.facts(points_of(self._pollers), complete=complete_of(self._pollers))
+        self._watcher.knows(self._pollers)
+        self._pipeline.journal_alarms(self.engine.reload(self.site.rules, facts, now_ms=now))
 
     async def _report_health(self) -> None:
         while True:

@@ -3,13 +3,14 @@
 `read_site` is what `check`, start and reload have in common, so a configuration that passes the check also starts.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.config import Credentials, Device
 from agent.loading import Loaded, extra_folders, load_config, named_profiles
 from agent.notify.send import understood
+from collectors.convert import FORGET_ROWS_MS
 from collectors.device import ModbusTarget, PolledDevice, SnmpTarget
 from collectors.library import Library
 from collectors.modbus.target import Framing, SerialLine
@@ -62,8 +63,11 @@ class Site:
     def room_class(self, room: str | None) -> str:
         return next((each.room_class for each in self.loaded.config.rooms if each.id == room), "")
 
-    def facts(self, points: Mapping[str, Sequence[PointKey]]) -> list[DeviceFacts]:
-        """What the rule engine is told; `points` are those known so far, by device."""
+    def facts(
+        self, points: Mapping[str, Sequence[PointKey]], *, complete: Collection[str] = frozenset()
+    ) -> list[DeviceFacts]:
+        """What the rule engine is told; `points` are those known so far, by device; `complete`: whose are all known."""
+        may_have = {device.profile.id: _may_have(device.profile) for device in self.devices}
         return [
             DeviceFacts(
                 id=device.id,
@@ -74,9 +78,18 @@ class Site:
                 labels=device.config.labels,
                 points=tuple(points.get(device.id, ())),
                 interval_s=device.polled.interval_s,
+                complete=device.id in complete,
+                # A row that left while the agent was down gets as long as one that leaves now.
+                gone_after_ms=FORGET_ROWS_MS,
+                may_have=may_have[device.profile.id],
             )
             for device in self.devices
         ]
+
+
+def _may_have(profile: Profile) -> frozenset[tuple[str, str]]:
+    """Metric and subjects of all that a device of this profile can give; rows have what subject they like."""
+    return frozenset((point.metric, "*" if point.is_table else point.subject) for point in profile.points)
 
 
 def read_site(path: Path, *, environ: Mapping[str, str] | None = None, shown: str | None = None) -> Site:

@@ -17,7 +17,7 @@ How it judges:
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import isfinite
 from operator import attrgetter
 
@@ -33,7 +33,7 @@ from rules.judges import NEVER, Judge
 from rules.model import RuleSet
 from rules.pages import Pages
 from rules.records import JudgeRecord, PointRecord, decode, rebase, shift
-from rules.roster import COMMUNICATION, MAX_EXTRA_POINTS, Ignored, Name, Point, Roster, Said
+from rules.roster import COMMUNICATION, MAX_EXTRA_POINTS, Ignored, Name, Point, Roster, Said, dropped
 from rules.runs import Run, run_of
 
 __all__ = ["MAX_EXTRA_POINTS", "DeviceFacts", "Engine", "Ignored"]
@@ -319,6 +319,7 @@ class Engine:
             origin=self._origin,
             now=self._now,
             lost=self._lost,
+            missing=self._roster.missing,
         )
 
     def restore(self, snapshot: bytes, *, now_ms: int) -> list[AlarmEvent]:
@@ -333,11 +334,16 @@ class Engine:
             rebase(record, down=down, now=now_ms)
         for point in saved.points:
             point.last = min(point.last, now_ms)
+        missing = {
+            (device, metric, subject): min(since + max(down, 0), now_ms)
+            for device, metric, subject, since in saved.missing
+        }
         self._now = self._advanced = now_ms
         self._lost = {device for device in saved.lost if device in self._roster.facts}
         # Which points they have is known; what these say is awaited.
         self._heard = {point.device for point in saved.points}
-        return self._adopt(saved.judges, saved.points, at=now_ms)
+        gone = self._roster.gone(saved.points, missing=missing, dropped=(), at=now_ms)
+        return self._adopt(saved.judges, saved.points, gone=gone, missing=missing, at=now_ms)
 
     def reload(self, rules: RuleSet, devices: Sequence[DeviceFacts], *, now_ms: int) -> list[AlarmEvent]:
         """Go on with other rules or devices.
@@ -346,19 +352,25 @@ class Engine:
         restart pending timers and judge at the next sample: if that sample is inside the new limits, the alarm ends
         with `rule_changed`. A removed or disabled rule ends with `rule_removed`, a removed device with
         `device_retired`, a rule that no longer selects the point or judges something else with `rule_changed`. A point
-        no longer named goes on being expected, unless its device's facts are `complete`: then it ends with
-        `device_retired`. Nothing changed: nothing happens.
+        no longer named goes on being expected, unless its device's facts say it is gone (see `DeviceFacts`): then it
+        ends with `device_retired`. Nothing changed, and nothing is `gone`: nothing happens.
         """
         self._now = max(self._now, now_ms)
-        if rules == self._roster.rules and {facts.id: facts for facts in devices} == self._roster.facts:
+        before, missing = self._roster.facts, self._roster.missing
+        if rules == self._roster.rules and {facts.id: facts for facts in devices} == before and not self.gone(now_ms):
             return []
         points, records, said = self._take_apart()
         self._build(rules, devices)
         self._lost = {device for device in self._lost if device in self._roster.facts}
         self._heard = {device for device in self._heard if device in self._roster.facts}
-        events = self._adopt(records, points, at=now_ms)
+        gone = self._roster.gone(points, missing=missing, dropped=dropped(before, devices), at=now_ms)
+        events = self._adopt(records, points, gone=gone, missing=missing, at=now_ms)
         self._roster.recall(said)
         return events
+
+    def gone(self, now_ms: int) -> bool:
+        """Whether a point has been missing for so long that the next `reload` ends it."""
+        return self._roster.overdue(now_ms)
 
     def clock_stepped(self, step_ms: int) -> None:
         """The clock that stamps readings was set by `step_ms`: everything remembered moves with it.
@@ -366,12 +378,13 @@ class Engine:
         Without this a clock set back would make every sample late until it has caught up, and one set forward would
         make every point absent at once.
         """
+        missing = {name: since + step_ms for name, since in self._roster.missing.items()}
         points, records, said = self._take_apart()
         shift(records, points, step_ms)
         self._now += step_ms
         self._advanced += step_ms
         self._build(self._roster.rules, tuple(self._roster.facts.values()))
-        self._adopt(records, points, at=self._now)
+        self._adopt(records, points, gone=(), missing=missing, at=self._now)
         self._roster.recall({name: (at + step_ms, value) for name, (at, value) in said.items()})
 
     # -- building --------------------------------------------------------------------------------------------------
@@ -400,8 +413,16 @@ class Engine:
         for judge in self._roster.judges():
             self._schedule(judge)
 
-    def _adopt(self, records: Sequence[JudgeRecord], points: Sequence[PointRecord], *, at: int) -> list[AlarmEvent]:
-        events = self._roster.adopt(records, points, lost=self._lost, at=at)
+    def _adopt(
+        self,
+        records: Sequence[JudgeRecord],
+        points: Sequence[PointRecord],
+        *,
+        gone: Collection[Name],
+        missing: Mapping[Name, int],
+        at: int,
+    ) -> list[AlarmEvent]:
+        events = self._roster.adopt(records, points, gone=gone, missing=missing, lost=self._lost, at=at)
         self._schedule_all()
         return events
 

@@ -21,6 +21,10 @@ class DeviceFacts:
     points: those the device is expected to give; absent-data rules watch only these, other rules any that come.
         What an agent knows of a device after a restart may be less than before (a dead device shows no table rows), so
         a point once expected stays so, until `complete` says that `points` is the whole list.
+    gone_after_ms: how long a complete list must lack such a point until it is gone: a row may be missing from the first
+        full answer. A list that was complete with the point and is without it now is taken at its word.
+    may_have: (metric, pattern of subjects) of all that the device can ever give, None when nobody said. A point that
+        is none of it (the device got another profile) is gone.
     interval_s: how often it is polled, 0 when unknown; a value holds at least three intervals.
     """
 
@@ -33,10 +37,18 @@ class DeviceFacts:
     points: tuple[PointKey, ...] = ()
     interval_s: float = 0.0
     complete: bool = False
+    gone_after_ms: int = 0
+    may_have: frozenset[tuple[str, str]] | None = None
 
     def gap_ms(self, rule: Rule) -> int:
         """How long a value of this device holds for the rule: the rule's gap, or three polls of a slow device."""
         return max(rule.gap, int(self.interval_s * 1000 * GAP_INTERVALS))
+
+    def can_give(self, metric: str, subject: str) -> bool:
+        """Whether the device may ever have such a point, as far as is known."""
+        return self.may_have is None or any(
+            metric == may and fnmatchcase(subject, pattern) for may, pattern in self.may_have
+        )
 
 
 def applies(rule: Rule, facts: DeviceFacts) -> bool:

@@ -5,7 +5,7 @@ with nothing to tell but their windows. Only some of these are written anew in e
 writing is taken. Whatever is going on (an alarm, a pending timer, flapping) is always written as it is.
 """
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 import msgspec
 
@@ -24,7 +24,14 @@ class Pages:
         self._turn = 0
 
     def snapshot(
-        self, judges: Iterable[Judge], *, points: Sequence[PointRecord], origin: str, now: int, lost: Set[str]
+        self,
+        judges: Iterable[Judge],
+        *,
+        points: Sequence[PointRecord],
+        origin: str,
+        now: int,
+        lost: Set[str],
+        missing: Mapping[tuple[str, str, str], int],
     ) -> bytes:
         """A `rules.records.Snapshot` as JSON."""
         written: list[msgspec.Raw] = []
@@ -58,6 +65,7 @@ class Pages:
                 "points": points,
                 "judges": written,
                 "lost": sorted(lost),
+                "missing": [(*name, since) for name, since in missing.items()],
             }
         )
 

@@ -75,7 +75,10 @@ class PointRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
 
 
 class Snapshot(msgspec.Struct, kw_only=True):
-    """Everything the engine remembers. now: the newest time it had seen, milliseconds UTC."""
+    """Everything the engine remembers. now: the newest time it had seen, milliseconds UTC.
+
+    missing: device, metric and subject of expected points that complete lists lack, and since when.
+    """
 
     version: int
     origin: str
@@ -83,6 +86,7 @@ class Snapshot(msgspec.Struct, kw_only=True):
     points: list[PointRecord]
     judges: list[JudgeRecord]
     lost: list[str] = []
+    missing: list[tuple[str, str, str, int]] = []
 
 
 class _Version(msgspec.Struct):

@@ -1,7 +1,7 @@
 """Who judges what: the rules, devices, points and judges of an engine, and taking remembered state over into them."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
@@ -9,6 +9,7 @@ from facility.alarms import CENTRE, AlarmEvent, EndReason
 from facility.ids import NewId
 from facility.metrics import REGISTER, UNMAPPED
 from facility.metrics import metric as register_entry
+from facility.reading import PointKey
 from rules.absent import AbsentJudge
 from rules.derived import ROOM, SITE, Input, Numbers
 from rules.factory import make_judge
@@ -20,6 +21,8 @@ from rules.records import JudgeRecord, PointRecord, ended
 
 # A device whose subjects grow without end (a walk gone wrong) must not grow the engine with it.
 MAX_EXTRA_POINTS = 1000
+# What is remembered of a device over a restart: the most points that a collector makes of one.
+MAX_KNOWN_POINTS = 5000
 COMMUNICATION = "device.communication"
 
 Name = tuple[str, str, str]  # device, metric, subject
@@ -70,23 +73,25 @@ class Roster:
         self.numbers = Numbers(devices, self.rules_of, origin=origin, new_id=new_id, now_ms=now_ms)
         self.points: dict[Name, Point] = {}
         self.absent: dict[str, list[AbsentJudge]] = {}
+        self.missing: dict[Name, int] = {}  # points once expected that complete lists lack, and since when
         self._extra: Counter[str] = Counter()
         for facts in devices:
             for key in facts.points:
                 self._add(facts, key.metric, key.subject, expected=True, now_ms=now_ms)
 
-    def admit(self, name: Name, *, now_ms: int, expected: bool = False) -> Point | Ignored:
-        """A point the facts do not name: judged too, for its absence only if it was expected once."""
+    def admit(self, name: Name, *, now_ms: int) -> Point | Ignored:
+        """A point the facts do not name: judged too, but not for its absence."""
         device, metric, subject = name
         facts = self.facts.get(device)
         if facts is None:
             return Ignored.UNKNOWN_DEVICE
-        if metric not in REGISTER and UNMAPPED.fullmatch(metric) is None:
+        if not _registered(metric):
             return Ignored.UNKNOWN_METRIC
-        if self._extra[device] >= MAX_EXTRA_POINTS:
-            return Ignored.TOO_MANY_POINTS
-        self._extra[device] += 1
-        return self._add(facts, metric, subject, expected=expected, now_ms=now_ms)
+        if metric != COMMUNICATION:
+            if self._extra[device] >= MAX_EXTRA_POINTS:
+                return Ignored.TOO_MANY_POINTS
+            self._extra[device] += 1
+        return self._add(facts, metric, subject, expected=False, now_ms=now_ms)
 
     def _add(self, facts: DeviceFacts, metric: str, subject: str, *, expected: bool, now_ms: int) -> Point:
         name = (facts.id, metric, subject)
@@ -147,16 +152,56 @@ class Roster:
         """What is worth remembering: a judge with nothing going on starts just as well afresh."""
         return [judge.save() for judge in self.judges() if not judge.calm]
 
-    def adopt(
-        self, records: Sequence[JudgeRecord], points: Sequence[PointRecord], *, lost: Set[str], at: int
-    ) -> list[AlarmEvent]:
-        """Give the judges their remembered state; end what has no judge any longer. lost: devices that are silent."""
-        events: list[AlarmEvent] = []
+    def gone(
+        self, points: Sequence[PointRecord], *, missing: Mapping[Name, int], dropped: Collection[PointKey], at: int
+    ) -> set[Name]:
+        """Of the points remembered, those that are there no more. dropped: as `dropped` below finds them."""
+        found: set[Name] = set()
         for saved in points:
             name = (saved.device, saved.metric, saved.subject)
             facts = self.facts.get(saved.device)
-            if name not in self.points and facts is not None and not (saved.expected and facts.complete):
-                self.admit(name, now_ms=at, expected=saved.expected)
+            if facts is None or name in self.points or saved.metric == COMMUNICATION:
+                continue
+            if not facts.can_give(saved.metric, saved.subject):
+                found.add(name)
+            elif saved.expected and facts.complete:
+                waited = at - missing.get(name, at)
+                if waited >= facts.gone_after_ms or PointKey(*name) in dropped:
+                    found.add(name)
+        return found
+
+    def overdue(self, now_ms: int) -> bool:
+        """Whether a point has been missing for long enough to be gone."""
+        return any(
+            facts.complete and now_ms - since >= facts.gone_after_ms
+            for (device, _, _), since in self.missing.items()
+            if (facts := self.facts.get(device)) is not None
+        )
+
+    def adopt(
+        self,
+        records: Sequence[JudgeRecord],
+        points: Sequence[PointRecord],
+        *,
+        gone: Collection[Name],
+        missing: Mapping[Name, int],
+        lost: Set[str],
+        at: int,
+    ) -> list[AlarmEvent]:
+        """Give the judges their remembered state; end what has no judge any longer. lost: devices that are silent."""
+        events: list[AlarmEvent] = []
+        remembered: Counter[str] = Counter()
+        for saved in points:
+            name = (saved.device, saved.metric, saved.subject)
+            facts = self.facts.get(saved.device)
+            if name not in self.points and facts is not None and name not in gone and _registered(saved.metric):
+                if saved.metric != COMMUNICATION:
+                    remembered[saved.device] += 1
+                if remembered[saved.device] > MAX_KNOWN_POINTS:
+                    continue
+                self._add(facts, saved.metric, saved.subject, expected=saved.expected, now_ms=at)
+                if name in missing or (saved.expected and facts.complete):
+                    self.missing[name] = missing.get(name, at)
             if name in self.points:
                 self.points[name].last = saved.last
         for record in records:
@@ -185,3 +230,17 @@ class Roster:
         else:
             reason = EndReason.RULE_CHANGED
         return [ended(record, held, origin=self._origin, at=at, reason=reason)]
+
+
+def _registered(metric: str) -> bool:
+    return metric in REGISTER or UNMAPPED.fullmatch(metric) is not None
+
+
+def dropped(before: Mapping[str, DeviceFacts], now: Sequence[DeviceFacts]) -> set[PointKey]:
+    """What a device's complete list had and its next one lacks: forgotten by whoever asks the device."""
+    found: set[PointKey] = set()
+    for facts in now:
+        old = before.get(facts.id)
+        if old is not None and old.complete and facts.complete and old.points != facts.points:
+            found |= set(old.points) - set(facts.points)
+    return found

@@ -25,13 +25,12 @@ EDITED = {**RULE, "state": {"bypass": "major"}}
 
 
 def configure(
-    folder: Path, broker: Mosquitto, snmpd: Snmpd, *, rule: dict[str, Any], device: str, disable: bool
+    folder: Path, broker: Mosquitto, snmpd: Snmpd, *, rule: dict[str, Any], device: str, disable: bool, profile: str
 ) -> Path:
     (folder / "rules.yaml").write_text(yaml.safe_dump({"version": 1, "rules": [rule]}, allow_unicode=True))
     rules: dict[str, Any] = {"files": ["rules.yaml"], "disable": ["ups-on-battery"] if disable else []}
-    return write_config(
-        folder, broker=broker.url, devices=[ups(snmpd.port, device=device)], rules=rules, rooms=[{"id": "hall"}]
-    )
+    watched = ups(snmpd.port, device=device) | {"profile": profile}
+    return write_config(folder, broker=broker.url, devices=[watched], rules=rules, rooms=[{"id": "hall"}])
 
 
 async def of_the_rule(server: Server) -> Sequence[Alarm]:
@@ -49,13 +48,14 @@ async def of_the_rule(server: Server) -> Sequence[Alarm]:
         ({"rule": EDITED}, EndReason.RULE_CHANGED),
         ({"disable": True}, EndReason.RULE_REMOVED),
         ({"device": "ups-2"}, EndReason.DEVICE_RETIRED),
+        ({"profile": "apc/ats"}, EndReason.DEVICE_RETIRED),
     ],
 )
 async def test_an_alarm_ends_with_what_it_was_raised_by(
     tmp_path: Path, mosquitto: Mosquitto, snmpd: Snmpd, change: dict[str, Any], reason: EndReason, stopped: bool
 ) -> None:
     snmpd.serve(ON_BATTERY)
-    before: dict[str, Any] = {"rule": RULE, "device": "ups-1", "disable": False}
+    before: dict[str, Any] = {"rule": RULE, "device": "ups-1", "disable": False, "profile": "ietf/ups-mib"}
     config = configure(tmp_path, mosquitto, snmpd, **before)
     async with centre(tmp_path, mosquitto) as server:
 
