@@ -11,7 +11,7 @@ from rules.runs import Run
 
 
 class AbsentJudge(Judge):
-    """No good sample of an expected point for `after`, counted only while its device answers.
+    """No good sample of an expected point for `after` ms, counted only while its device answers.
 
     seen doubles as where the count starts: the start of the engine, the last good sample, or the device's return.
     """

@@ -20,7 +20,7 @@ def make_judge(rule: Rule, facts: DeviceFacts, subject: str, *, origin: str, new
         )
     if rule.absent is not None:
         return AbsentJudge(
-            rule, after_ms=rule.absent.after, severity=rule.absent.severity, started_ms=started_ms,
+            rule, after_ms=facts.absent_ms(rule.absent), severity=rule.absent.severity, started_ms=started_ms,
             origin=origin, device=device, subject=subject, gap_ms=gap_ms, new_id=new_id,
         )  # fmt: skip
     if rule.rate is not None:

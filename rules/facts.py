@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from facility.reading import PointKey
 from rules.model import Rule
-from rules.parts import DEFAULT_THRESHOLDS_SET, UNPLACED, Select
+from rules.parts import DEFAULT_THRESHOLDS_SET, UNPLACED, Absent, Select
 
 # A value may be missed twice before it no longer holds: the third missed poll is what makes a device lost.
 GAP_INTERVALS = 3
@@ -25,7 +25,7 @@ class DeviceFacts:
         full answer. A list that was complete with the point and is without it now is taken at its word.
     may_have: (metric, pattern of subjects) of all that the device can ever give, None when nobody said. A point that
         is none of it (the device got another profile) is gone.
-    interval_s: how often it is polled, 0 when unknown; a value holds at least three intervals.
+    interval_s: how often it is polled, 0 when unknown; a value holds, and may stay away, at least three intervals.
     """
 
     id: str
@@ -42,7 +42,14 @@ class DeviceFacts:
 
     def gap_ms(self, rule: Rule) -> int:
         """How long a value of this device holds for the rule: the rule's gap, or three polls of a slow device."""
-        return max(rule.gap, int(self.interval_s * 1000 * GAP_INTERVALS))
+        return self._at_least_three_polls(rule.gap)
+
+    def absent_ms(self, absent: Absent) -> int:
+        """How long a point of this device may stay away: as the rule says, or three polls of a slow device."""
+        return self._at_least_three_polls(absent.after)
+
+    def _at_least_three_polls(self, ms: int) -> int:
+        return max(ms, int(self.interval_s * 1000 * GAP_INTERVALS))
 
     def can_give(self, metric: str, subject: str) -> bool:
         """Whether the device may ever have such a point, as far as is known."""

@@ -178,7 +178,7 @@ class Forecast(Part):
 
 
 class Absent(Part):
-    """No good sample of an expected point for `after`, while its device answers."""
+    """No good sample of an expected point for `after`, and for three polls, while its device answers."""
 
     after: Duration = Field(gt=0)
     severity: Severity

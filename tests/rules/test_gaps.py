@@ -128,3 +128,16 @@ def test_a_device_is_lost_after_its_absences_of_before() -> None:
     assert [brief(event) for event in judged.sample(good(400, "lost", COMMUNICATION))] == [
         "5m raised absent major data_absent"
     ]
+
+
+@pytest.mark.parametrize(
+    ("step", "series", "events"),
+    [
+        ("15m", "22x8", []),
+        ("15m", "22x2 _x4", ["1h raised absent minor data_absent"]),
+        ("1m", "22x2 _x20", ["11m raised absent minor data_absent"]),
+    ],
+    ids=["a slow point that comes", "a slow point that stays away", "a fast one has what the rule says"],
+)
+def test_a_point_is_absent_after_three_polls_at_the_earliest(step: str, series: str, events: list[str]) -> None:
+    assert story(rule(absent={"after": "10m", "severity": "minor"}), series, step=step) == events
