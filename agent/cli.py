@@ -44,8 +44,7 @@ def run(
     """Poll, judge, keep and send until stopped (SIGTERM); SIGHUP reads the configuration again."""
     configure(logging.DEBUG if verbose else logging.INFO)
     site = _read(config)
-    for warning in site.loaded.warnings:
-        log.warning("configuration", extra={"warning": str(warning)})
+    _warn(site)
     try:
         asyncio.run(_run(config, site), debug=False)
     except* OSError as group:
@@ -56,7 +55,7 @@ def run(
 
 async def _run(config: Path, site: Site) -> None:
     clock = SystemClock(asyncio.sleep)
-    agent = build(site, clock=clock, reread=lambda: read_site(config), service=ServiceManager(os.environ))
+    agent = build(site, clock=clock, reread=lambda: _warn(read_site(config)), service=ServiceManager(os.environ))
     loop = asyncio.get_running_loop()
     async with agent:
         running = asyncio.create_task(agent.run(), name="agent")
@@ -69,6 +68,12 @@ async def _run(config: Path, site: Site) -> None:
             await running
         except asyncio.CancelledError:
             log.info("agent stops")
+
+
+def _warn(site: Site) -> Site:
+    for warning in (*site.loaded.warnings, *site.idle):
+        log.warning("configuration", extra={"warning": str(warning)})
+    return site
 
 
 def _settle_memory() -> None:
@@ -84,6 +89,8 @@ def check(config: Config = CONFIG) -> None:
     console = Console(highlight=False)
     for warning in site.loaded.warnings:
         console.print(f"warning: {warning}", style="yellow", markup=False)
+    if site.idle:
+        _refuse(ConfigErrors(list(site.idle)), "the agent starts all the same")
     settings = site.loaded.config
     active = sum(1 for rule in site.rules if rule.enabled)
     console.print(
@@ -99,11 +106,11 @@ def _read(config: Path) -> Site:
         _refuse(exc)
 
 
-def _refuse(errors: ConfigErrors) -> NoReturn:
+def _refuse(errors: ConfigErrors, outcome: str = "nothing was started") -> NoReturn:
     for problem in errors.problems:
         print(problem, file=sys.stderr)
     count = len(errors.problems)
-    print(f"{count} problem{'' if count == 1 else 's'} found; nothing was started.", file=sys.stderr)
+    print(f"{count} problem{'' if count == 1 else 's'} found; {outcome}.", file=sys.stderr)
     raise typer.Exit(BAD_CONFIG)
 
 

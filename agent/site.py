@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent.config import Credentials, Device
@@ -19,10 +19,10 @@ from facility.config import ConfigErrors, ConfigProblem, did_you_mean, read_yaml
 from facility.profile import Profile, Protocol
 from facility.reading import PointKey
 from rules.facts import DeviceFacts
+from rules.files import CENTRE_FILES, load_rules
 from rules.files import library as rule_library
-from rules.files import load_rules
 from rules.model import RuleSet
-from rules.parts import DEFAULT_THRESHOLDS_SET
+from rules.parts import DEFAULT_THRESHOLDS_SET, Where
 
 # Where neither the site nor the profile says how slow the device is: this share of a poll's deadline, so that one retry
 # fits in, and 2 s at most.
@@ -53,12 +53,16 @@ class SiteDevice:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Equal sites are watched equally: a reload compares them and does nothing when nothing changed."""
+    """Equal sites are watched equally: a reload compares them and does nothing when nothing changed.
+
+    idle: what is written of rules and will never judge anything here; it keeps no agent from running.
+    """
 
     loaded: Loaded
     devices: tuple[SiteDevice, ...]
     rules: RuleSet
     traps: TrapAccess | None = None
+    idle: tuple[ConfigProblem, ...] = field(default=(), compare=False)
 
     def room_class(self, room: str | None) -> str:
         return next((each.room_class for each in self.loaded.config.rooms if each.id == room), "")
@@ -108,30 +112,35 @@ def read_site(path: Path, *, environ: Mapping[str, str] | None = None, shown: st
         problems += [problem for problem in exc.problems if problem not in problems]
     if loaded is None or profiles is None:
         raise ConfigErrors(problems)
-    rules = _rules(loaded, path, name, problems)
+    rules, idle = _rules(loaded, path, name, problems)
     devices = _devices(loaded, profiles, path, name, problems)
     traps = _trap_access(loaded, path, name, problems)
     _channels(loaded, path, name, problems)
     if problems:
         raise ConfigErrors(sorted(problems, key=lambda problem: (problem.file != name, problem.line)))
-    return Site(loaded, tuple(devices), rules, traps)
+    return Site(loaded, tuple(devices), rules, traps, tuple(idle))
 
 
-def _rules(loaded: Loaded, path: Path, name: str, problems: list[ConfigProblem]) -> RuleSet:
+def _rules(loaded: Loaded, path: Path, name: str, problems: list[ConfigProblem]) -> tuple[RuleSet, list[ConfigProblem]]:
+    """The rules, and what of them is idle."""
     config = loaded.config
     rules = rule_library()
     if config.rules.files:
         try:
-            rules = load_rules([loaded.folder / each for each in config.rules.files], over=rules)
+            rules = load_rules([loaded.folder / each for each in config.rules.files], over=rules, where=Where.EDGE)
         except ConfigErrors as exc:
             problems += exc.problems
+    idle = list(rules.idle)
     document = read_yaml(path, shown=name)
-    ids = [rule.id for rule in rules]
+    ids = {rule.id: rule for rule in rules}
     for i, each in enumerate(config.rules.disable):
         if each not in ids:
             problems.append(
-                document.problem(("rules", "disable", i), f"there is no rule {each!r}{did_you_mean(each, ids)}")
+                document.problem(("rules", "disable", i), f"there is no rule {each!r}{did_you_mean(each, list(ids))}")
             )
+        elif ids[each].where is Where.CENTRE:
+            what = f"{each} is judged at the centre: disable it by `enabled: false` in {CENTRE_FILES}"
+            idle.append(document.problem(("rules", "disable", i), what))
     classes = sorted(rules.thresholds_sets | {DEFAULT_THRESHOLDS_SET})
     for i, room in enumerate(config.rooms):
         if room.room_class and room.room_class not in classes:
@@ -142,7 +151,9 @@ def _rules(loaded: Loaded, path: Path, name: str, problems: list[ConfigProblem])
                 )
             )
     off = set(config.rules.disable)
-    return RuleSet(tuple(rule.model_copy(update={"enabled": False}) if rule.id in off else rule for rule in rules))
+    return RuleSet(
+        tuple(rule.model_copy(update={"enabled": False}) if rule.id in off else rule for rule in rules)
+    ), idle
 
 
 def _devices(

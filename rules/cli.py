@@ -41,6 +41,10 @@ def check(paths: Paths = None) -> None:
     except RuleErrors as exc:
         _complain(exc)
         raise typer.Exit(1) from exc
+    if paths and made.idle:
+        errors = RuleErrors(list(made.idle))
+        _complain(errors)
+        raise typer.Exit(1) from errors
     found = [rule for rule in made if shipped.get(rule.id) is not rule]
     if not console.is_terminal:
         console.width = PIPE_WIDTH

@@ -1,6 +1,6 @@
 """Rule files: YAML with `version: 1` and `rules:`, read whole or refused with everything that is wrong."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -10,10 +10,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from facility.config import ConfigErrors, ConfigProblem, read_yaml, validate
 from rules.model import Rule, RuleSet
 from rules.overrides import Override, overridden
+from rules.parts import Where
 
 LIBRARY = Path(__file__).parent / "library"
 # Beside a rule file `ups.yaml` stands its test `ups.test.yaml`: no rules in there.
 TEST_SUFFIX = ".test.yaml"
+CENTRE_FILES = "a file of alarms.rules in the server's settings"
+_ELSEWHERE = {
+    Where.CENTRE: f"judged at the centre, and idle here; it belongs into {CENTRE_FILES}",
+    Where.EDGE: "judged by the agents, and idle here; it belongs into a file of rules.files in agent.yaml",
+}
 
 
 class RuleErrors(ConfigErrors):
@@ -41,13 +47,16 @@ def rule_paths(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def load_rules(paths: Iterable[Path], *, over: RuleSet | None = None) -> RuleSet:
+def load_rules(paths: Iterable[Path], *, over: RuleSet | None = None, where: Where | None = None) -> RuleSet:
     """The rules of files and folders, in order. RuleErrors with every problem of every file at once.
 
     over: rules that these replace, add to and override; without it overrides may name the rules of the files only.
+    where: who is given these files, by default the centre if all their rules are judged there, else an agent; what is
+    judged elsewhere is `idle`.
     """
     problems: list[ConfigProblem] = []
     rules: list[Rule] = []
+    idle: list[ConfigProblem] = []
     overrides: list[tuple[ConfigProblem, Override]] = []
     first: dict[str, ConfigProblem] = {}
     given = list(paths)
@@ -71,7 +80,13 @@ def load_rules(paths: Iterable[Path], *, over: RuleSet | None = None) -> RuleSet
     if not files and given:
         problems.append(ConfigProblem(", ".join(map(str, given)), 0, "", "holds no rule files (*.yaml)"))
     made = RuleSet(tuple(rules)) if over is None else over.overlaid(RuleSet(tuple(rules)))
-    for place, override in overrides:
+    plain = made
+    for i, (place, override) in enumerate(overrides):
+        earlier = [each for _, each in overrides[:i]]
+        if shadows := override.shadowed(made, earlier):
+            idle.append(
+                replace(place, message=f"{override.name} is idle: before it {', '.join(shadows)} has its devices")
+            )
         try:
             made = overridden(made, override)
         except ValidationError as exc:
@@ -80,9 +95,29 @@ def load_rules(paths: Iterable[Path], *, over: RuleSet | None = None) -> RuleSet
             problems.append(replace(place, message=str(exc)))
     if problems:
         raise RuleErrors(problems)
-    return made
+    idle += _misplaced(plain, [(first[rule.id], rule) for rule in rules], overrides, where)
+    return replace(made, idle=tuple(idle))
+
+
+def _misplaced(
+    made: RuleSet,
+    rules: Sequence[tuple[ConfigProblem, Rule]],
+    overrides: Sequence[tuple[ConfigProblem, Override]],
+    where: Where | None,
+) -> Iterator[ConfigProblem]:
+    """Rules, and overrides of nothing but rules, that are judged where these files are not read."""
+    named = [(place, each, [rule.where for rule in made if each.names(rule)]) for place, each in overrides]
+    if where is None:
+        judged = {rule.where for _, rule in rules}.union(*(places for _, _, places in named))
+        where = Where.CENTRE if judged == {Where.CENTRE} else Where.EDGE
+    for place, rule in rules:
+        if rule.where is not where:
+            yield replace(place, message=f"{rule.id} is {_ELSEWHERE[rule.where]}")
+    for place, override, places in named:
+        if places and where not in places:
+            yield replace(place, message=f"{override.name}: its rules are {_ELSEWHERE[places[0]]}")
 
 
 def library() -> RuleSet:
-    """The rules that come with the product."""
-    return load_rules([LIBRARY])
+    """The rules that come with the product, for both places."""
+    return replace(load_rules([LIBRARY]), idle=())

@@ -14,7 +14,7 @@ import difflib
 import hashlib
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Self
@@ -22,6 +22,7 @@ from typing import Annotated, Self
 import msgspec
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from facility.config import ConfigProblem
 from facility.ids import is_slug
 from facility.metrics import Metric, UnknownMetricError
 from facility.metrics import metric as register_entry
@@ -276,10 +277,14 @@ def _span(entry: Metric) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """Rules by id, in file order. Built by `rules.files`, which refuses two of one id. special: made by overrides."""
+    """Rules by id, in file order. Built by `rules.files`, which refuses two of one id. special: made by overrides.
+
+    idle: what stands in the files, is right by itself, and will never judge anything.
+    """
 
     rules: tuple[Rule, ...] = ()
     special: frozenset[str] = frozenset()
+    idle: tuple[ConfigProblem, ...] = field(default=(), compare=False)
 
     def __iter__(self) -> Iterator[Rule]:
         return iter(self.rules)

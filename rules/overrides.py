@@ -1,7 +1,8 @@
 """Other numbers for some rules on some devices, in bulk: rules made of rules."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -11,7 +12,11 @@ from rules.model import Rule, RuleSet
 from rules.parts import Part, Select
 
 # What an override may say; `enabled: false` switches the rules off there.
-SETTABLE = ("levels", "for", "clear_for", "deadband", "gap", "flap", "hours", "rate", "forecast", "absent", "enabled")
+SETTABLE = ("levels", "for", "clear_for", "deadband", "gap", "flap", "rate", "forecast", "absent", "enabled")
+_NO_HOURS = (
+    "'hours' cannot be set here: outside them nobody would judge these devices; switch the rules off for them "
+    "(`set: {enabled: false}`) and write two rules for them, one with these `hours` and one with the others"
+)
 
 
 class Override(Part):
@@ -32,6 +37,8 @@ class Override(Part):
     @classmethod
     def _can_be_set(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
         for key in value:
+            if key == "hours":
+                raise ValueError(_NO_HOURS)
             if key not in SETTABLE:
                 near = difflib.get_close_matches(key, SETTABLE, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
@@ -44,6 +51,24 @@ class Override(Part):
         if value.subject != "*":
             raise ValueError("an override is for whole devices: no `subject`; write a rule for a part of one")
         return value
+
+    def names(self, rule: Rule) -> bool:
+        """Whether it is for this rule, by its id."""
+        return any(fnmatchcase(rule.id, pattern) for pattern in self.rules)
+
+    def shadowed(self, rules: RuleSet, earlier: Sequence["Override"]) -> list[str]:
+        """The earlier overrides that leave nothing for this one: each device it selects is one of theirs; [] if not."""
+        found: dict[str, None] = {}
+        for rule in rules:
+            meant = rule.id not in rules.special and self.names(rule)
+            select = _both(self.select, rule.select) if meant else None
+            if select is None:
+                continue
+            first = next((each for each in earlier if each.names(rule) and _covers(each.select, select)), None)
+            if first is None:
+                return []
+            found[first.name] = None
+        return list(found)
 
     def of(self, rule: Rule) -> Rule | None:
         """The rule as it is on these devices, None when it judges none of them.
@@ -111,6 +136,26 @@ def _shared(mine: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def _covers(wide: Select, narrow: Select) -> bool:
+    """Whether `wide` certainly selects every device that `narrow` does."""
+    for name in ("kinds", "rooms", "zones"):
+        mine, theirs = getattr(wide, name), getattr(narrow, name)
+        if mine and not (theirs and set(theirs) <= set(mine)):
+            return False
+    if wide.devices and not (narrow.devices and all(_within(each, wide.devices) for each in narrow.devices)):
+        return False
+    return all(narrow.labels.get(name) == value for name, value in wide.labels.items())
+
+
+def _within(pattern: str, others: Sequence[str]) -> bool:
+    plain = not set("*?[") & set(pattern)
+    # Of two patterns only what a `*` alone lets through is sure: `ups-*` looks as if `ups-?` let it.
+    return any(
+        pattern == other or (fnmatchcase(pattern, other) and (plain or not set("?[") & set(pattern + other)))
+        for other in others
+    )
+
+
 def _merged(old: Any, new: Any) -> Any:
     if not isinstance(old, Mapping) or not isinstance(new, Mapping):
         return new
@@ -127,7 +172,7 @@ def overridden(rules: RuleSet, override: Override) -> RuleSet:
     known = {rule.id for rule in rules}
     named = False
     for rule in rules:
-        meant = rule.id not in rules.special and any(fnmatchcase(rule.id, pattern) for pattern in override.rules)
+        meant = rule.id not in rules.special and override.names(rule)
         named = named or meant
         made = override.of(rule) if meant else None
         if made is None:
@@ -141,4 +186,4 @@ def overridden(rules: RuleSet, override: Override) -> RuleSet:
         wanted = ", ".join(override.rules)
         why = f"no rule {wanted} judges devices it selects" if named else f"there is no rule {wanted}"
         raise ValueError(f"override {override.name}: {why}")
-    return RuleSet(tuple(found), rules.special | special)
+    return replace(rules, rules=tuple(found), special=rules.special | special)

@@ -17,10 +17,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from facility.clock import Clock, SystemClock
-from rules.files import library, load_rules
 from server.alarms import domain as alarms
 from server.alarms.centre import CentreAlarms
-from server.alarms.evaluate import titles_of
+from server.alarms.evaluate import rules_of, titles_of
 from server.alarms.service import AlarmService
 from server.api.application import create_application
 from server.assets import domain as assets
@@ -68,7 +67,9 @@ def domains_of(kit: Kit, *, history_db: Database) -> list[Domain]:
     links = TicketLinks()
     alarm_tickets = AlarmTickets(notifier=notifier, metrics=ticket_metrics)
     # Tickets are told first: what has a ticket is told to people by it.
-    rules = load_rules(kit.config.alarms.rules, over=library())
+    rules = rules_of(kit.config.alarms.rules)
+    for problem in rules.idle:
+        log.warning("a rule of the centre's files judges nothing", extra={"problem": str(problem)})
     alarm_service = AlarmService(
         observers=[alarm_tickets, AlarmNotices(notifier=notifier, tickets=links, hold=alarm_tickets.policy.hold)],
         titles=titles_of(rules),

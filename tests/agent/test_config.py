@@ -91,6 +91,25 @@ def test_check_of_a_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "1 devices" in result.output
 
 
+def test_rules_of_the_centre_are_said_by_check_and_keep_no_agent_from_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMMUNITY", "public")
+    rule = "site-ups-several-on-battery"
+    change = {"name": "slow", "rules": [rule], "select": {}, "set": {"for": "1m"}, "source": "a test"}
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"version": 1, "overrides": [change]}))
+    rules = {"files": ["rules.yaml"], "disable": [rule]}
+    config = write_config(tmp_path, devices=[ups(161)], rooms=[{"id": "hall"}], rules=rules)
+    read_site(config)
+    result = CliRunner().invoke(app, ["check", "--config", str(config)])
+    assert result.exit_code == BAD_CONFIG
+    assert f"{tmp_path}/rules.yaml:2: overrides[0]: slow: its rules are judged at the centre" in result.output
+    assert (
+        f"rules.disable[0]: {rule} is judged at the centre: disable it by `enabled: false` in a file" in result.output
+    )
+    assert "2 problems found; the agent starts all the same." in result.output
+
+
 def test_the_example_is_good_and_covers_every_kind_of_device() -> None:
     data = yaml.safe_load(EXAMPLE.read_text())
     refs = [ref for entry in (*data["credentials"].values(), data["uplink"]) for ref in entry.values()]

@@ -6,6 +6,7 @@ import pytest
 
 from rules.files import RuleErrors, library, load_rules, rule_paths
 from rules.model import RuleSet
+from rules.parts import Where
 from tests.rules.support import high
 
 BAD = Path(__file__).parent / "data" / "bad"
@@ -72,3 +73,41 @@ def test_a_sites_own_rules_replace_add_and_switch_off() -> None:
 
 def test_the_sets_a_room_may_choose() -> None:
     assert library().thresholds_sets == {"gb50174-2017", "ashrae-2021-a1"}
+
+
+CENTRE = "site-ups-several-on-battery"
+
+
+def idle(folder: Path, where: Where | None, **files: str) -> list[str]:
+    """What is said, from the line on, of rule files given to an agent or the centre."""
+    for name, text in files.items():
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return [str(each).removeprefix(f"{folder}/") for each in load_rules([folder], over=library(), where=where).idle]
+
+
+def override(name: str, rules: str) -> str:
+    change = f"{{name: {name}, rules: ['{rules}'], select: {{}}, set: {{enabled: false}}, source: a test}}"
+    return f"version: 1\noverrides:\n  - {change}\n"
+
+
+AT_CENTRE = "judged at the centre, and idle here; it belongs into a file of alarms.rules in the server's settings"
+AT_EDGE = "judged by the agents, and idle here; it belongs into a file of rules.files in agent.yaml"
+
+
+def test_a_rule_in_a_file_that_its_judge_does_not_read_is_said(tmp_path: Path) -> None:
+    edge, centre = GOOD.format(id="one"), GOOD.format(id="two") + "    where: centre\n"
+    changes, both = override("slow", CENTRE), override("all", "*")
+    of_centre = [
+        f"b.yaml:3: rules[0].id: two is {AT_CENTRE}",
+        f"c.yaml:3: overrides[0]: slow: its rules are {AT_CENTRE}",
+    ]
+    files = {"a": edge, "b": centre, "c": changes, "d": both}
+    assert idle(tmp_path, Where.EDGE, **files) == of_centre
+    assert idle(tmp_path, Where.CENTRE, **files) == [f"a.yaml:3: rules[0].id: one is {AT_EDGE}"]
+    assert idle(tmp_path, None, **files) == of_centre
+
+
+def test_files_of_nothing_but_rules_of_the_centre_are_taken_to_be_its_own(tmp_path: Path) -> None:
+    centre = GOOD.format(id="two") + "    where: centre\n"
+    assert idle(tmp_path, None, b=centre, c=override("slow", CENTRE)) == []
+    assert idle(tmp_path, Where.EDGE) != []

@@ -101,6 +101,7 @@ def test_a_standard_of_a_rate_goes_with_another_rate_and_stays_with_another_dela
         (("room-temperature-high-*", "no-such-*"), "there is no rule no-such-*"),
         (("limit: 25", "limit: 45"), "hihi (30) must lie above hi (45)"),
         (("clear_for: 5m", "clear_fro: 5m"), "'clear_fro' cannot be set here"),
+        (("clear_for: 5m", "hours: {zone: UTC}"), "outside them nobody would judge these devices"),
         (("{rooms: [north]}", "{zones: [nowhere]}"), "no rule room-temperature-high-* judges devices it selects"),
         (("{rooms: [north]}", "{subject: probe/1}"), "whole devices"),
         (("name: quiet", "name: north"), "there is a rule room-temperature-high-gb-north already"),
@@ -149,3 +150,33 @@ overrides:
         ("t11", "ups-room", "sensor", "lab"),
     ):  # fmt: skip
         assert judged(device, zone, kind, use) == []
+
+
+def idle(folder: Path, first: str, second: str, rules: str = "room-*") -> list[str]:
+    """What is said of two overrides for devices selected so."""
+    names = ("room-temperature-*", rules)
+    text = "version: 1\noverrides:\n" + "".join(
+        f"  - {{name: {name}, rules: ['{rules}'], select: {select}, set: {{enabled: false}}, source: a test}}\n"
+        for name, rules, select in zip(("day", "night"), names, (first, second), strict=True)
+    )
+    (folder / "site.yaml").write_text(text, encoding="utf-8")
+    return [str(problem) for problem in load_rules([folder], over=library()).idle]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "shadowed"),
+    [
+        ("{rooms: [a]}", "{rooms: [a]}", True),
+        ("{rooms: [a, b]}", "{rooms: [b], labels: {use: lab}}", True),
+        ("{rooms: [a]}", "{rooms: [a, b]}", False),
+        ("{rooms: [a], labels: {use: lab}}", "{rooms: [a]}", False),
+        ("{devices: ['t-*']}", "{devices: [t-1, 't-2*']}", True),
+        ("{devices: ['t-?']}", "{devices: ['t-*']}", False),
+        ("{}", "{zones: [cold-aisle]}", True),
+    ],
+)
+def test_an_override_that_never_counts_is_said(tmp_path: Path, first: str, second: str, shadowed: bool) -> None:
+    said = idle(tmp_path, first, second, "room-temperature-high-*")
+    place = f"{tmp_path / 'site.yaml'}:4: overrides[1]"
+    assert said == ([f"{place}: night is idle: before it day has its devices"] if shadowed else [])
+    assert idle(tmp_path, first, second) == [], "of other rules it is the first"

@@ -119,6 +119,15 @@ def test_check_complains_with_exit_code_1(files: Path) -> None:
     assert "1 problem" in output
 
 
+def test_check_complains_of_what_never_judges(files: Path) -> None:
+    with (files / "site.yaml").open("a", encoding="utf-8") as file:
+        change = "rules: [site-ups-several-on-battery], select: {}, set: {for: 1m}, source: a test"
+        file.write(f"overrides:\n  - {{name: slow, {change}}}\n")
+    code, output = command("check", str(files / "site.yaml"))
+    assert code == 1
+    assert "overrides[0]: slow: its rules are judged at the centre" in output
+
+
 def test_test_passes_the_library_and_fails_with_exit_code_1(files: Path) -> None:
     code, output = command("test")
     assert code == 0
