@@ -7,6 +7,7 @@ import logging
 import ssl
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -177,9 +178,18 @@ class Ingest:
             return
         if topic.endswith(f"/{STATUS}"):
             self._hold_status(topic, payload)
-        elif not self._inbox.put(Message(topic, payload, self._clock.now())):
-            self._metrics.dropped.labels("queue_full").inc()
+        else:
+            self._hold_block(topic, payload)
         self._metrics.queue.set(len(self._inbox))
+
+    def _hold_block(self, topic: str, payload: bytes) -> None:
+        now = self._clock.now()
+        # Now and not when its turn comes: a write that hangs for minutes must not make every agent a silent one.
+        with suppress(WireError):
+            place = parse_topic(topic)
+            self._processor.heard(place.site, place.agent, now)
+        if not self._inbox.put(Message(topic, payload, now)):
+            self._metrics.dropped.labels("queue_full").inc()
 
     def _hold_status(self, topic: str, payload: bytes) -> None:
         try:

@@ -112,14 +112,21 @@ class Processor:
 
     async def _take(self, entries: Sequence[Entry], refusals: Sequence[Refusal]) -> list[Reply]:
         jobs, replies = await self._identify(entries, refusals)
+        for job in jobs:
+            topic = job.entry.topic
+            self.heard(topic.site, topic.agent, job.entry.at or self._clock.now())
         await self._take_main([job for job in jobs if job.entry.kind is not Kind.READINGS])
         await self._take_readings([job for job in jobs if job.entry.kind is Kind.READINGS])
         for job in jobs:
             assert job.answer is not None, "every block is answered"
             replies.append(self._reply(job.entry, job.answer))
-            at = job.entry.at or self._clock.now()
-            self.seen_agents[job.agent.id] = max(at, self.seen_agents.get(job.agent.id, at))
         return replies
+
+    def heard(self, site: str, code: str, at: datetime) -> None:
+        """An agent sent something: it lives, whatever becomes of that and however long it takes."""
+        agent = self._directory.known_agent(site, code)
+        if agent is not None:
+            self.seen_agents[agent.id] = max(at, self.seen_agents.get(agent.id, at))
 
     # --- who -------------------------------------------------------------------------------------------------------
 

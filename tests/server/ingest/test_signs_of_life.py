@@ -1,6 +1,7 @@
 """Words of agents and signs of life on their way from the broker into the main database."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -125,3 +126,28 @@ async def test_signs_of_life_and_blocks_of_the_same_agents_do_not_deadlock(
     assert [answer.verdict for answer in blocks.result()] == [Verdict.COMMITTED] * 2
     for code in ("aa", "zz"):
         assert (await station.agent(code)).status is AgentStatus.STOPPED
+
+
+async def test_agents_live_while_a_write_hangs(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages that come meanwhile wait for their turn; who sent them is not silent."""
+    sender, known = await station.catalogued()
+    other, other_known = await station.catalogued("edge2", th2=TEMPERATURE)
+    ingest, hanging = ingest_of(station), asyncio.Event()
+
+    async def hang(*_: Any, **__: Any) -> None:
+        hanging.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(station.processor._history, "write", hang)
+    taking = asyncio.create_task(station.take(sender.next("readings", [reading(20.0)], catalog=known)))
+    await hanging.wait()
+    station.world.clock.advance(200.0)
+    topic, payload, _ = other.next("readings", [reading(20.0, device="th2")], catalog=other_known)
+    ingest.hold(topic, payload)
+    ingest.hold("coldaisle/v1/home/nobody/blocks/readings", payload)
+    await ingest.note()
+    now = station.world.clock.now()
+    assert (await station.agent("edge2")).last_seen_at == now
+    assert (await station.agent()).last_seen_at == now - timedelta(seconds=200)
+    taking.cancel()
+    await asyncio.gather(taking, return_exceptions=True)
