@@ -22,6 +22,12 @@ class IngestMetrics:
             ("kind", "reason"),
             registry=registry,
         )
+        self.let_go = Counter(
+            "coldaisle_server_ingest_quarantine_let_go_total",
+            "Blocks and items in quarantine that newer ones pushed out: of the same agent, or of all",
+            ("bound",),
+            registry=registry,
+        )
         self.dropped = Counter(
             "coldaisle_server_ingest_dropped_messages_total",
             "Messages not looked at; the sender sends them again",

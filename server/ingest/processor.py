@@ -15,10 +15,11 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from facility.clock import Clock, to_ms
-from facility.wire import Answer, Kind, RejectedItem, RetryReason, Verdict
-from server.db.session import Database, WriteSession
+from facility.wire import Answer, Kind, RejectedItem, RetryReason, Topic, Verdict
+from server.db.session import Database, WriteSession, after_commit
 from server.fleet import openings
 from server.fleet import service as fleet
 from server.fleet.refs import AgentRef
@@ -175,8 +176,14 @@ class Processor:
         async def keep(session: WriteSession) -> None:
             for refusal in refusals:
                 await repository.keep_block(session, refusal, now=self._clock.now())
+            await self._bound(session, [refusal.topic for refusal in refusals])
 
         return await self._ask_main(keep)
+
+    async def _bound(self, session: WriteSession, topics: Sequence[Topic]) -> None:
+        """What came into quarantine of these makes older of the same agents go."""
+        gone = await repository.bound(session, {(topic.site, topic.agent) for topic in topics})
+        after_commit(session, partial(self._metrics.let_go.labels("agent").inc, gone))
 
     def _forget(self) -> None:
         self._directory = Directory()
@@ -228,6 +235,7 @@ class Processor:
             await fleet.lock_agents(session, {job.agent.id for job in jobs})
             for job in in_order(jobs):
                 job.answer = await self._apply(session, job)
+            await self._bound(session, [job.entry.topic for job in jobs if job.refused])
 
         try:
             took = await self._ask_main(take)
@@ -417,6 +425,7 @@ class Processor:
         async def keep(session: WriteSession) -> None:
             for job in faulty:
                 await repository.keep_items(session, job.entry, job.refused, now=self._clock.now())
+            await self._bound(session, [job.entry.topic for job in faulty])
 
         if not faulty or await self._ask_main(keep):
             return jobs

@@ -1,7 +1,10 @@
-"""Keeping what could not be taken: bounded by rows and bytes, the oldest go first."""
+"""Keeping what could not be taken: bounded by rows and bytes, the oldest go first.
+
+Twice: of each agent as it comes, so that one that sends much of it pushes out its own only, and of all by a job.
+"""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -24,9 +27,13 @@ from server.kit.problems import NotFound
 MAX_ROWS = 5000
 MAX_PAYLOAD = 272 * 1024  # a whole block of the largest lawful size; of larger messages the beginning
 MAX_TOTAL = 128 * 1024 * 1024
+# A tenth of all is of one agent at most.
+MAX_ROWS_OF_AGENT = MAX_ROWS // 10
+MAX_TOTAL_OF_AGENT = MAX_TOTAL // 10
 # Of one block's refused items the first are kept: they are nearly always the same mistake.
 ITEMS_OF_A_BLOCK = 20
 MAX_STRANGERS = 1000
+CHUNK = 500  # ids in one statement
 LEDGER_KEEP = timedelta(days=90)  # agents keep unsent blocks 7 days by default; a block this old comes no more
 
 QUARANTINE = Order("ingest_quarantine.at", Quarantined.at, Quarantined.id, descending=True)
@@ -141,21 +148,37 @@ async def forget_strangers(session: WriteSession, known: Sequence[tuple[str, str
         await session.execute(sa.delete(Stranger).where(Stranger.site == site, Stranger.agent == agent))
 
 
-async def prune(session: WriteSession, now: datetime) -> None:
-    """Job: keep the quarantine, the ledger and the list of strangers within their bounds."""
-    newest = sa.select(Quarantined.id, Quarantined.kept).order_by(Quarantined.at.desc(), Quarantined.id.desc())
-    total, keep = 0, 0
-    for _, kept in (await session.execute(newest.limit(MAX_ROWS))).all():
-        total += kept
-        if total > MAX_TOTAL:
-            break
-        keep += 1
-    excess = sa.select(Quarantined.id).order_by(Quarantined.at.desc(), Quarantined.id.desc()).offset(keep).limit(-1)
-    if _dialect(session) == "postgresql":
-        excess = excess.limit(None)
-    await session.execute(sa.delete(Quarantined).where(Quarantined.id.in_(excess)))
+async def bound(session: WriteSession, senders: Collection[tuple[str, str]]) -> int:
+    """Let go what is too much of these (site, agent) that just came; returns how many rows."""
+    gone = 0
+    for site, agent in sorted(senders):
+        of_agent = sa.and_(Quarantined.site == site, Quarantined.agent == agent)
+        gone += await _let_go(session, of_agent, rows=MAX_ROWS_OF_AGENT, total=MAX_TOTAL_OF_AGENT)
+    return gone
+
+
+async def prune(session: WriteSession, now: datetime) -> int:
+    """Keep the quarantine, the ledger and the list of strangers within their bounds; returns how many rows of the
+    quarantine went.
+    """
+    gone = await _let_go(session, sa.true(), rows=MAX_ROWS, total=MAX_TOTAL)
     await session.execute(sa.delete(LedgerBlock).where(LedgerBlock.at < now - LEDGER_KEEP))
     await session.execute(sa.delete(Stranger).where(Stranger.last_at < now - timedelta(days=30)))
+    return gone
+
+
+async def _let_go(session: WriteSession, of: sa.ColumnElement[bool], *, rows: int, total: int) -> int:
+    """Of these only the newest stay: so many rows, with so many bytes together. Returns how many went."""
+    newest = sa.select(Quarantined.id, Quarantined.kept).where(of)
+    size, excess = 0, []
+    ordered = await session.execute(newest.order_by(Quarantined.at.desc(), Quarantined.id.desc()))
+    for position, (row, kept) in enumerate(ordered.all()):
+        size += kept
+        if position >= rows or size > total:
+            excess.append(row)
+    for start in range(0, len(excess), CHUNK):
+        await session.execute(sa.delete(Quarantined).where(Quarantined.id.in_(excess[start : start + CHUNK])))
+    return len(excess)
 
 
 async def agents_in_quarantine(session: ReadSession, since: datetime) -> Sequence[tuple[str, str, str]]:
