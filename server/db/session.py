@@ -84,6 +84,27 @@ def _prepare_sqlite(engine: AsyncEngine, *, begin: str, read_only: bool) -> None
         connection.exec_driver_sql(begin)
 
 
+def _doubt_postgresql(engine: AsyncEngine) -> None:
+    """Warn, once, of a PostgreSQL that says "committed" of what a power cut can still take."""
+
+    @event.listens_for(engine.sync_engine, "first_connect")
+    def on_first_connect(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(
+            "SELECT name FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit') AND setting = 'off'"
+            " ORDER BY name"
+        )
+        off = ", ".join(row[0] for row in cursor.fetchall())
+        cursor.close()
+        connection.rollback()
+        if off:
+            log.warning(
+                "PostgreSQL does not wait for the disk: a power cut takes readings and alarms that agents were told are"
+                " kept, and they do not send them again; switch these settings on",
+                extra={"settings": off},
+            )
+
+
 class Database:
     """One database and its transactions. Close it; create the schema with `server.db.migrate.upgrade` first."""
 
@@ -102,6 +123,7 @@ class Database:
             _prepare_sqlite(self.reader, begin="BEGIN", read_only=True)
         else:
             self.writer = create_async_engine(self.url, pool_size=pool, max_overflow=0, pool_pre_ping=True)
+            _doubt_postgresql(self.writer)
             self.reader = self.writer.execution_options(postgresql_readonly=True)
 
     @asynccontextmanager
