@@ -191,13 +191,14 @@ class Roster:
         """Give the judges their remembered state; end what has no judge any longer. lost: devices that are silent."""
         events: list[AlarmEvent] = []
         remembered: Counter[str] = Counter()
+        retired = set(gone)
         for saved in points:
             name = (saved.device, saved.metric, saved.subject)
             facts = self.facts.get(saved.device)
-            if name not in self.points and facts is not None and name not in gone and _registered(saved.metric):
-                if saved.metric != COMMUNICATION:
-                    remembered[saved.device] += 1
-                if remembered[saved.device] > MAX_KNOWN_POINTS:
+            if name not in self.points and name not in retired:
+                remembered[saved.device] += saved.metric != COMMUNICATION
+                if facts is None or remembered[saved.device] > MAX_KNOWN_POINTS or not _registered(saved.metric):
+                    retired.add(name)
                     continue
                 self._add(facts, saved.metric, saved.subject, expected=saved.expected, now_ms=at)
                 if name in missing or (saved.expected and facts.complete):
@@ -207,25 +208,31 @@ class Roster:
         for record in records:
             judge = self._judge(record.rule, (record.device, record.metric, record.subject))
             if judge is None:
-                events += self._orphan(record, at)
+                events += self._orphan(record, retired, at)
             elif judge.revision == record.revision:
                 judge.load(record)
             elif not judge.carry(record):
-                events += self._orphan(record, at)
+                events += self._orphan(record, retired, at)
         for device, judges in self.absent.items():
             for absent in judges:
                 absent.silent = device in lost
                 absent.schedule()
         return events
 
-    def _orphan(self, record: JudgeRecord, at: int) -> list[AlarmEvent]:
+    def _orphan(self, record: JudgeRecord, retired: Collection[Name], at: int) -> list[AlarmEvent]:
         held = record.occurrence
         if held is None:
             return []
-        known = record.device in self.facts or record.subject in (ROOM, SITE)
-        if record.rule not in self.own:
+        of_place = record.subject in (ROOM, SITE)
+        rule = self.own.get(record.rule)
+        if rule is None:
+            known = of_place or record.device in self.facts
             reason = EndReason.RULE_REMOVED if known else EndReason.DEVICE_RETIRED
-        elif record.device not in self.facts or (record.device, record.metric, record.subject) not in self.points:
+        elif of_place:
+            # The rule is what it was, and a device is no more: the last one that the number was made of.
+            left = rule.revision == record.revision and any(device not in self.facts for device, _, _ in retired)
+            reason = EndReason.DEVICE_RETIRED if left else EndReason.RULE_CHANGED
+        elif record.device not in self.facts or (record.device, record.metric, record.subject) in retired:
             reason = EndReason.DEVICE_RETIRED
         else:
             reason = EndReason.RULE_CHANGED

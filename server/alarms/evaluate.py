@@ -30,6 +30,8 @@ from rules.files import library, load_rules
 from rules.model import RuleSet
 from rules.parts import Where
 from rules.records import SnapshotError
+from server.alarms import repository
+from server.alarms.centre_rules import CENTRE_RULES
 from server.alarms.models import CentreRuleState
 from server.alarms.service import AlarmService
 from server.db.session import ReadSession, WriteSession
@@ -173,7 +175,10 @@ class CentreRules:
                 held, events = await self._make(site, row.state, begin)
             except SnapshotError as error:
                 log.error("the state of the centre's rules cannot be taken up", extra={"error": str(error)})
-                rules = {rule.id for rule in self._rules}
+                # Also those of rules that are gone since: nobody else ends them. What the centre raises about itself is
+                # not judged here.
+                held_here = await repository.active_of_origin(session, site_id=row.site_id, origin=CENTRE)
+                rules = {alarm.rule for alarm in held_here} - CENTRE_RULES.keys()
                 await self._alarms.forget_judged_here(session, site_id=row.site_id, rules=rules, now=now)
                 held, events = await self._make(site, None, begin)
         events += await self._judge(held.engine, site, begin, until)

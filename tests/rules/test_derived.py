@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import pytest
+
 from facility.reading import PointKey, Quality, Reading
 from rules.engine import DeviceFacts, Engine
 from rules.model import Rule, RuleSet
+from rules.parts import Select
 from tests.rules.support import brief, engine, rule
 
 SUPPLY, RETURN, STATE = "crac.supply_air.temperature", "crac.return_air.temperature", "crac.state"
@@ -94,3 +97,53 @@ def test_a_restart_and_a_removed_rule_are_as_with_any_rule() -> None:
     assert [held.device for held in again.active()] == ["room-a"]
     ended = again.reload(RuleSet(()), [crac("c1"), crac("c2")], now_ms=6000)
     assert [brief(event) for event in ended] == ["6s ended lo major rule_removed"]
+
+
+def ends(judged: Engine, changed: Rule, *devices: DeviceFacts, stopped: bool) -> list[tuple[str, str]]:
+    """How what stands ends when the rule or the devices are these, by a reload or while the agent was stopped."""
+    if not stopped:
+        events = judged.reload(RuleSet((changed,)), devices, now_ms=100_000)
+    else:
+        events = engine(changed, *devices, started=100).restore(judged.snapshot(), now_ms=100_000)
+    return [(event.device, event.reason) for event in events]
+
+
+UNITS = (crac("c1"), crac("c2"))
+SENSOR = DeviceFacts("t1", "sensor", room="room-a", points=(PointKey("t1", "room.humidity"),))
+
+
+def rooms_cooling() -> Rule:
+    return running(select={"kinds": ["crac"]}).model_copy(update={"id": "cooling"})
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["by a reload", "while the agent is stopped"])
+@pytest.mark.parametrize(
+    ("change", "devices", "reason"),
+    [
+        ({"select": Select(rooms=("room-b",))}, (*UNITS, SENSOR), "rule_changed"),
+        ({"metric": "room.cooling.able_units"}, (*UNITS, SENSOR), "rule_changed"),
+        ({"over": "site"}, (*UNITS, SENSOR), "rule_changed"),
+        ({}, (SENSOR,), "device_retired"),
+        ({}, (), "device_retired"),
+    ],
+)
+def test_a_number_that_is_made_no_more_says_why(
+    change: dict[str, Any], devices: tuple[DeviceFacts, ...], reason: str, stopped: bool
+) -> None:
+    rule = rooms_cooling()
+    judged = engine(rule, *UNITS, SENSOR)
+    assert play(judged, good(10, "c1", STATE, "fault"), good(10, "c2", STATE, "fault"))
+    if "over" in change:
+        assert rule.expression is not None
+        change = {"expression": rule.expression.model_copy(update=change)}
+    assert ends(judged, rule.model_copy(update=change), *devices, stopped=stopped) == [("room-a", reason)]
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["by a reload", "while the agent is stopped"])
+def test_a_devices_number_that_its_rule_selects_no_more_is_a_change_of_the_rule(stopped: bool) -> None:
+    judged = engine(spread(), crac("c1"))
+    for at in range(0, 80, 10):
+        play(judged, good(at, "c1", SUPPLY, 15.0), good(at, "c1", RETURN, 16.0))
+    assert judged.active()
+    elsewhere = spread(select={"rooms": ["room-b"]})
+    assert ends(judged, elsewhere, crac("c1"), stopped=stopped) == [("c1", "rule_changed")]

@@ -1,5 +1,6 @@
 """Rules judged at the centre, over several agents, on sample time. On both databases."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import yaml
+from typer.testing import CliRunner
 
 from facility.alarms import EndReason
 from facility.catalog import Catalog, CatalogDevice, CatalogPoint
@@ -16,10 +18,12 @@ from facility.ids import new_id
 from facility.items import HealthItem
 from rules.files import library, load_rules
 from rules.model import RuleSet
+from server.alarms.centre_rules import READINGS_DROPPED
 from server.alarms.evaluate import LAG_MS, CentreRules, titles_of
 from server.alarms.models import Alarm, CentreRuleState
 from server.alarms.service import AlarmService
 from server.app import build
+from server.cli import app
 from server.config import load_config
 from server.fleet import repository
 from server.fleet import service as fleet
@@ -243,6 +247,28 @@ async def test_a_state_that_cannot_be_read_leaves_no_alarm_standing(world: World
     assert old.end_reason is EndReason.SUPERSEDED
 
 
+async def test_a_removed_rule_whose_state_cannot_be_read_leaves_no_alarm_standing(world: World, site: Site) -> None:
+    for device in ("ups-1", "ups-2"):
+        await site.send(device, "battery", *until(60, 10))
+    assert await site.at(60) == [("critical", True)]
+    now = world.clock.now()
+    async with world.server.db.write() as session:
+        await session.execute(sa.update(CentreRuleState).values(state=b"{damaged"))
+        await AlarmService().raise_centre(
+            session,
+            customer_id=world.home.site.customer_id,
+            site_id=world.home.site.id,
+            rule=READINGS_DROPPED,
+            device="edge1",
+            now=now,
+        )
+    without = RuleSet(tuple(rule for rule in library() if rule.id != RULE))
+    assert await site.at(70, site.centre(without)) == [("critical", False)]
+    (row,) = await alarms(world, rule=RULE)
+    assert row.end_reason is EndReason.SUPERSEDED
+    assert [row.active for row in await alarms(world, rule=READINGS_DROPPED.id)] == [True], "it is not judged here"
+
+
 async def test_devices_that_are_gone_leave_no_state(world: World, site: Site) -> None:
     for device in ("ups-1", "ups-2"):
         await site.send(device, "battery", *until(60, 10))
@@ -312,3 +338,25 @@ async def test_wrong_rule_files_of_the_centre_are_said_at_the_start(tmp_path: Pa
     with pytest.raises(ConfigErrors, match=r"own\.yaml:2"):
         async with build(load_config(overrides=overrides, environment={})):
             pass
+
+
+async def test_a_rule_of_the_agents_in_the_centres_files_is_said_and_stops_nothing(
+    tmp_path: Path, migrated_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rule = own_rule(tmp_path, "too-hot", where="edge")
+    overrides = {
+        "data_dir": str(tmp_path / "data"),
+        "database_url": migrated_url,
+        "alarms": {"rules": [str(rule)]},
+    }
+    settings = load_config(overrides=overrides, environment={})
+    async with build(settings):
+        pass
+    (said,) = [record for record in caplog.records if record.msg == "a rule of the centre's files judges nothing"]
+    assert "own.yaml:" in str(said.__dict__["problem"])
+    assert "too-hot is judged by the agents" in str(said.__dict__["problem"])
+    config = tmp_path / "server.yaml"
+    config.write_text(yaml.safe_dump({"version": 1, **overrides}))
+    checked = await asyncio.to_thread(CliRunner().invoke, app, ["check", "--config", str(config)])
+    assert checked.exit_code == 2
+    assert "too-hot is judged by the agents" in checked.output
