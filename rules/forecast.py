@@ -67,7 +67,7 @@ class ForecastJudge(WindowJudge):
         window.add(at, value)
         beyond = self.sign * (self.limit - value) <= 0
         if not beyond and (len(window.times) < FEWEST or 2 * (at - window.times[0]) < window.span):
-            return self.run(at) or None  # too little is known to raise or to clear
+            return self.calm_so_far(at)
         # What has not come nearer since the window began has no trend towards the limit, whatever lies between.
         nearer = not beyond and self.sign * (value - window.values[0]) > 0
         if self.quiet and not nearer and not beyond:

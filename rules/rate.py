@@ -54,5 +54,5 @@ class RateJudge(WindowJudge):
             return None
         slope = round(slope, 4)
         if 2 * (at - oldest_at) < window.span and self.calm_low <= slope <= self.calm_high:
-            return self.run(at) or None
+            return self.calm_so_far(at)
         return self.judge(at, slope)

@@ -2,6 +2,7 @@
 
 from facility.alarms import AlarmEvent
 from facility.ids import NewId
+from rules.judges import NEVER
 from rules.levels import LevelJudge
 from rules.model import Rule
 from rules.records import JudgeRecord
@@ -22,6 +23,17 @@ class WindowJudge(LevelJudge):
     def judge(self, at: int, number: float) -> list[AlarmEvent] | None:
         """Judge the number the window gave, as a level judges a sample."""
         return LevelJudge.sample(self, at, number)
+
+    def calm_so_far(self, at: int) -> list[AlarmEvent] | None:
+        """A calm sample in a young window: too little is known to clear, but what was about to be raised is not."""
+        events = self.run(at)
+        for _, latch in self._latches:
+            if not latch.on and latch.since is not None:
+                if self.due == latch.flips_at:
+                    self.due = NEVER
+                latch.since = None
+        self.quiet = not any(latch.on or latch.since is not None for _, latch in self._latches)
+        return events or None
 
     def watch(self, at: int, value: float | str) -> None:
         if isinstance(value, float):

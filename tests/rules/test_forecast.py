@@ -93,3 +93,12 @@ def test_a_bare_time_of_a_rule_file_is_that_time(tmp_path: Path) -> None:
 def test_what_is_no_time_of_day_is_refused(written: object, said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         Hours.model_validate({"from": written, "zone": "Asia/Shanghai"})
+
+
+LATE_HEAT = {"limit": 32, "direction": "rise", "within": "15m", "window": "5m", "severity": "info"}
+
+
+def test_a_single_hot_sample_after_a_gap_is_no_heating() -> None:
+    judged = rule(forecast=LATE_HEAT, for_="1m")
+    assert story(judged, "22x10 _x12 33 22x6", step="30s") == []
+    assert story(judged, "22x10 _x12 33x6", step="30s") == ["12m raised forecast info forecast"]

@@ -48,3 +48,9 @@ def test_the_window_is_bounded_in_samples_and_time() -> None:
     assert isinstance(judge, RateJudge)
     assert len(judge.window.times) <= MAX_SAMPLES + 1
     assert judge.window.times[0] >= 7_199_000 - 15 * 60_000
+
+
+def test_a_single_jump_in_a_young_window_is_not_counted_on() -> None:
+    jump = rule(rate={"per": "15m", "rise": 5, "severity": "major"}, for_="1m")
+    assert story(jump, "22x40 _x60 22 33 22x6", step="30s") == []
+    assert story(jump, "22x40 _x60 22 33x6", step="30s") == ["51m30s raised rate major rate_exceeded"]
