@@ -6,35 +6,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
-from uuid import UUID
 
-import msgspec
-
-from agent.journal.block import BlockState, Key, Sealed, Stored
+from agent.journal.block import BlockState, Sealed
 from agent.journal.eviction import DropReason
 from agent.journal.losses import Dropped, dropped_by_stream, summed, together
-from agent.journal.sql import (
-    BY_NAME,
-    COLUMNS,
-    RULE_STATE,
-    RULE_STATE_AT,
-    UNREADABLE,
-    Mark,
-    StoreCorrupt,
-    StoreFull,
-    stored,
-)
+from agent.journal.salvage import Row, readable
+from agent.journal.sql import RULE_STATE, RULE_STATE_AT, UNREADABLE, Mark, StoreCorrupt, StoreFull
 from agent.journal.store import Store
-from facility.wire import Kind
 
 # Files beside the database that belong to it: replaying a stale WAL into a new file would corrupt that one too.
 _COMPANIONS = ("", "-wal", "-shm")
+# Blocks taken over in one commit.
 _STEP = 64
-_ROWS = f"SELECT {COLUMNS}, state, reason FROM blocks"
-# Positions looked for at most: four weeks of blocks, one a second.
-_MOST_LOOKED_FOR = 2_500_000
 # Quarantined files kept; the oldest go, so that a disk that corrupts daily does not fill itself.
 _KEPT = 3
 
@@ -42,6 +26,8 @@ _KEPT = 3
 @dataclass(frozen=True, slots=True)
 class OpenReport:
     """What opening found. quarantined: where a corrupt file went; salvaged and lost: blocks of it.
+
+    lost_unsent: readings and items of lost blocks that the centre had not taken, as far as that can be known.
 
     newest: when the last block before this opening was born (ms UTC); unclean: the same, if the program did not end in
     order. forgotten: why a rule state that may have been there could not be read; saved_at: when the one that was read
@@ -54,6 +40,7 @@ class OpenReport:
     cause: str = ""
     salvaged: int = 0
     lost: int = 0
+    lost_unsent: int = 0
     unclean: int | None = None
     newest: int | None = None
     forgotten: str = ""
@@ -163,6 +150,7 @@ def _replace(store: Store, cause: str, now_ms: int, drops: Mapping[str, int], dr
         cause=cause,
         salvaged=found.salvaged,
         lost=found.lost,
+        lost_unsent=found.lost_unsent,
         forgotten=cause if found.rule_state is None else "",
     )
 
@@ -208,13 +196,15 @@ def _forget_oldest(path: Path) -> None:
 
 @dataclass(slots=True)
 class _Replayed:
-    """Blocks taken over, blocks known to be lost, the rule state if it was readable, and the losses known to the file.
+    """Blocks taken over, blocks known to be lost and what unsent ones of these held, the rule state if it was readable,
+    and the losses known to the file.
 
     Positions are given anew, from 1; packed: where the new file has what the old one had up to its `packed`.
     """
 
     salvaged: int = 0
     lost: int = 0
+    lost_unsent: int = 0
     rule_state: bytes | None = None
     packed: int = 0
     dropped: Dropped = field(default_factory=dict)
@@ -227,27 +217,29 @@ def _replay(
     found = _Replayed()
     blocks: list[Sealed] = []
     marks: list[Mark] = []
-    for position, block, state, reason in _source(source, found):
+    for row in _source(source, found):
+        block = row.block
         if block is None or not block.intact():
             found.lost += 1
+            found.lost_unsent += row.count if row.state is BlockState.UNSENT else 0
             continue
         blocks.append(block)
-        if state is not BlockState.UNSENT:
-            marks.append(Mark(block.key, state, reason))
+        if row.state is not BlockState.UNSENT:
+            marks.append(Mark(block.key, row.state, row.reason))
         found.salvaged += 1
-        if position <= packed:
+        if row.position <= packed:
             found.packed = found.salvaged
         if len(blocks) >= _STEP:
             store.commit(blocks, marks, now_ms=now_ms)
             blocks, marks = [], []
-    lost = summed(drops, {DropReason.CORRUPT: found.lost} if found.lost else {})
+    lost = summed(drops, {DropReason.CORRUPT: found.lost_unsent} if found.lost_unsent else {})
     known = together(found.dropped, dropped)
     known.pop(store.stream, None)  # of its own the memory knows more
     store.commit(blocks, marks, rule_state=found.rule_state, drops=lost, dropped=known, now_ms=now_ms)
     return found
 
 
-def _source(source: Path, found: _Replayed) -> Iterator[tuple[int, Sealed | None, BlockState, str]]:
+def _source(source: Path, found: _Replayed) -> Iterator[Row]:
     """The blocks of a broken file; what else it says goes to `found`."""
     try:
         db = sqlite3.connect(f"file:{quote(str(source))}?mode=rw", uri=True, isolation_level=None)
@@ -259,85 +251,4 @@ def _source(source: Path, found: _Replayed) -> Iterator[tuple[int, Sealed | None
             found.rule_state = bytes(row[0]) if row else None
         with suppress(*UNREADABLE):
             found.dropped = dropped_by_stream(db)
-        yield from _readable(db)
-
-
-def _readable(db: sqlite3.Connection) -> Iterator[tuple[int, Sealed | None, BlockState, str]]:
-    """Every block row in order, None for one that is there but cannot be read. A broken page costs its rows only."""
-    bounds = _bounds(db)
-    if bounds is None:
-        return
-    first, last = bounds
-    for start in range(first, last + 1, _STEP):
-        step = (start, min(start + _STEP - 1, last))
-        try:
-            rows = db.execute(f"{_ROWS} WHERE position BETWEEN ? AND ?", step).fetchall()
-        except UNREADABLE:
-            rows = []
-            for position in range(step[0], step[1] + 1):
-                row = _one(db, position)
-                if row is None:
-                    continue
-                rows.append(row)
-        for row in rows:
-            yield _block(db, row)
-
-
-def _bounds(db: sqlite3.Connection) -> tuple[int, int] | None:
-    """The first and last position to look for; None when there is nothing to be found."""
-    found: dict[str, list[int]] = {"min": [], "max": []}
-    # With the first or the last page of the table broken, an index may still know, or the counter of positions.
-    for end, ask in (
-        ("min", "SELECT min(position) FROM blocks"),
-        ("min", "SELECT min(position) FROM blocks INDEXED BY blocks_by_state WHERE kind >= ''"),
-        ("max", "SELECT max(position) FROM blocks"),
-        ("max", "SELECT seq FROM sqlite_sequence WHERE name = 'blocks'"),
-    ):
-        try:
-            row = db.execute(ask).fetchone()
-        except UNREADABLE:
-            continue
-        if row is not None and isinstance(row[0], int):
-            found[end].append(row[0])
-    if not found["max"]:
-        return None
-    # One flipped bit makes a position of billions of billions; the others are then right.
-    nearest = min(found["max"])
-    last = max(position for position in found["max"] if position <= nearest + _MOST_LOOKED_FOR)
-    return max(min(found["min"], default=1), last - _MOST_LOOKED_FOR), last
-
-
-def _one(db: sqlite3.Connection, position: int) -> tuple[object, ...] | None:
-    try:
-        row: tuple[object, ...] | None = db.execute(f"{_ROWS} WHERE position = ?", (position,)).fetchone()
-    except UNREADABLE:
-        return ()
-    return row
-
-
-def _block(db: sqlite3.Connection, row: tuple[Any, ...]) -> tuple[int, Sealed | None, BlockState, str]:
-    try:
-        *columns, state, reason = row
-        found = stored(tuple(columns))
-        return found.position, _by_its_name(db, found), BlockState(state), str(reason)
-    except (ValueError, TypeError):
-        return 0, None, BlockState.CORRUPT, ""
-
-
-def _by_its_name(db: sqlite3.Connection, found: Stored) -> Sealed | None:
-    """The block; under a name of its own if what stands in its row is not what the index of names says.
-
-    One flipped bit gives it the name of another block, or one that is still to be given. Its content is whole (its
-    digest says so), and a block that the centre gets a second time under another name changes nothing there. A catalog
-    is lost: the order of catalogs is that of their names, and the agent offers its own again.
-    """
-    block = found.block
-    try:
-        row = db.execute(BY_NAME, (block.key.stream, block.key.seq)).fetchone()
-    except UNREADABLE:
-        row = None
-    if row == (found.position,):
-        return block
-    if block.kind is Kind.CATALOG:
-        return None
-    return msgspec.structs.replace(block, key=Key(str(UUID(block.digest)), 1))
+        yield from readable(db)

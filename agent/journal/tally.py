@@ -111,12 +111,13 @@ class Tally:
         """Say what opening found, if it is not as it should be."""
         self.dropped = together(report.dropped, self.dropped)
         if report.quarantined is not None:
-            self.count(DropReason.CORRUPT, report.lost)
+            self.count(DropReason.CORRUPT, report.lost_unsent)
             detail = {
                 "cause": report.cause,
                 "kept_as": report.quarantined.name,
                 "salvaged_blocks": str(report.salvaged),
                 "lost_blocks": str(report.lost),
+                "lost_unsent": str(report.lost_unsent),
             }
             log.error("journal file was corrupt; set aside and replayed", extra=detail)
             self.notice("quarantined", detail)
