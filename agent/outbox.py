@@ -1,7 +1,18 @@
 """What of the journal is in flight to the centre, and what of it goes next. The journal alone knows what there is."""
 
 from agent.journal import Journal, Key, Sealed
-from agent.outbox_policy import Bucket, Flying, LiveMark, due_again, due_in, may_send, on_way, plan, resend_after
+from agent.outbox_policy import (
+    Bucket,
+    Flying,
+    LiveMark,
+    Readings,
+    due_again,
+    due_in,
+    may_send,
+    on_way,
+    plan,
+    resend_after,
+)
 from facility.clock import Clock
 from facility.wire import Kind
 
@@ -45,8 +56,8 @@ class Outbox:
             blocks.append(stored.block)
         return blocks
 
-    async def next(self, *, packed_only: bool) -> list[Sealed]:
-        """What is sent now for the first time in this session. packed_only: of readings, what was packed."""
+    async def next(self, readings: Readings) -> list[Sealed]:
+        """What is sent now for the first time in this session, with these of the readings."""
         now = self._clock.monotonic()
         live_from = self._mark.note(now, self._journal.last_position)
         news, degraded = self._journal.news, self._journal.degraded
@@ -63,7 +74,10 @@ class Outbox:
                 all_taken = False
                 continue
             upto = fetch.upto
-            if packed_only and fetch.kind is Kind.READINGS and not degraded:
+            if fetch.kind is Kind.READINGS and readings is Readings.NONE:
+                all_taken = False
+                continue
+            if fetch.kind is Kind.READINGS and readings is Readings.PACKED:
                 upto = self._journal.packed if upto is None else min(upto, self._journal.packed)
             found = await self._journal.unsent(fetch.kind, above=fetch.above, upto=upto, limit=fetch.limit)
             for block in (stored.block for stored in found):

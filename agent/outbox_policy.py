@@ -43,6 +43,14 @@ RECONNECT_MAX_S = 15.0
 URGENT = (Kind.ALARMS, Kind.EVENTS, Kind.CATALOG, Kind.HEALTH)
 
 
+class Readings(StrEnum):
+    """Which readings may go now."""
+
+    ALL = "all"
+    PACKED = "packed"  # a metered link's
+    NONE = "none"  # a metered link's, overdrawn
+
+
 @dataclass(slots=True)
 class Flying:
     """A block that was sent and has no final answer. tries counts sendings since

@@ -25,6 +25,7 @@ from agent.outbox_policy import (
     Act,
     Decision,
     Flying,
+    Readings,
     acknowledged_within,
     begin_anew,
     decide,
@@ -112,6 +113,7 @@ class Uplink:
         self._catalogs_offered: dict[str, float] = {}
         self._anew_at = -math.inf
         self.connected = False
+        self._heard = False
         self.taken_at = clock.monotonic()
         self.control: Control | None = None
 
@@ -120,7 +122,10 @@ class Uplink:
         return len(self._outbox.flying)
 
     async def run(self) -> None:
-        """Keep a session until cancelled; on cancelling, say offline if the broker still listens."""
+        """Keep a session until cancelled; on cancelling, say offline if the broker still listens.
+
+        One in which the centre answered is soon followed by the next, else by longer and longer pauses.
+        """
         failures = 0
         while True:
             try:
@@ -135,14 +140,15 @@ class Uplink:
             heed_cancelling()
             if self.connected:
                 log.warning("connection to the broker lost", extra={"cause": cause})
-                failures = 0
             else:
                 log.log(
                     logging.WARNING if failures == 0 else logging.DEBUG,
                     "no connection to the broker",
                     extra={"cause": cause},
                 )
-            self.connected = False
+            if self._heard:
+                failures = 0  # one that takes a session and drops it again is no better than one that takes none
+            self.connected = self._heard = False
             self._outbox.land_all()
             await self._clock.sleep(reconnect_after(failures, self._chance()))
             failures += 1
@@ -171,6 +177,8 @@ class Uplink:
         # Up to a window of publishes wait for their PUBACK at once; aiomqtt warns from the eleventh on.
         client.pending_calls_threshold = 2 * WINDOW
         async with client:
+            if self.budget is not None:
+                self.budget.connect(tls=self._broker.tls is not None)
             await client.subscribe(str(Topic(self._site, self._agent, ANSWERS)), qos=1)
             await client.subscribe(str(Topic(self._site, self._agent, CONTROL)), qos=1)
             await client.publish(status, dump(Status(VERSION, AgentState.ONLINE, self._version, since)), 1, True)
@@ -234,6 +242,7 @@ class Uplink:
             try:
                 if str(message.topic) == answers:
                     answered = load(payload, Answers).answers
+                    self._heard = True
                     for answer in answered:
                         await self._answered(answer)
                     if not answered:
@@ -257,7 +266,7 @@ class Uplink:
                 overdue = await self._outbox.overdue()
                 self._figures.resent += len(overdue)
                 await self._pack()
-                blocks = [*overdue, *await self._outbox.next(packed_only=self.budget is not None)]
+                blocks = [*overdue, *await self._outbox.next(self._readings())]
                 for block in blocks:
                     publishing.create_task(self._publish(client, block), name=f"publish {block.key.seq}")
                 if blocks:
@@ -274,6 +283,14 @@ class Uplink:
                 await self._journal.changed.wait()
         except TimeoutError:
             return
+
+    def _readings(self) -> Readings:
+        if self.budget is None:
+            return Readings.ALL
+        if not self._journal.degraded:
+            return Readings.PACKED
+        # A disk that refuses packs and thins nothing: what the month does not bear waits in memory.
+        return Readings.ALL if self.budget.has_left(self._clock.monotonic()) else Readings.NONE
 
     async def _pack(self) -> None:
         """On a metered link readings go in packed blocks, and no more of them than the month's budget bears."""

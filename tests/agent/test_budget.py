@@ -1,11 +1,15 @@
 """A metered link: what is packed, thinned and never delayed."""
 
 import asyncio
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from agent.budget import AROUND_BLOCK, MAX_LEVEL, MONTH_S, PACK_S, SAVED_S, Budget
+from agent.budget import AROUND_BLOCK, KEEP_ALIVE, MAX_LEVEL, MONTH_S, PACK_S, SAVED_S, Budget
+from agent.journal import Store
+from agent.journal.sql import StoreFull
 from facility.clock import now_ms
 from facility.wire import Kind
 from tests.agent.ledger import Ledger
@@ -24,7 +28,7 @@ def month(budget: Budget, block: int) -> tuple[float, set[int]]:
         # Twice a minute a sample without thinning.
         size = block if budget.spacing_ms == 0 else block * 30_000 * budget.every_s / 60 / budget.spacing_ms
         budget.spend(int(size))
-        spent += size + AROUND_BLOCK
+        spent += size + AROUND_BLOCK + KEEP_ALIVE * budget.every_s / 30
         now += budget.every_s
     return spent / 1e6, levels
 
@@ -36,6 +40,65 @@ def test_a_month_stays_in_its_budget(mb: float) -> None:
     assert (levels == {0}) is (mb == 1000.0)
     # What may be spent is: no thinner than it must be.
     assert spent >= min(mb, 285.0) * 0.7
+
+
+def test_what_keeps_a_session_alive_is_in_the_budget() -> None:
+    now, budget = 0.0, Budget(10.0, 0.0, keepalive_s=30.0)
+    while budget.has_left(now):
+        now += 60.0
+    assert now < 86_400, "keep-alives alone cost 14 MB a month"
+    seldom = Budget(10.0, 0.0, keepalive_s=600.0)
+    assert seldom.has_left(now)
+
+
+@pytest.mark.parametrize(("tls", "sessions"), [(False, 22), (True, 6)])
+def test_each_session_is_in_the_budget(tls: bool, sessions: int) -> None:
+    budget, begun = Budget(20.0, 0.0), 0
+    while budget.has_left(0.0):
+        budget.connect(tls=tls)
+        begun += 1
+    assert begun == sessions
+
+
+@pytest.mark.peer("mosquitto")
+async def test_a_disk_that_refuses_sends_readings_while_the_month_bears_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mosquitto: Mosquitto
+) -> None:
+    spent_out = Budget(10.0, asyncio.get_running_loop().time())
+    spent_out.spend(10_000_000)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise StoreFull("no room")
+
+    async with Ledger(mosquitto.host, mosquitto.port) as ledger, bench(tmp_path, mosquitto, budget=spent_out) as it:
+        await until_async(lambda: it.uplink.connected)
+        with monkeypatch.context() as patched:
+            patched.setattr(Store, "commit", refuse)
+            await it.keep(1.0)
+            assert it.journal.degraded
+            it.journal.append(Kind.ALARMS, [{"snapshot": [], "at": 1}], at=now_ms(it.clock))
+            await it.journal.commit()
+            await until_async(lambda: ledger.items("alarms"))
+            assert ledger.items("readings") == []
+            spent_out.spend(-20_000_000)
+            await until_async(lambda: ledger.items("readings"))
+
+
+@pytest.mark.peer("mosquitto")
+async def test_what_is_sent_and_not_acknowledged_is_spent(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    budget = Budget(1000.0, asyncio.get_running_loop().time())
+    async with bench(tmp_path, mosquitto, budget=budget) as it:
+        await until_async(lambda: it.uplink.connected)
+        before = budget._balance
+        mosquitto.send(signal.SIGSTOP)
+        try:
+            it.journal.append(Kind.ALARMS, [{"snapshot": [], "at": 1}], at=now_ms(it.clock))
+            await it.journal.commit()
+            await until_async(lambda: it.uplink.in_flight)
+            await until_async(lambda: budget._balance < before - AROUND_BLOCK)
+            assert it.figures.sent == {}
+        finally:
+            mosquitto.send(signal.SIGCONT)
 
 
 def test_the_spacing_is_bounded() -> None:

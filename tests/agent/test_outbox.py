@@ -11,6 +11,7 @@ from agent.journal.block import Stored
 from agent.journal.sql import StoreFull
 from agent.journal.store import Store
 from agent.outbox import Outbox
+from agent.outbox_policy import Readings
 from facility.wire import Kind
 from tests.agent.journals import event, manual_clock, opened, reading
 
@@ -50,18 +51,18 @@ async def test_answers_and_their_marks_ask_the_disk_for_nothing(tmp_path: Path, 
     for value in (1.0, 2.0):
         journal.take([reading(clock, value)])
         await journal.commit()
-    sent = await outbox.next(packed_only=False)
+    sent = await outbox.next(Readings.ALL)
     assert len(sent) == 2
     asked = asking.questions
     await taken(journal, outbox, sent[:1])
-    assert await outbox.next(packed_only=False) == []
+    assert await outbox.next(Readings.ALL) == []
     await journal.commit()
     await taken(journal, outbox, sent[1:])
-    assert await outbox.next(packed_only=False) == []
+    assert await outbox.next(Readings.ALL) == []
     assert asking.questions == asked
     journal.take([reading(clock, 3.0)])
     await journal.commit()
-    assert len(await outbox.next(packed_only=False)) == 1
+    assert len(await outbox.next(Readings.ALL)) == 1
 
 
 async def test_what_lands_while_the_disk_is_asked_is_offered_again(
@@ -73,7 +74,7 @@ async def test_what_lands_while_the_disk_is_asked_is_offered_again(
     outbox = Outbox(journal, clock=clock, backlog_rate=30)
     journal.append(Kind.EVENTS, [event(clock, "first")], at=0)
     await journal.commit()
-    (first,) = await outbox.next(packed_only=False)
+    (first,) = await outbox.next(Readings.ALL)
     journal.take([reading(clock, 1.0)])
     await journal.commit()
 
@@ -85,5 +86,5 @@ async def test_what_lands_while_the_disk_is_asked_is_offered_again(
         assert await journal.resequence(first.key) is None
         # While readings are asked for: it was passed over before, as being in flight.
         asking.meanwhile[Kind.READINGS] = lambda: outbox.land(first.key)
-        assert len(await outbox.next(packed_only=False)) == 1
-    assert [block.key for block in await outbox.next(packed_only=False)] == [first.key]
+        assert len(await outbox.next(Readings.ALL)) == 1
+    assert [block.key for block in await outbox.next(Readings.ALL)] == [first.key]
