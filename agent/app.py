@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 
 from msgspec import UNSET
@@ -98,6 +99,7 @@ class Agent:
         self._stack = AsyncExitStack()
         self._started = clock.monotonic()
         self._throttle = Throttle()
+        self._said: AlarmItem | None = None  # with the last snapshot, as if at 0
         self._pollers: dict[str, DevicePoller] = {}
         config = site.loaded.config
         self._journal_path = site.loaded.folder / config.journal.path
@@ -232,8 +234,8 @@ class Agent:
     # --- what the uplink and the journal report --------------------------------------------------------------------
 
     def connected(self) -> None:
-        """The uplink has a session: what is active is said anew."""
-        self._snapshot()
+        """The uplink has a session: what is active is said anew, unless just that still waits to be sent."""
+        self._snapshot(unless_it_waits=True)
 
     def notice(self, what: str, detail: dict[str, str]) -> None:
         """Something an operator should hear, as an event of the agent; the same word at most each ten minutes."""
@@ -288,7 +290,9 @@ class Agent:
             reports=self,
             clock=self._clock,
             backlog_rate=uplink.backlog_rate,
-            budget=None if uplink.budget_mb_month is None else Budget(uplink.budget_mb_month, self._clock.monotonic()),
+            budget=None
+            if uplink.budget_mb_month is None
+            else Budget(uplink.budget_mb_month, self._clock.monotonic(), keepalive_s=uplink.keepalive / 1000),
         )
 
     def _open_pollers(self, site: Site) -> list[DevicePoller]:
@@ -337,13 +341,17 @@ class Agent:
         if anew or names != self.journal.catalog:
             self.journal.append_catalog(catalog, names, at=now_ms(self._clock))
 
-    def _snapshot(self) -> None:
+    def _snapshot(self, *, unless_it_waits: bool = False) -> None:
         at = now_ms(self._clock)
         if at < EARLIEST_MS:
             return  # the centre could not place it; the clock's being set is followed by one
         told = self.local.marks() if self.local is not None else ()
-        item = AlarmItem(snapshot=tuple(self.engine.active()), at=at, told=told or UNSET)
-        self.journal.append(Kind.ALARMS, [item], at=at)
+        item, stats = AlarmItem(snapshot=tuple(self.engine.active()), told=told or UNSET), self.journal.stats()
+        waits = stats.unsent_blocks.get(Kind.ALARMS, 0) or stats.alarms_since is not None
+        if unless_it_waits and waits and item == self._said:
+            return
+        self._said = item
+        self.journal.append(Kind.ALARMS, [replace(item, at=at)], at=at)
 
     # --- tasks -----------------------------------------------------------------------------------------------------
 
