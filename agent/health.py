@@ -42,6 +42,7 @@ def health_of(
         rejected=dict(figures.rejected),
         readings_every_s=UNSET if budget is None else budget.every_s,
         spacing_s=UNSET if budget is None else budget.spacing_ms / 1000,
+        thinned=UNSET if budget is None else figures.thinned,
         # Under "" stand streams long gone, whose losses were told while they were known by name.
         drops_before={stream: dict(counts) for stream, counts in stats.dropped.items() if stream} or UNSET,
     )

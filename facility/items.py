@@ -140,7 +140,7 @@ class HealthItem:
     Both only grow, so whoever keeps the greatest of each (stream, reason) may hear them in any order.
 
     Of a metered link, else left out: readings_every_s, seconds between two sendings of readings; spacing_s, between two
-    samples of a point where they are thinned, 0 where they are not.
+    samples of a point where they are thinned, 0 where they are not; thinned, readings left out since the stream began.
     """
 
     at: int
@@ -160,6 +160,7 @@ class HealthItem:
     readings_every_s: float | msgspec.UnsetType = msgspec.UNSET
     spacing_s: float | msgspec.UnsetType = msgspec.UNSET
     drops_before: dict[str, dict[str, int]] | msgspec.UnsetType = msgspec.UNSET
+    thinned: int | msgspec.UnsetType = msgspec.UNSET
 
 
 def series_of(readings: Iterable[Reading]) -> list[Series]:
@@ -413,7 +414,8 @@ def decode_health(items: Iterable[bytes]) -> tuple[list[HealthItem], list[Reject
 
 def _health_fault(item: HealthItem) -> str | None:
     before = {} if item.drops_before is msgspec.UNSET else item.drops_before
-    figures = (item.unsent_blocks, item.unsent_bytes, item.journal_bytes, item.devices, item.devices_lost)
+    thinned = 0 if item.thinned is msgspec.UNSET else item.thinned
+    figures = (item.unsent_blocks, item.unsent_bytes, item.journal_bytes, item.devices, item.devices_lost, thinned)
     by_reason = (item.drops, item.rejected, *before.values())
     counts = chain(figures, (item.readings, item.missed_slots), *(found.values() for found in by_reason))
     seconds = (item.readings_every_s, item.spacing_s)

@@ -23,6 +23,8 @@ _SUMMED = "streams that are summed, in the order in which they were"
 # Reasons of an agent in all, each an alarm of its own; an agent has 7. More are one sum under `OTHER`.
 MAX_REASONS = 32
 OTHER = "other"
+# Kept as the reasons are, and no loss that anybody is told of.
+THINNED = "thinned"
 
 Drops = dict[str, Any]
 
@@ -73,6 +75,17 @@ def _few(counts: Mapping[str, int], reasons: set[str]) -> dict[str, int]:
 
 def by_reason(held: Mapping[str, Any]) -> dict[str, int]:
     """All that was lost, by reason."""
+    found = _summed(held)
+    found.pop(THINNED, None)
+    return found
+
+
+def thinned(held: Mapping[str, Any]) -> int:
+    """How many readings were left out for the budget of a metered link, as its operator chose."""
+    return _summed(held).get(THINNED, 0)
+
+
+def _summed(held: Mapping[str, Any]) -> dict[str, int]:
     found: dict[str, int] = {}
     for _, counts in _by_stream(held):
         for reason, count in counts.items():

@@ -30,7 +30,8 @@ class Agent(SiteScoped, Base):
     """A program at a site. `code` is its topic level and the origin of its alarms; unique in its site.
 
     clock_offset_ms: its newest health time minus ours on arrival (network delay included). drops are totals the agent
-    counts itself, by stream and reason. (catalog_stream, catalog_seq) say which block made the catalog active.
+    counts itself, by stream and reason; what it thinned out is among them. (catalog_stream, catalog_seq) say which
+    block made the catalog active.
     """
 
     __tablename__ = "agents"

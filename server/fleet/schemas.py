@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from server.fleet.drops import by_reason
+from server.fleet.drops import by_reason, thinned
 from server.fleet.models import Agent, AgentStatus, Device, Point, Rule
 from server.kit.schemas import Body, Shown, Slug
 
@@ -28,6 +28,7 @@ class AgentOut(Shown):
     health_at: datetime | None
     health: dict[str, Any]
     drops: dict[str, int]
+    thinned: int
 
     @classmethod
     def of(cls, row: Agent) -> "AgentOut":
@@ -46,6 +47,7 @@ class AgentOut(Shown):
             health_at=row.health_at,
             health=row.health or {},
             drops=by_reason(row.drops),
+            thinned=thinned(row.drops),
         )
 
 

@@ -17,7 +17,7 @@ from server.customers.models import Site
 from server.customers.schemas import CustomerIn, SiteIn
 from server.db.session import ReadSession, WriteSession
 from server.fleet import repository
-from server.fleet.drops import with_drops
+from server.fleet.drops import THINNED, with_drops
 from server.fleet.models import Agent, AgentEvent, AgentStatus, Device, Point, Rule
 from server.fleet.refs import AgentRef
 from server.fleet.schemas import AgentIn
@@ -177,7 +177,8 @@ def note_health(row: Agent, item: HealthItem, *, stream: str, now: datetime) -> 
     """The figures of an agent (its locked row), told in a block of this stream; losses of an older item count, its
     other figures do not."""
     before = item.drops_before if item.drops_before is not UNSET else {}
-    row.drops = with_drops(row.drops, {**before, stream: item.drops})
+    thinned = item.thinned if item.thinned is not UNSET else 0
+    row.drops = with_drops(row.drops, {**before, stream: {THINNED: thinned, **item.drops}})
     # A clock that is ahead says nothing of what comes after: what arrives later is not older for it.
     at, held = min(from_ms(item.at), now), row.health_at
     if held is not None and min(held, now) > at:

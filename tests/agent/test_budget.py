@@ -131,12 +131,12 @@ async def test_readings_wait_for_their_packing_and_alarms_do_not(tmp_path: Path,
 
 
 @pytest.mark.peer("mosquitto")
-@pytest.mark.parametrize(("uplink", "said"), [({}, (None, None)), ({"budget_mb_month": 50}, (PACK_S, 0.0))])
+@pytest.mark.parametrize(("uplink", "said"), [({}, (None, None, None)), ({"budget_mb_month": 50}, (PACK_S, 0.0, 0))])
 async def test_health_says_how_readings_are_sent(
-    tmp_path: Path, mosquitto: Mosquitto, uplink: dict[str, int], said: tuple[float | None, float | None]
+    tmp_path: Path, mosquitto: Mosquitto, uplink: dict[str, int], said: tuple[float | None, float | None, int | None]
 ) -> None:
     config = write_config(tmp_path, uplink={"broker": mosquitto.url, **uplink})
     async with Ledger(mosquitto.host, mosquitto.port) as ledger, running(config):
         await until_async(lambda: ledger.items("health"))
     (item,) = ledger.items("health")
-    assert (item.get("readings_every_s"), item.get("spacing_s")) == said
+    assert (item.get("readings_every_s"), item.get("spacing_s"), item.get("thinned")) == said

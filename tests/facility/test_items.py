@@ -110,6 +110,8 @@ def health(**changes: object) -> bytes:
         {"readings_every_s": 1e306},
         {"spacing_s": 1e300},
         {"spacing_s": -5.0},
+        {"thinned": -1},
+        {"thinned": 2**63},
     ],
 )
 def test_figures_of_health_that_nothing_can_reckon_with_are_refused(beyond: dict[str, object]) -> None:

@@ -44,7 +44,9 @@ BODIES: dict[Kind, list[object]] = {
     Kind.EVENTS: [items.EventItem("0199a3c0-5d1e-7f00-8000-0000000000bb", NOW, items.EventKind.CLOCK_STEP,
                                   detail={"step_ms": "-3600000"})],
     Kind.CATALOG: [CATALOG],
-    Kind.HEALTH: [items.HealthItem(NOW, "0.1.0", "cfg", 60.0, 1, 2048, 0.5, 4096, 20, 1, 500, 0, {"age": 3}, {})],
+    Kind.HEALTH: [items.HealthItem(NOW, "0.1.0", "cfg", 60.0, 1, 2048, 0.5, 4096, 20, 1, 500, 0, {"age": 3}, {}),
+                  items.HealthItem(NOW + 60_000, "0.1.0", "cfg", 120.0, 0, 0, 0.0, 4096, 20, 1, 900, 0, {"age": 3}, {},
+                                   readings_every_s=120.0, spacing_s=120.0, thinned=250)],
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from fastapi.responses import Response
 
 from server.fleet import repository as fleet
 from server.fleet import service as fleet_service
-from server.fleet.drops import by_reason
+from server.fleet.drops import by_reason, thinned
 from server.fleet.models import AgentStatus
 from server.fleet.watch import AgentWatchers
 from server.kit.paging import MAX_LIMIT, PageRequest
@@ -33,6 +33,7 @@ async def agent(agent_id: str, view: TheView, session: Read, scope: Scope = Seen
         zone=row.site.zone,
         agent=row,
         drops=by_reason(row.drops),
+        thinned=thinned(row.drops),
         devices=devices,
         events=(await fleet.list_events(session, scope, LATELY, agent=row.id))[0],
         may_retire=scope.may(Permission.FLEET_WRITE) and row.status is not AgentStatus.RETIRED,

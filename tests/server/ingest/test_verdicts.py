@@ -13,6 +13,7 @@ from facility.clock import to_ms
 from facility.ids import new_id
 from facility.wire import MAX_BODY, Answer, RejectReason, RetryReason, Verdict
 from server.fleet.drops import by_reason
+from server.fleet.drops import thinned as thinned_of
 from server.fleet.models import AgentEvent
 from server.ingest import repository
 from server.ingest.failing import POISON_TRIES
@@ -313,6 +314,17 @@ async def test_events_are_recorded_once_however_often_and_in_whatever_block(stat
     async with station.server.db.read() as session:
         rows = (await session.scalars(sa.select(AgentEvent))).all()
     assert [(row.kind, row.device, row.payload) for row in rows] == [("device_reboot", "th1", {"uptime": "5"})]
+
+
+async def test_what_a_metered_agent_thins_out_is_counted_over_its_streams_and_is_no_loss(station: Station) -> None:
+    sender, _ = await station.catalogued()
+    for at, thinned in ((AT - 3000, 40), (AT - 2000, 50), (AT - 4000, 30)):  # in any order
+        await station.take(sender.next("health", [health(at, thinned=thinned, drops={"clock": 1})]))
+    again = Sender("home", "edge1")
+    await station.take(again.next("health", [health(AT - 1000, thinned=7)]))
+    await station.take(again.next("health", [health(AT - 500)]))  # as of an agent that tells none
+    agent = await station.agent()
+    assert (thinned_of(agent.drops), by_reason(agent.drops)) == (57, {"clock": 1})
 
 
 async def test_health_keeps_the_newest_figures_and_the_clock_offset(station: Station) -> None:

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from server.app import Server
+from server.fleet.drops import THINNED, with_drops
 from server.fleet.models import Agent, AgentStatus, Device
 from server.kit.audit import AuditEntry
 from server.kit.principal import Role
@@ -66,3 +67,16 @@ async def test_an_agent_that_is_online_is_stopped_first(server: Server, seeded: 
     assert refused.status_code == 409
     assert "请先停止采集代理" in refused.text
     assert "请先停止" in (await client.get(f"/agents/{agent_id}")).text
+
+
+async def test_what_a_metered_link_leaves_out_is_shown(server: Server, seeded: Seeded, signed_in: SignInAs) -> None:
+    agent_id, client = await stopped(server), await signed_in(Role.ADMIN)
+    assert "thinned out" not in (await client.get(f"/agents/{agent_id}")).text
+    async with server.db.write() as session:
+        row = await session.get_one(Agent, agent_id)
+        row.drops = with_drops(row.drops, {"a": {THINNED: 40_000}, "b": {THINNED: 17, "clock": 3}})
+    shown = (await client.get(f"/agents/{agent_id}")).text
+    assert "Readings thinned out" in shown
+    assert "40017" in shown
+    (told,) = (await client.get("/api/v1/agents")).json()["items"]
+    assert (told["thinned"], told["drops"]) == (40_017, {"clock": 3})
