@@ -326,8 +326,8 @@ def _at_most(text: object) -> object:
 class Notify(_Model):
     """Telling people from the site while the centre cannot be reached.
 
-    after: how long the centre must have taken nothing; at_most: beyond it one message says how many more there are;
-    zone: of the times in messages.
+    after: how long the centre must have taken nothing; at_most: the last of them says how many more there are,
+    and critical alarms that come after it have one message more; zone: of the times in messages.
     """
 
     channels: Annotated[tuple[NotifyChannel, ...], AfterValidator(_some)]

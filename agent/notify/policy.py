@@ -101,7 +101,8 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """after_ms: how long cut off before anybody is told; at most `at_most` messages of a channel in `per_ms`."""
+    """after_ms: how long cut off before anybody is told; at most `at_most` messages of a channel in `per_ms`, and one
+    more for critical alarms that come when these are used up."""
 
     after_ms: int
     at_most: int
@@ -235,11 +236,16 @@ def decide(
     if now < retry_at:
         return Step(Why.BACKING_OFF)
     left = limits.at_most - sum(1 for at in sent if at > now - limits.per_ms)
-    if left <= 0:
+    # A storm of what is minor must not silence the fire that follows it: one message more is for that.
+    if left < 0 or (left == 0 and not any(_is_worst_news(each) for each in ready)):
         return Step(Why.STORM_HELD)
-    if left == 1 and len(ready) > 1:
+    if left <= 1 and len(ready) > 1:
         return Step(Why.SUMMARY, tuple(ready))
     return Step(Why.ONE, (ready[0],))
+
+
+def _is_worst_news(notice: Notice) -> bool:
+    return notice.severity is Severity.CRITICAL and notice.what is not What.ENDED
 
 
 def retry_after(failures: int) -> int:

@@ -139,6 +139,22 @@ def test_a_storm_is_so_many_messages_and_a_summary_and_the_worst_go_first() -> N
     assert told == [(30,), (1,), tuple(range(2, 30))]
 
 
+def test_a_critical_alarm_that_comes_after_a_storm_does_not_wait_for_it() -> None:
+    stormy = [notice(number) for number in range(1, 20)]
+    worst = notice(50, severity=Severity.CRITICAL)
+    over = notice(51, severity=Severity.CRITICAL, what=What.ENDED, reason="rule_removed")
+
+    def step(waiting: list[Notice], sent: list[int]) -> tuple[Why, int]:
+        found = decide(waiting, sent=sent, link=CUT, limits=LIMITS, retry_at=0, now=AT)
+        return found.why, len(found.notices)
+
+    full = [AT - 3, AT - 2, AT - 1]
+    assert step([worst], full) == (Why.ONE, 1)
+    assert step([*stormy, worst], full) == (Why.SUMMARY, 20)
+    assert step([*stormy, over], full) == (Why.STORM_HELD, 0)
+    assert step([*stormy, worst], [*full, AT]) == (Why.STORM_HELD, 0), "one more message, and no more than that"
+
+
 def test_what_goes_and_why() -> None:
     def fate(one: Notice, link: Link = CUT, *, after: int = 0, upto: int = 1) -> Fate | None:
         found = expired([one], channels={"oncall"}, link=link, upto=upto, now=AT + after)
