@@ -54,7 +54,7 @@ class Journal:
         self._offload = offload
         self._group_commit_s = group_commit_s
         self._numbers = Numbers(new_id(now_ms(clock)))
-        store.stream = self._numbers.stream
+        store.begin(self._numbers.stream, monotonic=clock.monotonic)
         self._rewriter = Rewriter(store, self._numbers)
         # Grows whenever there may be blocks to offer that were not there before.
         self.news = 0

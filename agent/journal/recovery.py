@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from agent.journal.block import BlockState, Sealed
+from agent.journal.bounds import NO_AGE
 from agent.journal.eviction import DropReason
 from agent.journal.losses import Dropped, dropped_by_stream, summed, together
 from agent.journal.salvage import Row, readable
@@ -125,7 +126,8 @@ def _replace(store: Store, cause: str, now_ms: int, drops: Mapping[str, int], dr
     """Replay the corrupt file into a new one, and only then set it aside: cut off anywhere, it is begun again."""
     fresh, aside = _beside(store.path), _free_name(store.path, now_ms)
     _remove(fresh)
-    target = Store(fresh, max_bytes=store.bounds.max_bytes, max_age_ms=store.bounds.max_age_ms)
+    # What is too old goes once the file is opened, which tells up to when the journal went.
+    target = Store(fresh, max_bytes=store.bounds.max_bytes, max_age_ms=NO_AGE)
     target.stream, target.evicted = store.stream, dict(store.evicted)
     try:
         target.open()

@@ -71,6 +71,10 @@ BY_NAME = "SELECT position FROM blocks WHERE stream = ? AND seq = ?"
 KNOWN_AT = "(SELECT twin.position FROM blocks AS twin WHERE twin.stream = blocks.stream AND twin.seq = blocks.seq)"
 RULE_STATE = "SELECT CAST(state AS BLOB) FROM rule_state WHERE state IS NOT NULL"
 RULE_STATE_AT = "SELECT CAST(at AS INTEGER) FROM rule_state WHERE state IS NOT NULL"
+# By a clock that was set.
+NEWEST_BORN = (
+    f"SELECT CAST(born_at AS INTEGER) FROM blocks WHERE born_at >= {EARLIEST_MS} ORDER BY position DESC LIMIT 1"
+)
 # Each names every column the journal will ask for.
 PROBES = (
     f"SELECT {COLUMNS}, size, codec, state, reason FROM blocks LIMIT 0",

@@ -5,7 +5,7 @@ evictions. `StoreFull` means "try again later", `StoreCorrupt` means "this file 
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from agent.journal.merging import Extent
 from agent.journal.sql import (
     COLUMNS,
     KNOWN_AT,
+    NEWEST_BORN,
     PROBES,
     RULE_STATE,
     SCHEMA,
@@ -38,7 +39,6 @@ from agent.journal.sql import (
     roll_back,
     stored,
 )
-from facility.items import EARLIEST_MS
 from facility.wire import Kind
 
 # integrity_check reads the whole file: 278 MB took 0.6 s. It compares indexes with their table too (quick_check does
@@ -72,6 +72,10 @@ class Store:
         self.moved = 0
         self._db: sqlite3.Connection | None = None
 
+    def begin(self, stream: str, *, monotonic: Callable[[], float]) -> None:
+        """Which opening this is, and what tells it that time has passed."""
+        self.stream, self.bounds.monotonic = stream, monotonic
+
     # --- opening ---------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
@@ -90,7 +94,7 @@ class Store:
         try:
             self._prepare(db)
             self.unsent = count_unsent(db)
-            self.bounds.look(db)
+            self.bounds.opened(db)
             # Whoever wrote them may have sent them.
             self.last = self.offered = last_position(db)
             self._merged, self._counted = {}, {}
@@ -152,10 +156,7 @@ class Store:
 
     def newest_born_at(self) -> int | None:
         """When the last block was born by a clock that was set, in ms UTC."""
-        rows = self._ask(
-            "SELECT CAST(born_at AS INTEGER) FROM blocks WHERE born_at >= ? ORDER BY position DESC LIMIT 1",
-            (EARLIEST_MS,),
-        )
+        rows = self._ask(NEWEST_BORN)
         return int(rows[0][0]) if rows else None
 
     def rule_state(self) -> bytes | None:

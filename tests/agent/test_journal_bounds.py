@@ -1,18 +1,21 @@
 """What the journal holds at most, and what goes first; each test bears the name of an invariant of `agent.journal`."""
 
 import resource
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from agent.journal import BlockState, DropReason, Store
+from agent.journal import BlockState, DropReason, Journal, Store
 from agent.journal.sql import BATCH
-from facility.clock import now_ms
+from facility.clock import ManualClock, now_ms
 from facility.wire import Kind
 from tests.agent.journals import (
     MIB,
+    START,
     alarm,
     bulky,
     commit_each,
@@ -235,3 +238,70 @@ async def test_a_stop_loses_nothing_uncounted(tmp_path: Path, caplog: pytest.Log
         assert unknown[0].__dict__["drops"] == {DropReason.STOPPED: 703}
         assert again.take_unclean() is not None
     again.close()
+
+
+async def opened_after(path: Path, *, days: float, max_age_ms: int) -> tuple[Journal, ManualClock]:
+    """What was taken and not sent at START, found by a machine whose clock says so much later."""
+    clock = manual_clock()
+    journal = await opened(path, clock, max_age_ms=max_age_ms)
+    journal.take([reading(clock, 21.0)])
+    await journal.close()
+    later = ManualClock(START + timedelta(days=days))
+    return await opened(path, later, max_age_ms=max_age_ms), later
+
+
+async def test_a_clock_that_boots_far_ahead_makes_nothing_too_old(tmp_path: Path) -> None:
+    journal, clock = await opened_after(tmp_path / "j.db", days=8, max_age_ms=7 * 86_400_000)
+    for _ in range(3):
+        journal.take([reading(clock, 22.0)])
+        await journal.commit()
+        clock.advance(600)
+    assert await unsent_count(journal) == 4
+    clock.step(-8 * 86_400)
+    journal.take([reading(clock, 23.0)])
+    await journal.commit()
+    assert (await unsent_count(journal), journal.stats().drops) == (5, {})
+    await journal.close()
+
+
+async def test_a_clock_that_jumps_far_ahead_makes_nothing_too_old(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock, max_age_ms=7 * 86_400_000)
+    for jump in (0, 8 * 86_400, 60):
+        clock.step(jump)
+        journal.take([reading(clock, 21.0)])
+        await journal.commit()
+        clock.advance(120)
+    assert (await unsent_count(journal), journal.stats().drops) == (3, {})
+    await journal.close()
+
+
+async def test_a_clock_that_stays_ahead_is_followed_when_all_was_kept_for_max_age(tmp_path: Path) -> None:
+    journal, clock = await opened_after(tmp_path / "j.db", days=8, max_age_ms=3_600_000)
+    for _ in range(3):
+        journal.take([reading(clock, 22.0)])
+        await journal.commit()
+        clock.advance(1750)
+    assert journal.stats().drops == {}
+    journal.take([reading(clock, 22.0)])
+    await journal.commit()
+    assert journal.stats().drops == {DropReason.TOO_OLD: 2}, "that of a week ago, and the first of this opening"
+    await journal.close()
+
+
+async def test_a_corrupt_file_is_replayed_whole_by_a_clock_that_boots_far_ahead(tmp_path: Path) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock)
+    await commit_each(journal, clock, range(5))
+    await journal.close()
+    with sqlite3.connect(tmp_path / "j.db") as db:
+        db.execute("PRAGMA user_version = 77")
+    db.close()
+    later = ManualClock(START + timedelta(days=30))
+    again = await opened(tmp_path / "j.db", later)
+    told = rows(tmp_path / "j.db", "PRAGMA user_version")
+    again.take([reading(later, 22.0)])
+    await again.commit()
+    assert told != [(77,)], "it was replaced"
+    assert (await unsent_count(again), again.stats().drops) == (6, {})
+    await again.close()
