@@ -2,6 +2,7 @@
 
 import re
 from typing import Protocol
+from uuid import UUID
 
 from uuid_utils import uuid7
 
@@ -18,6 +19,11 @@ class NewId(Protocol):
 def new_id(at_ms: int) -> str:
     """A UUIDv7 whose time part is `at_ms`, as the canonical 36-character text."""
     return str(uuid7(nanoseconds=at_ms * 1_000_000))
+
+
+def made_at(id_: str) -> int:
+    """The time part of a UUIDv7, in ms UTC; ValueError for what is no UUID."""
+    return UUID(id_).int >> 80
 
 
 def is_slug(text: str) -> bool:

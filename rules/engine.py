@@ -43,13 +43,18 @@ class Engine:
     """Judges the readings of one origin: an agent's id, or `CENTRE` for rules of the centre.
 
     Of the rule set it takes the enabled ones of its place (`where`). started_ms: from when absent data counts.
+
+    youngest: the greatest id it ever gave an occurrence, those before a `restore` among them, "" for none; watched_ms:
+    the newest time that was seen before a `restore`, 0 without one.
     """
 
     def __init__(
         self, rules: RuleSet, devices: Sequence[DeviceFacts], *, origin: str, new_id: NewId, started_ms: int
     ) -> None:
         self._origin = origin
-        self._new_id = new_id
+        self._make_id = new_id
+        self.youngest = ""
+        self.watched_ms = 0
         self._now = started_ms
         self._advanced = started_ms
         self.ignored: Counter[Ignored] = Counter()
@@ -318,6 +323,7 @@ class Engine:
             points=self._roster.point_records(),
             origin=self._origin,
             now=self._now,
+            youngest=self.youngest,
             lost=self._lost,
             missing=self._roster.missing,
         )
@@ -334,6 +340,9 @@ class Engine:
             rebase(record, down=down, now=now_ms)
         for point in saved.points:
             point.last = min(point.last, now_ms)
+        held = (record.occurrence.id for record in saved.judges if record.occurrence is not None)
+        self.youngest = max(self.youngest, saved.youngest, *held)
+        self.watched_ms = saved.now
         missing = {
             (device, metric, subject): min(since + max(down, 0), now_ms)
             for device, metric, subject, since in saved.missing
@@ -387,10 +396,15 @@ class Engine:
         self._adopt(records, points, gone=(), missing=missing, at=self._now)
         self._roster.recall({name: (at + step_ms, value) for name, (at, value) in said.items()})
 
+    def _name(self, at_ms: int) -> str:
+        made = self._make_id(at_ms)
+        self.youngest = max(self.youngest, made)
+        return made
+
     # -- building --------------------------------------------------------------------------------------------------
 
     def _build(self, rules: RuleSet, devices: Sequence[DeviceFacts]) -> None:
-        self._roster = Roster(rules, devices, origin=self._origin, new_id=self._new_id, now_ms=self._now)
+        self._roster = Roster(rules, devices, origin=self._origin, new_id=self._name, now_ms=self._now)
         self._points = self._roster.points
         self._heap: list[tuple[int, int, Judge]] = []
         self._ticket = 0

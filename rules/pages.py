@@ -30,6 +30,7 @@ class Pages:
         points: Sequence[PointRecord],
         origin: str,
         now: int,
+        youngest: str,
         lost: Set[str],
         missing: Mapping[tuple[str, str, str], int],
     ) -> bytes:
@@ -62,6 +63,7 @@ class Pages:
                 "version": SNAPSHOT_VERSION,
                 "origin": origin,
                 "now": now,
+                "youngest": youngest,
                 "points": points,
                 "judges": written,
                 "lost": sorted(lost),

@@ -75,7 +75,8 @@ class PointRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
 
 
 class Snapshot(msgspec.Struct, kw_only=True):
-    """Everything the engine remembers. now: the newest time it had seen, milliseconds UTC.
+    """Everything the engine remembers. now: the newest time it had seen, milliseconds UTC; youngest: the greatest id it
+    gave an occurrence.
 
     missing: device, metric and subject of expected points that complete lists lack, and since when.
     """
@@ -83,6 +84,7 @@ class Snapshot(msgspec.Struct, kw_only=True):
     version: int
     origin: str
     now: int
+    youngest: str = ""
     points: list[PointRecord]
     judges: list[JudgeRecord]
     lost: list[str] = []
