@@ -28,7 +28,7 @@ from agent.notify.local import LocalNotices
 from agent.notify.world import AgentWorld, local_notices
 from agent.pipeline import Pipeline
 from agent.poller import Poller
-from agent.restart import known_before, take_up
+from agent.restart import known_before, take_up, youngest_ms
 from agent.service import ServiceManager
 from agent.site import Site
 from agent.throttle import Throttle
@@ -37,10 +37,10 @@ from agent.uplink import Uplink
 from collectors.device import DevicePoller, ModbusLinks, open_device
 from collectors.pacing import Budgets
 from facility.alarms import AlarmEvent
-from facility.clock import Clock, SystemClock, now_ms
+from facility.clock import Clock, SystemClock, is_kept, now_ms
 from facility.config import ConfigErrors
 from facility.ids import NewId, new_id
-from facility.items import EARLIEST_MS, AlarmItem, EventItem, EventKind
+from facility.items import AlarmItem, EventItem, EventKind
 from facility.wire import Kind
 from rules.engine import Engine
 
@@ -152,8 +152,8 @@ class Agent:
         stack.callback(self._offload.close)
         self.journal.notice = self.notice
         report = await known_before(await self.journal.open(), self._journal_path, self._offload)
-        self._ids.floor = max(self._ids.floor, report.newest or 0, report.saved_at or 0)
         stack.push_async_callback(self.journal.close)
+        stack.callback(self._pipeline.end)
         if self.local is not None:
             await self.local.open()
             stack.push_async_callback(self.local.close)
@@ -329,7 +329,12 @@ class Agent:
     def _restore(self, report: OpenReport) -> None:
         now = now_ms(self._clock)
         self._know_points(now)
-        self._pipeline.journal_alarms(take_up(self.engine, report, now_ms=now, say=self.notice))
+        ended = take_up(self.engine, report, now_ms=now, say=self.notice)
+        seen = max(report.newest or 0, report.saved_at or 0, self.engine.watched_ms)
+        self._ids.follow(seen, youngest_ms(self.engine))
+        if not is_kept(self._clock):
+            self._guard.doubt(seen, now)
+        self._pipeline.journal_alarms(ended)
 
     def publish_catalog(self) -> None:
         """The centre asks for the catalog, and the journal has it no more."""
@@ -343,7 +348,7 @@ class Agent:
 
     def _snapshot(self, *, unless_it_waits: bool = False) -> None:
         at = now_ms(self._clock)
-        if at < EARLIEST_MS:
+        if self._guard.is_unset(at):
             return  # the centre could not place it; the clock's being set is followed by one
         told = self.local.marks() if self.local is not None else ()
         item, stats = AlarmItem(snapshot=tuple(self.engine.active()), told=told or UNSET), self.journal.stats()
@@ -397,6 +402,8 @@ class Agent:
             step = self._clock.resync() if isinstance(self._clock, SystemClock) else 0
             if step:
                 self.clock_set(step)
+            elif self._pipeline.believe(kept=is_kept(self._clock)):
+                self._told()
 
     async def _reload(self) -> None:
         while True:

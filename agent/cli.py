@@ -15,6 +15,7 @@ from rich.console import Console
 from agent.app import build
 from agent.discover_cli import discover_devices
 from agent.inspect_cli import history, journal, quarantine
+from agent.kernel_clock import clock_is_kept
 from agent.logs import configure
 from agent.probe_cli import probe
 from agent.service import ServiceManager
@@ -54,7 +55,7 @@ def run(
 
 
 async def _run(config: Path, site: Site) -> None:
-    clock = SystemClock(asyncio.sleep)
+    clock = SystemClock(asyncio.sleep, kept=clock_is_kept)
     agent = build(site, clock=clock, reread=lambda: _warn(read_site(config)), service=ServiceManager(os.environ))
     loop = asyncio.get_running_loop()
     async with agent:

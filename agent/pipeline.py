@@ -10,13 +10,14 @@ import logging
 from collections.abc import Callable, Sequence
 
 from agent.figures import Figures
-from agent.guard import ClockGuard, OrderedIds
+from agent.guard import ClockGuard
 from agent.journal import Journal
 from agent.live import LiveTable
 from collectors.convert import MAX_POINTS
 from collectors.exchange import PollOutcome, Restart
 from facility.alarms import AlarmEvent
 from facility.clock import Clock, now_ms
+from facility.ids import NewId
 from facility.items import AlarmItem, EventItem, EventKind
 from facility.reading import Reading
 from facility.wire import Kind
@@ -51,7 +52,7 @@ class Pipeline:
         clock: Clock,
         seen: Seen,
         alarmed: Alarmed,
-        ids: OrderedIds,
+        ids: NewId,
     ) -> None:
         self._guard = guard
         self._live = live
@@ -80,6 +81,7 @@ class Pipeline:
         self._figures.polled(outcome)
         if outcome.left_out:
             self._left_out(outcome.device, outcome.left_out)
+        self.believe(kept=False, coming=len(outcome.readings))
         found = self._guard.judge(outcome.readings, now_ms(self._clock))
         self._live.keep(outcome, found.judged)
         if outcome.restart is not None:
@@ -95,16 +97,30 @@ class Pipeline:
 
     def stepped(self, step_ms: int) -> None:
         """The clock was set, on or back: the rules' timers go with it, and what waited for it gets its true time."""
-        self._ids.stepped(step_ms)
         self._engine.clock_stepped(step_ms)
         self._asked.set()
         # Judged when they were taken: to history, and no more to the rules.
         self._journal.take(self._guard.stepped(step_ms, now_ms(self._clock)))
         self._keep(self._guard.dated(step_ms))
 
+    def believe(self, *, kept: bool, coming: int = 0) -> bool:
+        """Take a doubted clock as it is, if it is time for it; see `ClockGuard.believe`."""
+        released = self._guard.believe(now_ms(self._clock), kept=kept, coming=coming)
+        if released is None:
+            return False
+        log.warning("the clock is taken as it is", extra={"kept": kept, "held": len(released)})
+        self._journal.take(released)
+        self._keep(self._guard.dated(0))
+        return True
+
+    def end(self) -> None:
+        """The last of what waited for the clock, before the journal is closed."""
+        self._journal.take(self._guard.close(now_ms(self._clock)))
+
     def rule_state(self) -> bytes | None:
         """The rules' state to be saved; None while it knows of events that the journal cannot have yet."""
-        return None if self._guard.undated else self._engine.snapshot()
+        # What a doubted clock is behind of is known by the state that was saved before.
+        return None if self._guard.undated or self._guard.doubts else self._engine.snapshot()
 
     def journal_alarms(self, events: Sequence[AlarmEvent]) -> None:
         """What the rules said when they were asked, into the journal: it saves events and rule state in one

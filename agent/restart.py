@@ -7,6 +7,7 @@ from pathlib import Path
 from agent.journal import OpenReport, glimpse
 from agent.journal.offload import Offload
 from facility.alarms import AlarmEvent
+from facility.ids import made_at
 from rules.engine import Engine
 from rules.records import SnapshotError
 
@@ -43,3 +44,11 @@ def take_up(engine: Engine, report: OpenReport, *, now_ms: int, say: Say) -> lis
         log.error("the saved rule state cannot be taken up", extra={"cause": lost})
         say("rule_state_lost", {"cause": lost})
     return []
+
+
+def youngest_ms(engine: Engine) -> int:
+    """The time that the youngest id bears which the engine knows of; 0 for none."""
+    try:
+        return made_at(engine.youngest) if engine.youngest else 0
+    except ValueError:
+        return 0  # the disk changed it

@@ -45,7 +45,8 @@ def now_ms(clock: Clock) -> int:
 class SystemClock:
     """The machine's clock. `sleep` is handed in (`asyncio.sleep`), so this leaf imports no event loop.
 
-    With `monotonic` set to a virtual-time loop's `time`, `now` follows virtual time from the anchor on.
+    With `monotonic` set to a virtual-time loop's `time`, `now` follows virtual time from the anchor on. kept: whether
+    somebody is known to keep the machine's clock right.
     """
 
     def __init__(
@@ -54,7 +55,9 @@ class SystemClock:
         *,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        kept: Callable[[], bool] = lambda: False,
     ) -> None:
+        self.kept = kept
         self._sleep = sleep
         self._monotonic = monotonic
         self._wall = wall
@@ -79,6 +82,11 @@ class SystemClock:
         self._anchor_wall = system
         self._anchor_monotonic = self._monotonic()
         return step
+
+
+def is_kept(clock: Clock) -> bool:
+    """Whether somebody is known to keep this clock right."""
+    return isinstance(clock, SystemClock) and clock.kept()
 
 
 class ManualClock:

@@ -182,7 +182,8 @@ def moved(at: int, step_ms: int, *, now: int) -> int:
     What a clock that was not set has stamped knows nothing of one that was, and the other way round: a notice kept over
     a restart may bear the time of another clock.
     """
-    same_clock = (at < EARLIEST_MS) is (now - step_ms < EARLIEST_MS)
+    before = now - step_ms
+    same_clock = (at < EARLIEST_MS) is (before < EARLIEST_MS) and at <= before
     return at + step_ms if same_clock else at
 
 

@@ -1,8 +1,10 @@
 """The clock guard, the live table, the little HTTP server, the service manager, log lines."""
 
 import asyncio
+import ctypes
 import logging
 import socket
+import struct
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,17 +12,19 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agent.guard import MAX_UNDATED, ClockGuard, ClockVerdict, verdict
+from agent.guard import MAX_UNDATED, ClockGuard, ClockVerdict, OrderedIds, verdict
 from agent.http import MAX_REQUEST, HttpServer, Page
 from agent.journal.eviction import DropReason
 from agent.journal.taken import MAX_ITEMS, MAX_TAKEN, RULES_BYTES_S, RULES_EVERY_S, Taken
 from agent.journal.tally import Tally
+from agent.kernel_clock import clock_is_kept
 from agent.live import LiveTable
 from agent.logs import KeyValueFormatter
 from agent.service import ServiceManager
 from agent.throttle import AGAIN_S, MOST_WORDS, Throttle
 from collectors.exchange import PollOutcome, PollProblem
 from facility.clock import now_ms
+from facility.ids import made_at, new_id
 from facility.items import AHEAD_MS, EARLIEST_MS
 from facility.reading import Quality, QualityReason, Reading
 from facility.wire import Kind
@@ -264,3 +268,21 @@ def test_an_alarm_waits_from_when_it_was_taken_until_a_commit_has_ended() -> Non
     held.committed()
     since.append(tally.alarms_since)
     assert since == [None, 2.0, 5.0, None]
+
+
+def test_whether_the_clock_is_kept_is_what_the_kernel_says() -> None:
+    """The other half of the answer says it too: STA_UNSYNC, and STA_CLOCKERR, of the status in `struct timex`."""
+    libc = ctypes.CDLL(None)
+    told = ctypes.create_string_buffer(1024)
+    libc.adjtimex(told)
+    (status,) = struct.unpack_from("@i", told, struct.calcsize("@illlli") - 4)
+    assert clock_is_kept() is not bool(status & (0x0040 | 0x1000))
+
+
+def test_ids_are_in_the_order_they_were_made_whatever_the_clock_does() -> None:
+    ids = OrderedIds(new_id)
+    made = [ids(at) for at in (NOW, NOW, NOW - 3_600_000, 5_000, NOW + 9, NOW)]
+    ids.follow(NOW + 60_000, NOW - 60_000)
+    made += [ids(NOW + 20), ids(NOW + 70_000)]
+    assert made == sorted(made)
+    assert made_at(made[-1]) == NOW + 70_000

@@ -1,11 +1,12 @@
 """One clock: anchored wall time, steps seen and said, virtual time for tests."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from facility.clock import ManualClock, SystemClock, from_ms, to_ms
-from facility.ids import is_slug, new_id
+from facility.clock import EPOCH, ManualClock, SystemClock, from_ms, is_kept, to_ms
+from facility.ids import is_slug, made_at, new_id
 
 START = datetime(2026, 3, 10, 8, 0, tzinfo=UTC)
 
@@ -86,3 +87,15 @@ def test_ids_follow_time_and_never_repeat() -> None:
 )  # fmt: skip
 def test_slugs(text: str, good: bool) -> None:
     assert is_slug(text) is good
+
+
+def test_an_id_tells_when_it_was_made() -> None:
+    assert made_at(new_id(1_795_420_800_123)) == 1_795_420_800_123
+    with pytest.raises(ValueError):
+        made_at("occurrence-1")
+
+
+def test_only_a_machine_is_known_to_keep_its_clock_right() -> None:
+    assert not is_kept(ManualClock(EPOCH))
+    assert not is_kept(SystemClock(asyncio.sleep))
+    assert is_kept(SystemClock(asyncio.sleep, kept=lambda: True))

@@ -175,6 +175,7 @@ def test_a_time_moves_with_the_clock_that_stamped_it() -> None:
     year = 365 * 86_400_000
     assert moved(20_000, AT - 50_000, now=AT) == AT - 30_000, "the first setting after a boot without a clock"
     assert moved(AT - year, AT - 50_000, now=AT) == AT - year, "kept from an earlier run, by a clock that was set"
+    assert moved(AT - 1, 3_600_000, now=AT) == AT - 1, "kept from an earlier run: the clock was behind it until now"
     assert moved(AT - 1, -3_600_000, now=AT) == AT - 1 - 3_600_000, "set back"
     assert moved(20_000, -3_600_000, now=AT) == 20_000, "nobody knows when that was"
 

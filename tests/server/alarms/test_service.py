@@ -128,13 +128,29 @@ async def test_an_alarm_that_ends_by_a_clock_set_back_has_ended(world: World) ->
     }
 
 
-async def test_a_clock_that_stepped_back_heals_with_the_next_snapshot(world: World) -> None:
-    """The younger occurrence has the smaller id: it is taken for the older one until the agent says what it holds."""
+@pytest.mark.parametrize("over", [True, False])
+async def test_what_is_raised_by_a_clock_that_stepped_back_is_active(world: World, over: bool) -> None:
+    """It bears the greater id, as the agent makes them, and an earlier time than what was before it."""
+    now = world.clock.now()
+    first = raised(now)
+    await deliver(world, item(first), *([item(ended(first))] if over else []))
+    younger = replace(raised(now + timedelta(milliseconds=1)), at=first.at - 3_600_000)
+    await deliver(world, item(younger))
+    await deliver(world, snapshot(now - minutes(50), younger))
+    assert [row.id for row in await alarms(world, active=True)] == [younger.occurrence]
+
+
+async def test_what_an_agent_raises_that_forgot_its_ids_counts_once_a_clock_that_stepped_back_has_caught_up(
+    world: World,
+) -> None:
+    """The younger occurrence has the smaller id: it is taken for the older one, whatever snapshots of before say."""
     now = world.clock.now()
     first = raised(now)
     await deliver(world, item(first))
     younger = raised(now - minutes(60))
     await deliver(world, item(younger))
+    await deliver(world, snapshot(now - minutes(50), younger))
+    await deliver(world, snapshot(now, younger))
     assert [row.id for row in await alarms(world, active=True)] == [first.occurrence]
     await deliver(world, snapshot(now + minutes(10), younger))
     assert [row.id for row in await alarms(world, active=True)] == [younger.occurrence]
