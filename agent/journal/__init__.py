@@ -14,6 +14,8 @@ Invariants. Later code leans on them; each has a test of its name in `tests/agen
 - bounded_by_bytes: blocks beyond `max_bytes` are evicted, oldest first within a class.
 - bounded_by_age: what is older than `max_age` goes; unsent alarms stay.
 - alarms_are_never_evicted_before_readings: in any eviction, readings go first and alarms last.
+- catalogs_that_nothing_names_go_before_anything_else: of unsent catalogs the newest and those that unsent blocks name
+  are kept, the others are evicted first; nothing is lost with them, so nothing is counted.
 - every_evicted_reading_is_counted: by reason, in the transaction that evicts it.
 - losses_are_kept_by_the_stream_that_had_them: counts only grow, and outlive a restart and the file; each is told again
   by the streams after it. Not those of the last group commit before a kill, nor those no commit came to while the disk

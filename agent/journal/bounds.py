@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable
 
 from agent.journal.eviction import ORDER, TARGET
-from agent.journal.sql import BATCH, NEWEST_BORN, Counts, Evicted, evict, expire, used
+from agent.journal.sql import BATCH, NEWEST_BORN, Counts, Evicted, evict, evict_catalogs, expire, used
 
 # Ages are hours to years.
 _AGE_EVERY_MS = 60_000
@@ -78,6 +78,7 @@ class Bounds:
     def _over(self, db: sqlite3.Connection, counts: Counts, evicted: Evicted) -> None:
         if self.look(db) <= self.max_bytes:
             return
+        evict_catalogs(db, counts)
         target = int(self.max_bytes * TARGET)
         for each in ORDER:
             for state in each.states:

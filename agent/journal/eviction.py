@@ -1,7 +1,8 @@
 """Which blocks go first when the journal is full: one table, oldest first within a row.
 
 What the centre already has goes before what it has not; within that, readings before alarms. The order of the whole
-table keeps the invariant that no alarm is evicted while a reading is left.
+table keeps the invariant that no alarm is evicted while a reading is left. Catalogs are in no class: those that nothing
+waiting speaks of go before all others, and the rest is needed by what waits.
 """
 
 from dataclasses import dataclass

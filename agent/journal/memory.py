@@ -56,6 +56,8 @@ class Waiting:
     def bound(self, answered: dict[Key, Mark]) -> Evicted:
         """Evict down to the cap, in the journal's order; what the centre has taken is no loss."""
         evicted = Evicted()
+        if self.size > self._max:
+            self._forget_catalogs()
         for each in ORDER:
             if self.size <= self._max:
                 break
@@ -69,3 +71,9 @@ class Waiting:
                     if state is BlockState.UNSENT:
                         evicted.add(DropReason.MEMORY_FULL, block.kind, block.count)
         return evicted
+
+    def _forget_catalogs(self) -> None:
+        """Let go of catalogs that nothing here speaks of, all but the newest."""
+        catalogs = [block for block in self._blocks.values() if block.kind is Kind.CATALOG]
+        named = {block.catalog for block in self._blocks.values() if block.kind is not Kind.CATALOG}
+        self.remove(block.key for block in catalogs[:-1] if block.names not in named)

@@ -211,6 +211,20 @@ def evict(db: sqlite3.Connection, each: Class, state: BlockState, counts: Counts
     return _delete(db, which, (each.kind, state), DropReason.JOURNAL_FULL, counts, evicted)
 
 
+# Kinds whose blocks speak of a catalog; one of these itself names what holds, and is needed by nobody for that.
+_SPEAKING = ", ".join(f"'{kind}'" for kind in Kind if kind is not Kind.CATALOG)
+
+
+def evict_catalogs(db: sqlite3.Connection, counts: Counts) -> None:
+    """Delete unsent catalogs that no unsent block speaks of, all but the newest: with them nothing is lost."""
+    rows = db.execute(
+        "DELETE FROM blocks WHERE kind = ? AND state = 0 AND position < (SELECT max(position) FROM blocks WHERE kind = ?)"
+        f" AND names NOT IN (SELECT catalog FROM blocks WHERE kind IN ({_SPEAKING}) AND state = 0) RETURNING size",
+        (Kind.CATALOG, Kind.CATALOG),
+    ).fetchall()
+    counts.add(Kind.CATALOG, -len(rows), -sum(int(size) for (size,) in rows))
+
+
 # By age nothing of an alarm that was not answered goes: it is small, and it is what the agent is for. What a clock that
 # was not set has stamped has no age. By time: found by position, so many of those would stand before what is too old
 # for ever.

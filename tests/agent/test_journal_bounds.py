@@ -1,5 +1,6 @@
 """What the journal holds at most, and what goes first; each test bears the name of an invariant of `agent.journal`."""
 
+import random
 import resource
 import sqlite3
 from collections.abc import Iterator
@@ -102,6 +103,39 @@ async def test_alarms_are_never_evicted_before_readings(tmp_path: Path) -> None:
         await journal.commit()
     assert journal.stats().drops[DropReason.JOURNAL_FULL] == before
     assert await unsent_count(journal) == 2500
+    await journal.close()
+
+
+def noisy(number: int) -> dict[str, str]:
+    """A catalog of some 20 KiB that does not compress."""
+    return {"name": random.Random(number).randbytes(20_000).hex()}
+
+
+@pytest.mark.parametrize("disk", ["takes them", "refuses"])
+async def test_catalogs_that_nothing_names_go_before_anything_else(tmp_path: Path, disk: str) -> None:
+    clock = manual_clock()
+    journal = await opened(tmp_path / "j.db", clock, max_bytes=MIB, memory_bytes=MIB)
+    with file_limit(on_disk(tmp_path) if disk == "refuses" else MIB * 64):
+        journal.append_catalog(noisy(0), "named", at=now_ms(clock))
+        journal.take([reading(clock, 21.0)])
+        journal.append(Kind.ALARMS, [alarm(clock)], at=now_ms(clock))
+        journal.append(Kind.EVENTS, [event(clock, "old")], at=now_ms(clock))
+        await journal.commit()
+        # Started and cut off again and again: each opening has a catalog of its own.
+        for number in range(1, 100):
+            journal.append_catalog(noisy(number), f"catalog {number}", at=now_ms(clock))
+            await journal.commit()
+            clock.advance(1)
+        assert journal.degraded == (disk == "refuses")
+        assert journal.stats().drops == {}
+        assert [await unsent_count(journal, kind) for kind in (Kind.READINGS, Kind.ALARMS, Kind.EVENTS)] == [1, 1, 1]
+        names = [each.block.names for each in await journal.unsent(Kind.CATALOG, limit=200)]
+        assert names[0] == "named", "the reading speaks of it"
+        assert names[-1] == "catalog 99"
+        assert len(names) < 60
+        assert max(journal.stats().used_bytes, journal.stats().memory_bytes) <= MIB
+    if disk == "takes them":
+        assert journal.stats().unsent_blocks[Kind.CATALOG] == len(names)
     await journal.close()
 
 
