@@ -20,6 +20,7 @@ from facility.clock import Clock, SystemClock
 from server.alarms import domain as alarms
 from server.alarms.centre import CentreAlarms
 from server.alarms.evaluate import rules_of, titles_of
+from server.alarms.lost import Escalation
 from server.alarms.service import AlarmService
 from server.api.application import create_application
 from server.assets import domain as assets
@@ -75,7 +76,9 @@ def domains_of(kit: Kit, *, history_db: Database) -> list[Domain]:
         titles=titles_of(rules),
     )
     ticket_service = TicketService(alarms=alarm_service, notifier=notifier)
-    centre = CentreAlarms(alarm_service)
+    worse = kit.config.alarms.agent_lost
+    escalation = Escalation(major=worse.major_after, critical=worse.critical_after)
+    centre = CentreAlarms(alarm_service, escalation=escalation)
     return [
         kit_domain.build(kit),
         people.build(kit),
@@ -86,6 +89,7 @@ def domains_of(kit: Kit, *, history_db: Database) -> list[Domain]:
         alarms.build(
             kit,
             service=alarm_service,
+            centre=centre,
             tickets=links,
             quarantine=agents_in_quarantine,
             rules=rules,

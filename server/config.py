@@ -93,10 +93,18 @@ class RetentionConfig(_Model):
     events: timedelta = Field(default=timedelta(days=400), ge=timedelta(days=1))
 
 
+class AgentLostConfig(_Model):
+    """After what silence a lost agent is a major alarm, and a critical one where no agent of its site is heard."""
+
+    major_after: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
+    critical_after: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0))
+
+
 class AlarmsConfig(_Model):
     """rules: files and folders of rules laid over the library; those `where: centre` are judged here."""
 
     rules: tuple[Path, ...] = ()
+    agent_lost: AgentLostConfig = AgentLostConfig()
 
 
 class ServerConfig(_Model):

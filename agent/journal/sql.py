@@ -218,7 +218,8 @@ _SPEAKING = ", ".join(f"'{kind}'" for kind in Kind if kind is not Kind.CATALOG)
 def evict_catalogs(db: sqlite3.Connection, counts: Counts) -> None:
     """Delete unsent catalogs that no unsent block speaks of, all but the newest: with them nothing is lost."""
     rows = db.execute(
-        "DELETE FROM blocks WHERE kind = ? AND state = 0 AND position < (SELECT max(position) FROM blocks WHERE kind = ?)"
+        "DELETE FROM blocks WHERE kind = ? AND state = 0"
+        " AND position < (SELECT max(position) FROM blocks WHERE kind = ?)"
         f" AND names NOT IN (SELECT catalog FROM blocks WHERE kind IN ({_SPEAKING}) AND state = 0) RETURNING size",
         (Kind.CATALOG, Kind.CATALOG),
     ).fetchall()

@@ -11,6 +11,7 @@ from server.alarms.centre_rules import (
     READINGS_DROPPED,
     SITE_DARK,
 )
+from server.alarms.lost import Escalation, LostAgents
 from server.alarms.service import AlarmService
 from server.db.session import WriteSession
 from server.fleet.refs import AgentRef, SiteRef
@@ -27,22 +28,15 @@ MOST_MOVED = 500
 class CentreAlarms:
     """Implements `server.fleet.watch.AgentWatcher`; the device of an agent's alarm is the agent's code."""
 
-    def __init__(self, alarms: AlarmService) -> None:
+    def __init__(self, alarms: AlarmService, *, escalation: Escalation | None = None) -> None:
         self._alarms = alarms
+        self.lost_agents = LostAgents(alarms, escalation=escalation)
 
     async def agent_lost(self, session: WriteSession, *, agent: AgentRef, since: datetime, now: datetime) -> None:
-        await self._alarms.raise_centre(
-            session,
-            customer_id=agent.site.customer_id,
-            site_id=agent.site.id,
-            rule=AGENT_LOST,
-            device=agent.code,
-            value=since.isoformat(timespec="seconds"),
-            now=now,
-        )
+        await self.lost_agents.lost(session, agent=agent, since=since, now=now)
 
     async def agent_returned(self, session: WriteSession, *, agent: AgentRef, now: datetime) -> None:
-        await self._alarms.end_centre(session, site_id=agent.site.id, rule=AGENT_LOST, device=agent.code, now=now)
+        await self.lost_agents.returned(session, agent=agent, now=now)
 
     async def agent_retired(self, session: WriteSession, *, agent: AgentRef, now: datetime) -> None:
         """What it holds, and what the centre holds about it."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from facility.severity import Severity
+from rules.parts import Flap
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,21 @@ class CentreRule:
     title_zh: str
 
 
-AGENT_LOST = CentreRule("agent-lost", Severity.MAJOR, "agent communication lost", "采集代理通信中断")
+@dataclass(frozen=True, slots=True)
+class FlappingRule(CentreRule):
+    """Of something that may come and go by itself, and stands once it does so too often."""
+
+    flap: Flap
+
+
+# Silence is told after three minutes: three times within an hour is one bad link, not three losses.
+AGENT_LOST = FlappingRule(
+    "agent-lost",
+    Severity.MAJOR,
+    "agent communication lost",
+    "采集代理通信中断",
+    Flap.model_validate({"changes": 3, "within": "1h", "hold": "30m"}),
+)
 BLOCK_QUARANTINED = CentreRule(
     "block-quarantined", Severity.MINOR, "data refused and kept in quarantine", "数据被拒收并隔离"
 )

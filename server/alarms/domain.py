@@ -21,6 +21,7 @@ def build(
     kit: Kit,
     *,
     service: AlarmService,
+    centre: CentreAlarms,
     tickets: TicketFinder,
     quarantine: Quarantine,
     rules: RuleSet,
@@ -28,17 +29,18 @@ def build(
 ) -> Domain:
     losses = Losses(service, quarantine=quarantine)
     dark = SiteDark(service)
-    centre = CentreRules(service, rules=rules, history=history)
+    rules_here = CentreRules(service, rules=rules, history=history)
     metrics = AlarmMetrics(kit.metrics.registry)
     return Domain(
         name="alarms",
         api=[router],
         jobs=[
             Job("alarms.rejudge_mutes", timedelta(seconds=30), service.rejudge_mutes),
-            Job("alarms.evaluate", timedelta(seconds=10), centre.look),
+            Job("alarms.evaluate", timedelta(seconds=10), rules_here.look),
             Job("alarms.losses", timedelta(seconds=30), losses.look),
             Job("alarms.site_dark", timedelta(seconds=5), dark.look),
-            Job("alarms.moved", timedelta(seconds=30), CentreAlarms(service).end_moved),
+            Job("alarms.moved", timedelta(seconds=30), centre.end_moved),
+            Job("alarms.agent_lost", timedelta(seconds=15), centre.lost_agents.look),
             Job("alarms.told", timedelta(hours=6), told.prune),
             Job("alarms.unheard", timedelta(hours=6), snapshots.prune),
             Job("alarms.figures", timedelta(seconds=15), metrics.refresh),

@@ -1,6 +1,7 @@
 """All queries of alarms. Those that people reach take a Scope; a row outside it is not found."""
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
@@ -25,6 +26,7 @@ ALARMS = Order("alarms.raised", Alarm.raised_at, Alarm.id, descending=True)
 # Parameters of one statement stay far below what either database takes.
 CHUNK = 200
 MOST_EVENTS = 1000
+MOST_COUNTED = 1000
 
 
 # Asked at every change of an alarm, so made once: making a statement is a good third of what it costs on SQLite.
@@ -234,6 +236,35 @@ async def newest_of_centre(session: ReadSession, *, site_id: str, device: str, r
         Alarm.subject == subject,
     )
     return await session.scalar(query.order_by(Alarm.id.desc()).limit(1))
+
+
+async def lately_raised(session: ReadSession, *, site_id: str, key: AlarmKey, limit: int) -> Sequence[Alarm]:
+    """The youngest occurrences of a key, youngest first. Not scoped: for the centre's own alarms."""
+    of_key = AlarmKeyRow.site_id == site_id, AlarmKeyRow.origin == key.origin, AlarmKeyRow.device == key.device
+    row = await session.scalar(
+        sa.select(AlarmKeyRow.id).where(*of_key, AlarmKeyRow.rule == key.rule, AlarmKeyRow.subject == key.subject)
+    )
+    query = sa.select(Alarm).where(Alarm.key_id == row).order_by(Alarm.id.desc()).limit(limit)
+    return (await session.scalars(query)).all()
+
+
+@dataclass(frozen=True, slots=True)
+class Comings:
+    """How often the trouble of a key came, counted up to MOST_COUNTED, with when it did first and last."""
+
+    count: int
+    first: datetime
+    last: datetime
+
+
+async def comings_of(session: ReadSession, row: Alarm) -> Comings:
+    """Of the key of an alarm that was found in scope."""
+    of_key = sa.select(Alarm.raised_at).where(Alarm.key_id == row.key_id).limit(1)
+    some = sa.select(Alarm.id).where(Alarm.key_id == row.key_id).limit(MOST_COUNTED).subquery()
+    first = await session.scalar(of_key.order_by(Alarm.id))
+    last = await session.scalar(of_key.order_by(Alarm.id.desc()))
+    count = await session.scalar(sa.select(sa.func.count()).select_from(some))
+    return Comings(count or 1, first or row.raised_at, last or row.raised_at)
 
 
 async def muted_alarms(session: ReadSession, scope: Scope, *, limit: int) -> Sequence[Alarm]:

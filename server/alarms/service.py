@@ -14,6 +14,7 @@ from facility.alarms import CENTRE, AlarmEvent, AlarmEventKind, AlarmKey, EndRea
 from facility.clock import to_ms
 from facility.ids import new_id
 from facility.items import AlarmItem
+from facility.severity import Severity
 from facility.wire import RejectedItem
 from server.alarms import repository, told
 from server.alarms.centre_rules import CentreRule
@@ -164,12 +165,16 @@ class AlarmService:
         rule: CentreRule,
         device: str,
         subject: str = "",
+        severity: Severity | None = None,
         value: Value = None,
         limit: Value = None,
         reason: str = "",
         now: datetime,
     ) -> str:
-        """Raise one of the centre's own alarms; returns the occurrence. Raising what is active changes nothing."""
+        """Raise one of the centre's own alarms; returns the occurrence. Raising what is active changes nothing.
+
+        severity: where it is not the rule's own.
+        """
         origin = Origin(customer_id, site_id, CENTRE, None)
         key = AlarmKey(CENTRE, device, rule.id, subject)
         keys = await self._taking.keys(session, origin, {key}, now)
@@ -187,7 +192,7 @@ class AlarmService:
             subject=subject,
             metric="",
             level=_CENTRE_LEVEL,
-            severity=rule.severity,
+            severity=severity or rule.severity,
             at=to_ms(now),
             value=value,
             limit=limit,
@@ -211,12 +216,23 @@ class AlarmService:
         found = await repository.active_of_rule(session, rule=rule.id, subject=subject, device=device)
         return await self._end_centre(session, found, now)
 
-    async def update_centre(self, session: WriteSession, alarm: Alarm, *, value: Value, now: datetime) -> None:
-        """A new value of one of the centre's own alarms; nothing when it is over by now."""
+    async def update_centre(
+        self,
+        session: WriteSession,
+        alarm: Alarm,
+        *,
+        value: Value,
+        severity: Severity | None = None,
+        reason: str = "",
+        swings: int = 0,
+        now: datetime,
+    ) -> None:
+        """A new value or severity of one of the centre's own alarms; nothing when it is over by now."""
         await repository.lock_keys(session, [alarm.key_id])
         row = await repository.fresh(session, alarm.id)
         if row is not None and row.active:
-            await self._revise(session, row, AlarmEventKind.UPDATED, value, row.rule, now)
+            kind = AlarmEventKind.UPDATED
+            await self._revise(session, row, kind, value, reason or row.rule, now, severity=severity, swings=swings)
 
     async def retire(self, session: WriteSession, found: Sequence[Alarm], now: datetime) -> None:
         """End what agents hold of devices that are theirs no longer; a later snapshot that holds it is believed."""
@@ -250,7 +266,16 @@ class AlarmService:
         return ended
 
     async def _revise(
-        self, session: WriteSession, row: Alarm, kind: AlarmEventKind, value: Value, reason: str, now: datetime
+        self,
+        session: WriteSession,
+        row: Alarm,
+        kind: AlarmEventKind,
+        value: Value,
+        reason: str,
+        now: datetime,
+        *,
+        severity: Severity | None = None,
+        swings: int = 0,
     ) -> None:
         """The next revision of an alarm the centre raised, under its key's lock."""
         event = AlarmEvent(
@@ -263,12 +288,13 @@ class AlarmService:
             subject=row.subject,
             metric=row.metric,
             level=row.level,
-            severity=row.severity,
+            severity=severity or row.severity,
             at=to_ms(now),
             value=value,
             limit=row.limit_value,
             reason=reason,
             rule_revision="",
+            swings=swings or UNSET,
         )
         origin = Origin(row.customer_id, row.site_id, CENTRE, None)
         await self._taking.take(session, origin, {event.key: row.key_id}, row.id, [(0, event)], now)

@@ -80,6 +80,28 @@ async def agents_by_status(session: ReadSession, scope: Scope, wanted: Collectio
     return (await session.scalars(scoped(query, Agent, scope))).all()
 
 
+async def agents_of_sites(session: ReadSession, sites: Collection[str]) -> Sequence[Agent]:
+    """Of sites (row ids) that were found in scope."""
+    ordered = sorted(sites)
+    parts = [ordered[start : start + CHUNK] for start in range(0, len(ordered), CHUNK)]
+    return [one for part in parts for one in await session.scalars(sa.select(Agent).where(Agent.site_id.in_(part)))]
+
+
+async def devices_named(session: ReadSession, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], Device]:
+    """By (site row id, device id), of sites that were found in scope."""
+    ordered = sorted(names)
+    parts = [ordered[start : start + CHUNK] for start in range(0, len(ordered), CHUNK)]
+    named = sa.tuple_(Device.site_id, Device.device)
+    rows = [one for part in parts for one in await session.scalars(sa.select(Device).where(named.in_(part)))]
+    return {(row.site_id, row.device): row for row in rows}
+
+
+async def sites_heard(session: ReadSession, sites: Collection[str]) -> set[str]:
+    """Those of these sites (row ids) of which an agent is online. Not scoped: for the centre's own alarms."""
+    agents = await agents_of_sites(session, sites)
+    return {agent.site_id for agent in agents if agent.status is AgentStatus.ONLINE}
+
+
 async def agents_with_drops(session: ReadSession, scope: Scope) -> Sequence[Agent]:
     """Agents that ever told of lost readings, in whatever stream; retired ones too."""
     query = sa.select(Agent).where(sa.cast(Agent.drops, sa.Text) != "{}").options(joinedload(Agent.site))

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 # Agents report their health each 60 s (DESIGN of the wire); one or two lost reports are weather.
 HEALTH_PERIOD = timedelta(seconds=60)
 MISSED_PERIODS = 3
+GRACE = HEALTH_PERIOD * MISSED_PERIODS
 # One job run is one transaction: a whole region going dark is worked off in parts.
 AT_ONCE = 200
 
@@ -64,19 +65,23 @@ def silence_job(watchers: Sequence[AgentWatcher], brokers: Sequence[BrokerWatche
         first_look = first_look or now
         found = ears(await spans(session), first_look=first_look, now=now)
         await _tell_of_broker(session, found, brokers, now)
-        before = now - HEALTH_PERIOD * MISSED_PERIODS
+        before = now - GRACE
         if found.hearing not in (Hearing.LISTENING, Hearing.NO_INGEST) or found.since > before:
             return
         rows = await repository.agents_seen_before(session, Scope.system(), before, limit=AT_ONCE)
+        found_silent: list[tuple[AgentRef, datetime]] = []
         for row in rows:
             since = row.last_seen_at or row.status_since
             row.status, row.status_since = AgentStatus.SILENT, now
             agent = repository.agent_ref(row)
+            found_silent.append((agent, since))
             log.warning(
                 "agent silent", extra={"site": agent.site.code, "agent": agent.code, "since": since.isoformat()}
             )
             await repository.forget_communication(session, row.id)
-            await session.flush()
+        await session.flush()
+        # Once all are marked: whether a whole site is silent is not to depend on the order.
+        for agent, since in found_silent:
             for watcher in watchers:
                 await watcher.agent_lost(session, agent=agent, since=since, now=now)
 
