@@ -7,6 +7,7 @@ from pydantic import AwareDatetime
 
 from facility.severity import Severity
 from server.alarms import repository
+from server.alarms.doubt import unknown_among
 from server.alarms.lifecycle import AlarmState
 from server.alarms.schemas import AckIn, AlarmDetail, AlarmOut
 from server.alarms.service import AlarmService
@@ -54,7 +55,9 @@ async def list_alarms(
         until=until,
     )
     found = await tickets.tickets_of(session, [row.id for row in rows])
-    return Page(items=[AlarmOut.of(row, found.get(row.id)) for row in rows], next=following)
+    unknown = await unknown_among(session, rows)
+    items = [AlarmOut.of(row, found.get(row.id), unknown.get(row.id)) for row in rows]
+    return Page(items=items, next=following)
 
 
 @router.get("/alarms/{alarm_id}")
@@ -62,7 +65,9 @@ async def get_alarm(alarm_id: str, session: Read, scope: Seen, tickets: Tickets)
     row = await repository.get_alarm(session, scope, alarm_id)
     events = await repository.events_of(session, scope, alarm_id)
     found = await tickets.tickets_of(session, [row.id])
-    return AlarmDetail.with_events(row, found.get(row.id), list(events))
+    unknown = await unknown_among(session, [row])
+    comings = await repository.comings_of(session, row)
+    return AlarmDetail.with_events(row, found.get(row.id), unknown.get(row.id), comings, events)
 
 
 @router.post("/alarms/{alarm_id}/ack")
@@ -71,4 +76,5 @@ async def acknowledge(
 ) -> AlarmOut:
     row = await service.acknowledge(session, scope, alarm_id, note=body.note, source="api", now=now)
     found = await tickets.tickets_of(session, [row.id])
-    return AlarmOut.of(row, found.get(row.id))
+    unknown = await unknown_among(session, [row])
+    return AlarmOut.of(row, found.get(row.id), unknown.get(row.id))

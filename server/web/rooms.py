@@ -1,7 +1,7 @@
 """What a room looks like at a glance: devices with live state and figures, put together from rows at hand. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -50,13 +50,17 @@ _LOWEST = {"ups.battery.charge", "room.pressure.differential"}
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A device: `look` is the class of its frame: a severity, lost, silent or calm."""
+    """A device: `look` is the class of its frame: a severity, lost, silent or calm.
+
+    unknown: it is away, by itself or with its agent: what is in alarm is so as far as is known.
+    """
 
     device: Device
     look: str
     severity: Severity | None
     alarms: int
     values: list[LatestOut]
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +109,13 @@ def rooms_of(
     latest: Sequence[LatestOut],
     alarms: Sequence[Alarm],
     now: datetime,
+    *,
+    away: Collection[str] = (),
 ) -> list[RoomView]:
-    """Rooms with devices in them, those in trouble first, then by site and code; devices in no room come last."""
+    """Rooms with devices in them, those in trouble first, then by site and code; devices in no room come last.
+
+    away: agents (row ids) of which nothing is heard.
+    """
     by_id = {point.id: point for point in points}
     values: dict[str, list[LatestOut]] = defaultdict(list)
     for value in latest:
@@ -125,7 +134,7 @@ def rooms_of(
         if site_id not in site_by_id:
             continue
         tiles = [
-            _tile(device, values[device.id], troubled.get((site_id, device.device), []))
+            _tile(device, values[device.id], troubled.get((site_id, device.device), []), device.agent_id in away)
             for device in sorted(members, key=lambda device: device.device)
         ]
         severities = [tile.severity for tile in tiles if tile.severity is not None]
@@ -155,16 +164,18 @@ def _order(tile: Tile) -> tuple[int, str, str]:
     return (looks.get(tile.look, 9), tile.device.kind, tile.device.device)
 
 
-def _tile(device: Device, values: Sequence[LatestOut], severities: Sequence[Severity]) -> Tile:
+def _tile(device: Device, values: Sequence[LatestOut], severities: Sequence[Severity], away: bool) -> Tile:
     severity = worst(list(severities)) if severities else None
     look = "calm"
     if severity is not None:
         look = severity.value
     elif device.communication == "lost":
         look = "lost"
-    elif not values or device.communication == UNKNOWN:
+    elif away or not values or device.communication == UNKNOWN:
         look = "silent"
-    return Tile(device, look, severity, len(severities), _main_values(values))
+    return Tile(
+        device, look, severity, len(severities), _main_values(values), unknown=away or device.communication == "lost"
+    )
 
 
 def _main_values(values: Sequence[LatestOut]) -> list[LatestOut]:

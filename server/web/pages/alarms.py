@@ -7,7 +7,9 @@ from fastapi.responses import Response
 
 from facility.severity import Severity
 from server.alarms import repository
+from server.alarms.doubt import unknown_among
 from server.alarms.lifecycle import AlarmState, may_acknowledge
+from server.alarms.schemas import swings_of
 from server.alarms.service import AlarmService
 from server.alarms.watching import TicketFinder
 from server.customers import repository as customers
@@ -61,6 +63,7 @@ async def list_alarms(
         template,
         alarms=rows,
         tickets=await tickets.tickets_of(session, [row.id for row in rows]),
+        unknown=await unknown_among(session, rows),
         sites=sites,
         severities=list(Severity),
         states=list(AlarmState),
@@ -85,6 +88,7 @@ async def alarm(
     rule = None
     if row.agent_id is not None:
         rule = await fleet_service.rule(session, scope, row.agent_id, row.rule, row.rule_revision)
+    events = await repository.events_of(session, scope, row.id)
     return view.page(
         "alarm.html",
         zone=row.site.zone,
@@ -94,7 +98,10 @@ async def alarm(
         rule=rule,
         levels=level_lines(row.metric, rule.levels) if rule else [],
         ticket=(await tickets.tickets_of(session, [row.id])).get(row.id),
-        events=await repository.events_of(session, scope, row.id),
+        unknown=(await unknown_among(session, [row])).get(row.id),
+        comings=await repository.comings_of(session, row),
+        swings=swings_of(events),
+        events=events,
         may_acknowledge=may_acknowledge(row.state) and scope.may(Permission.ALARMS_ACK),
     )
 

@@ -13,7 +13,7 @@ from server.assets import service as asset_service
 from server.db.session import ReadSession
 from server.fleet import repository as fleet
 from server.fleet import service as fleet_service
-from server.fleet.models import Point
+from server.fleet.models import AgentStatus, Point
 from server.history.schemas import LatestOut
 from server.history.service import HistoryService
 from server.kit.paging import PageRequest
@@ -63,8 +63,10 @@ async def device(
         context["tickets"], _ = await tickets.list_tickets(session, scope, LATELY, site=row.site_id, device=row.device)
     if scope.may(Permission.ASSETS_READ):
         context["assets"] = await _assets(view, session, scope, row.site_id, row.device)
+    agents = await fleet.agents_of_sites(session, [row.site_id])
     return view.page(
         "device.html",
+        away=any(agent.id == row.agent_id and agent.status is not AgentStatus.ONLINE for agent in agents),
         zone=row.site.zone,
         device=row,
         rows=rows,

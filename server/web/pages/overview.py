@@ -49,8 +49,9 @@ async def _live(view: TheView, session: ReadSession, scope: Scope, history: Hist
     latest = await history.latest(points)
     active, _ = await alarms.list_alarms(session, scope, everything, active=True)
     worst_first = sorted(active, key=lambda alarm: (alarm.severity.rank, -alarm.raised_at.timestamp()))
+    away = {agent.id for agent in agents if agent.status is not AgentStatus.ONLINE}
     return {
-        "rooms": rooms_of(sites, rooms, devices, points, latest, active, view.now),
+        "rooms": rooms_of(sites, rooms, devices, points, latest, active, view.now, away=away),
         "agents": [agent for agent in agents if agent.status is not AgentStatus.RETIRED],
         "site_names": {site.id: site for site in sites},
         "counts": await alarms.active_by_severity(session, scope),

@@ -10,7 +10,9 @@ from server.db.session import ReadSession, WriteSession
 from server.fleet import service as fleet
 from server.fleet.watch import HEALTH_PERIOD, MISSED_PERIODS, silence_job
 from server.kit.jobs import Job
+from server.kit.principal import Role
 from tests.server.alarms.making import alarms, deliver, item, minutes, raised, snapshot, updated
+from tests.server.conftest import ClientAs
 from tests.server.factories import World
 from tests.server.finding import service_of
 from tests.server.fleet.making import make_agent
@@ -23,19 +25,36 @@ async def run(world: World, job: Job) -> None:
         await job.run(session, world.clock.now())
 
 
-async def test_an_alarm_of_an_agent_that_falls_silent_stays_an_alarm(world: World) -> None:
+async def test_an_alarm_of_an_agent_that_falls_silent_stays_an_alarm_marked_unknown(
+    world: World, client_as: ClientAs
+) -> None:
     """Telemetry stops, and elsewhere the firing alert is sent as resolved."""
     service = service_of(world.server, AlarmService)
     agent = await make_agent(world, world.home)
     hot = raised(world.clock.now())
     await deliver(world, item(hot))
+    heard = world.clock.now()
     async with world.server.db.write() as session:
-        await fleet.note_seen(session, {agent.id: world.clock.now()}, {}, watchers=[], now=world.clock.now())
+        await fleet.note_seen(session, {agent.id: heard}, {}, watchers=[], now=heard)
+    noc = await client_as(Role.NOC)
+
+    async def unknown_since() -> dict[str, object]:
+        shown = (await noc.get("/api/v1/alarms")).json()["items"]
+        assert (await noc.get(f"/api/v1/alarms/{hot.occurrence}")).json()["unknown_since"] == shown[-1]["unknown_since"]
+        return {one["rule"]: one["unknown_since"] for one in shown}
+
+    assert await unknown_since() == {"room-hot": None}
     job = silence_job([CentreAlarms(service)])
     await run(world, job)
     world.clock.advance(timedelta(days=1).total_seconds())
     await run(world, job)
     assert {(row.rule, row.active) for row in await alarms(world)} == {("agent-lost", True), ("room-hot", True)}
+    last_heard = heard.isoformat().replace("+00:00", "Z")
+    assert await unknown_since() == {"agent-lost": None, "room-hot": last_heard}
+    world.clock.advance(60)
+    async with world.server.db.write() as session:
+        await fleet.note_seen(session, {agent.id: world.clock.now()}, {}, watchers=[], now=world.clock.now())
+    assert (await unknown_since())["room-hot"] is None
 
 
 async def test_a_restarted_server_holds_nobody_lost_before_it_has_listened(world: World) -> None:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from facility.alarms import AlarmEventKind, EndReason
 from facility.severity import Severity
+from rules.judges import Reason
 from server.alarms import repository
 from server.alarms.centre import CentreAlarms
 from server.alarms.lifecycle import AlarmState, Arrival
@@ -301,6 +302,20 @@ async def test_acknowledging_over_the_api(world: World, client_as: ClientAs) -> 
     assert (shown["state"], shown["acked_by"]) == ("unacked", None)
     assert [entry["kind"] for entry in shown["events"]] == ["raised", "acknowledged", "updated"]
     assert (await noc.post(f"{path}/ack", json={"note": "Still"})).json()["state"] == "acked"
+
+
+async def test_an_alarm_says_how_often_the_same_trouble_came(world: World, client_as: ClientAs) -> None:
+    start = world.clock.now()
+    last = raised(start)
+    for number in range(3):
+        last = raised(start + minutes(20 * number))
+        flapping = replace(updated(last, Severity.MAJOR), reason=Reason.FLAPPING, swings=4)
+        await deliver(world, item(last), item(flapping), *([item(ended(flapping))] if number < 2 else []))
+    await deliver(world, item(raised(start, device="th-02")))
+    noc = await client_as(Role.NOC)
+    shown = (await noc.get(f"/api/v1/alarms/{last.occurrence}")).json()
+    times = [datetime.fromisoformat(shown[name]) for name in ("first_raised_at", "last_raised_at")]
+    assert (shown["occurrences"], shown["swings"], times) == (3, 4, [start, start + minutes(40)])
 
 
 @pytest.mark.parametrize("role", [Role.CUSTOMER, Role.AUDITOR])

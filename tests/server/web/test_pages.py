@@ -5,16 +5,19 @@ from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
+import sqlalchemy as sa
 
 from facility.clock import to_ms
 from facility.ids import new_id
 from facility.items import EventItem, EventKind
 from server.app import Server
+from server.fleet.models import Agent, AgentStatus
 from server.fleet.service import note_events
 from server.kit.principal import Role
 from tests.server.web.conftest import SignInAs, send_form
 from tests.server.web.seed import Seeded, seed
 
+MARK = {"en": "Unknown, last value", "zh_CN": "状态未知 (末次值)"}
 # Words that stay as they are in a Chinese page: names, units, codes, what the seed calls things.
 _FOREIGN = re.compile(
     r"[a-z_]+(?:\.[a-z_]+)+|Coldaisle|English|UPS|CRAC|PDU|UTC|Asia/Shanghai|Jinan|Main room|room|edge-1|Acme|Service|"
@@ -146,6 +149,23 @@ async def test_values_that_stopped_coming_are_not_shown_as_live(
     assert "No live values" in page
     points = (await client.get(f"/devices/{seeded.devices['th-03'].id}/points")).text
     assert "Stale" in points
+
+
+async def test_what_is_in_alarm_and_not_heard_is_marked_on_every_page(
+    server: Server, seeded: Seeded, signed_in: SignInAs
+) -> None:
+    clients = [(await signed_in(language=language), word) for language, word in MARK.items()]
+    pages = ("/", "/alarms", f"/alarms/{seeded.hot}", f"/devices/{seeded.devices['th-03'].id}")
+    calm = f"/devices/{seeded.devices['crac-2'].id}"
+    for client, word in clients:
+        for path in pages:
+            assert word not in (await client.get(path)).text, path
+    async with server.db.write() as session:
+        await session.execute(sa.update(Agent).values(status=AgentStatus.OFFLINE))
+    for client, word in clients:
+        for path in pages:
+            assert word in (await client.get(path)).text, path
+    assert "No live values" in (await clients[0][0].get(calm)).text, "from the last will on, not from the silence"
 
 
 async def test_text_of_a_device_is_text(server: Server, signed_in: SignInAs) -> None:

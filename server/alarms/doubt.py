@@ -1,0 +1,42 @@
+"""Whether an active alarm is still known, or only the last that was heard of it. Never stored: derived when shown.
+
+No data ends no alarm, and says nothing of it either: whoever looks sees that the value is the last one, and since when.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from facility.alarms import CENTRE
+from server.alarms.models import Alarm
+from server.db.session import ReadSession
+from server.fleet import repository as fleet
+from server.fleet.models import Agent, AgentStatus, Device
+
+COMMUNICATION = "device.communication"
+_LOST = "lost"
+
+
+def unknown_since(alarm: Alarm, *, agent: Agent | None, device: Device | None) -> datetime | None:
+    """Since when nothing is heard of what an alarm is about; None while it is, or once it is over.
+
+    An alarm that says that a device is lost is known as long as its agent is heard.
+    """
+    if not alarm.active or alarm.origin == CENTRE or agent is None:
+        return None
+    if agent.status is not AgentStatus.ONLINE:
+        return agent.last_seen_at or agent.status_since
+    if device is None or device.communication != _LOST or alarm.metric == COMMUNICATION:
+        return None
+    return device.communication_at or agent.status_since
+
+
+async def unknown_among(session: ReadSession, rows: Sequence[Alarm]) -> dict[str, datetime]:
+    """Since when these are unknown, by alarm; what is known is left out. Not scoped: these were found in scope."""
+    doubtful = [row for row in rows if row.active and row.agent_id is not None]
+    agents = {one.id: one for one in await fleet.agents_of_sites(session, {row.site_id for row in doubtful})}
+    devices = await fleet.devices_named(session, {(row.site_id, row.device) for row in doubtful})
+    found = {
+        row.id: unknown_since(row, agent=agents.get(row.agent_id or ""), device=devices.get((row.site_id, row.device)))
+        for row in doubtful
+    }
+    return {alarm_id: since for alarm_id, since in found.items() if since is not None}
