@@ -3,8 +3,9 @@
 The true programs behind a real mosquitto, each killed with SIGKILL at random moments by a loop of its own. The witness
 is a Modbus gateway that answers every register of a unit with the number of times that unit was read, and lets
 some units be too hot for a while, once each. At the end the centre's database, read past the server's code, must hold
-every count once and one alarm and one ticket for each hot spell. A kill of the agent may cost what was taken since its
-last group commit (1 s: the reading that waited and the one just being answered); other holes are beyond the bound.
+every count once, none that was not counted, nothing in quarantine, and one alarm and one ticket for each hot spell. A
+kill of the agent may cost what was taken since its last group commit (1 s: the reading that waited and the one just
+being answered); other holes are beyond the bound.
 """
 
 import asyncio
@@ -161,10 +162,14 @@ class Verdict:
     lost: int = 0
     beyond: int = 0
     twice: int = 0
+    invented: int = 0
     examples: list[str] = field(default_factory=list)
 
 
-def compare(found: dict[tuple[int, str], list[int]], last: Counter[int], marks: list[Counter[int]]) -> Verdict:
+def compare(
+    found: dict[tuple[int, str], list[int]], last: Counter[int], marks: list[Counter[int]], room: Room
+) -> Verdict:
+    """last: the reads by unit of which all must be there; room's own go on until the agent stops."""
     verdict = Verdict()
     for unit, reads in last.items():
         # Of each kill: the read that waited for the group commit, and the one that was just being answered.
@@ -176,6 +181,7 @@ def compare(found: dict[tuple[int, str], list[int]], last: Counter[int], marks: 
             verdict.lost += len(missing)
             verdict.beyond += len(missing - allowed)
             verdict.twice += len(values) - len(set(values))
+            verdict.invented += sum(not 1 <= value <= room.reads[unit] for value in values)
             if missing - allowed and len(verdict.examples) < 5:
                 verdict.examples.append(f"unit {unit} point {number}: {sorted(missing - allowed)[:10]}")
     return verdict
@@ -231,13 +237,21 @@ async def measure(options: dict[str, Any], folder: Path, stack: ExitStack) -> bo
         await asyncio.to_thread(server.stop)
     status = JournalReader(folder / "journal.db").status()
     waiting = ", ".join(f"{each.kind} {each.unsent}" for each in status.kinds)
-    verdict = compare(history(server_folder), last, marks)
+    verdict = compare(history(server_folder), last, marks, room)
     main = server_folder / "main.db"
     alarms = ask(main, f"SELECT device, active, end_reason FROM alarms WHERE rule = '{RULE}'")
     tickets = ask(main, f"SELECT device, count(*) FROM tickets WHERE rule = '{RULE}' GROUP BY device")
     one_each = Counter(row[0] for row in alarms) == Counter(f"heater-{i}" for i in range(1, hot + 1))
     ended = all(not active and reason == "recovered" for _, active, reason in alarms)
     one_ticket = len(tickets) == hot and all(count == 1 for _, count in tickets)
+    # Each alarm record with the ticket that says it is about it, which is one of its own device.
+    linked = ask(
+        main,
+        "SELECT a.device, t.device FROM alarms a JOIN ticket_alarms l ON l.alarm_id = a.id"
+        f" JOIN tickets t ON t.id = l.ticket_id WHERE a.rule = '{RULE}'",
+    )
+    all_linked = sorted(linked) == sorted((device, device) for device, _, _ in alarms)
+    refused = ask(main, "SELECT reason, count(*) FROM ingest_quarantine GROUP BY reason")
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     rows = {
         "killed: agent, server, broker": ", ".join(str(killer.done) for killer in killers.values()),
@@ -245,11 +259,13 @@ async def measure(options: dict[str, Any], folder: Path, stack: ExitStack) -> bo
         "values in history": f"{verdict.values:,}",
         "lost within the stated bound": f"{verdict.lost - verdict.beyond:,}",
         "lost beyond it": f"{verdict.beyond:,} {'; '.join(verdict.examples)}",
-        "stored twice": verdict.twice,
+        "stored twice, never counted": f"{verdict.twice}, {verdict.invented}",
         "blocks still unsent, set aside": f"{waiting}; {sum(status.quarantined.values())} {status.quarantined or ''}",
         "counted as dropped by the agent": sum(status.drops.values()),
         "hot spells, alarm records, all ended": f"{hot}, {len(alarms)}, {'yes' if ended else 'no'}",
-        "tickets": f"{sum(count for _, count in tickets)} on {len(tickets)} devices",
+        "tickets": f"{sum(count for _, count in tickets)} on {len(tickets)} devices,"
+        f" {'each' if all_linked else 'NOT each'} with its alarm",
+        "in quarantine at the centre": ", ".join(f"{reason} {count}" for reason, count in refused) or "nothing",
         "seconds killing, until the last spell, until all had arrived": f"{killing:.0f}, {spells:.0f}, {drained:.0f}",
         "CPU seconds of the programs": f"{usage.ru_utime + usage.ru_stime:.0f}",
     }
@@ -257,7 +273,8 @@ async def measure(options: dict[str, Any], folder: Path, stack: ExitStack) -> bo
     for name, value in rows.items():
         table.add_row(name, str(value))
     console.print(table)
-    return verdict.beyond == 0 and verdict.twice == 0 and one_each and ended and one_ticket
+    right = verdict.beyond == verdict.twice == verdict.invented == 0 and not refused
+    return right and one_each and ended and one_ticket and all_linked
 
 
 def main(

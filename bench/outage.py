@@ -2,8 +2,10 @@
 
 The true journal and uplink on the virtual-time loop; in place of broker and centre a link of 200 ms to and fro that
 can be cut, and a ledger that reads blocks with json and zlib alone and answers them. Value n of a point is n, so every
-reading is known to the ledger. Reports loss, doubles, how late live readings are after the return, what came first,
-and at how many times the rated load the backlog drained. Without options: 72 h at 20 values/s, then 2 h at 600.
+reading is known to the ledger. Reports loss, doubles, what came wrong, how late live readings are after the return,
+what came first, and at how many times the rated load the backlog drained. Exits with 1 if anything is lost, doubled or
+wrong, if old readings come before events, or if the backlog does not drain. Without options: 72 h at 20 values/s, then
+2 h at 600.
 """
 
 import asyncio
@@ -13,7 +15,7 @@ import platform
 import tempfile
 import time
 import zlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -38,6 +40,7 @@ from facility.ids import new_id
 from facility.items import EventItem, EventKind
 from facility.reading import Reading
 from facility.wire import Kind
+from tests.server.ingest.wire_by_hand import digest
 from tests.support.virtual_loop import run_virtual
 
 console = Console(width=140)
@@ -53,10 +56,18 @@ EVENT_EVERY_S = 600
 
 @dataclass
 class Ledger:
-    """What arrived. seen: per point, how often each value came."""
+    """What arrived. seen: per point, how often each value came.
+
+    fed_at: the time of each value, by the feeder. wrong: other content under a name that was there, a digest that is
+    not the body's, a value at another time than its own.
+    """
 
     seen: list[bytearray]
     clock: SystemClock
+    fed_at: list[int] = field(default_factory=list)
+    fed_events: set[str] = field(default_factory=set)
+    events: Counter[str] = field(default_factory=Counter)
+    wrong: int = 0
     returned_at: float | None = None
     connected_at: float | None = None
     readings: int = 0
@@ -75,13 +86,16 @@ class Ledger:
         header = json.loads(line)
         name = (header["stream"], header["seq"])
         again = name in self.blocks
-        self.blocks[name] = header["digest"]
+        found = digest(header["kind"], header.get("catalog", ""), body)
+        self.wrong += header["digest"] != found or self.blocks.setdefault(name, found) != found
         if not again:
             items = json.loads(zlib.decompress(body))
             if header["kind"] == "readings":
                 self._readings(items)
-            elif header["kind"] == "events" and self._old(items[0]["at"]):
-                self.last_old_event = self.clock.monotonic()
+            elif header["kind"] == "events":
+                self.events.update(item["id"] for item in items)
+                if self._old(items[0]["at"]):
+                    self.last_old_event = self.clock.monotonic()
         answer = {"stream": name[0], "seq": name[1], "verdict": "committed"}
         return topic.rsplit("/blocks/", 1)[0] + "/answers", json.dumps({"v": 1, "answers": [answer]}).encode()
 
@@ -94,8 +108,9 @@ class Ledger:
         old = self._old(newest)
         for series in items:
             row = self.seen[int(series["subject"].rpartition("/")[2])]
-            for value in series["value"]:
+            for at, value in zip(series["at"], series["value"], strict=True):
                 self.readings += 1
+                self.wrong += at != self.fed_at[int(value)]
                 self.twice += row[int(value)]
                 row[int(value)] = 1
                 self.old_left -= old
@@ -203,16 +218,20 @@ async def feed(journal: Journal, clock: SystemClock, ledger: Ledger, points: int
     while going():
         await asyncio.sleep(1.0)
         at = now_ms(clock)
+        ledger.fed_at.append(at)
         for row in ledger.seen:
             row.append(0)
         journal.take([Reading("unit-1", "room.temperature", f"probe/{i}", float(n), at) for i in range(points)])
         if n % EVENT_EVERY_S == 0:
-            journal.append(Kind.EVENTS, [EventItem(new_id(at), at, EventKind.JOURNAL)], at=at)
+            event = EventItem(new_id(at), at, EventKind.JOURNAL)
+            ledger.fed_events.add(event.id)
+            journal.append(Kind.EVENTS, [event], at=at)
         n += 1
     return n
 
 
-async def measure(folder: Path, hours: float, rate: int, backlog_rate: float) -> dict[str, object]:
+async def measure(folder: Path, hours: float, rate: int, backlog_rate: float) -> tuple[dict[str, object], bool]:
+    """The figures, and whether everything arrived once and as it was."""
     loop = asyncio.get_running_loop()
     clock = SystemClock(asyncio.sleep, monotonic=loop.time, wall=lambda: START)
     store = Store(folder / "journal.db", max_bytes=8 << 30, max_age_ms=30 * 86_400_000)
@@ -251,17 +270,22 @@ async def measure(folder: Path, hours: float, rate: int, backlog_rate: float) ->
     drained = (ledger.drained_at or float("inf")) - ledger.returned_at
     events_first = (ledger.last_old_event or float("inf")) <= (ledger.first_old_reading or 0.0)
     late = sorted(ledger.latencies)
+    lost = seconds * rate - sum(sum(row) for row in ledger.seen)
+    events_lost = len(ledger.fed_events - ledger.events.keys())
+    events_twice = ledger.events.total() - len(ledger.events)
+    faultless = not (lost or ledger.twice or ledger.wrong or events_lost or events_twice)
     return {
         "outage": f"{hours:g} h at {rate} values/s",
-        "lost": seconds * rate - sum(sum(row) for row in ledger.seen),
-        "twice": ledger.twice,
+        "lost": f"{lost}, events {events_lost}",
+        "twice": f"{ledger.twice}, events {events_twice}",
+        "wrong": ledger.wrong,
         "connected after s": f"{(ledger.connected_at or float('inf')) - ledger.returned_at:.1f}",
         "live late s (median, most)": f"{late[len(late) // 2]:.1f}, {late[-1]:.1f}",
         "events before old readings": "yes" if events_first else "no",
         "drained after": f"{drained / 60:.1f} min",
         "times the rated load": f"{backlog / drained / rate:.1f}",
         "journal at return": f"{used / 1e6:.0f} MB, {used / backlog:.1f} B/value",
-    }
+    }, faultless and ledger.drained_at is not None and events_first
 
 
 def main(
@@ -272,10 +296,12 @@ def main(
     logging.disable()
     runs = [(72.0, 20), (2.0, 600)] if hours is None else [(hours, rate)]
     table: Table | None = None
+    well = True
     for each, values in runs:
         began, cpu = time.perf_counter(), time.process_time()
         with tempfile.TemporaryDirectory(prefix="coldaisle-outage-") as folder:
-            found = run_virtual(measure(Path(folder), each, values, backlog_rate))
+            found, good = run_virtual(measure(Path(folder), each, values, backlog_rate))
+        well = well and good
         found["seconds, CPU seconds"] = f"{time.perf_counter() - began:.0f}, {time.process_time() - cpu:.0f}"
         if table is None:
             programs = f"coldaisle {version('coldaisle')}, Python {platform.python_version()}"
@@ -283,6 +309,8 @@ def main(
         table.add_row(*map(str, found.values()))
     assert table is not None
     console.print(table)
+    if not well:
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":
