@@ -103,7 +103,7 @@ async def test_killed_at_random_at_most_a_second_is_lost_and_nothing_doubled(
 
 @pytest.mark.peer("mosquitto")
 @pytest.mark.timeout(180)
-async def test_a_broker_that_was_away_gets_everything_and_the_newest_first(
+async def test_a_broker_that_was_away_gets_everything_and_live_readings_before_the_backlog(
     tmp_path: Path, mosquitto: Mosquitto
 ) -> None:
     http = free_port()
@@ -124,6 +124,7 @@ async def test_a_broker_that_was_away_gets_everything_and_the_newest_first(
         await asyncio.to_thread(agent.stop)  # an orderly stop in between loses nothing
         await asyncio.to_thread(agent.start)
         await until_async(lambda: gateway.reads[1] >= away + 3, timeout=30)
+        heard = len(ledger.order)
         await asyncio.to_thread(mosquitto.start)
         everything = gateway.reads[1]
         # A read the gateway answered while the agent was being stopped is not the agent's any more.
@@ -138,6 +139,11 @@ async def test_a_broker_that_was_away_gets_everything_and_the_newest_first(
         assert len(set(range(1, max(seen) + 1)) - set(seen)) <= 1, unit
         assert len(seen) == len(set(seen))
     assert ledger.conflicting == []
+    # What an earlier life of the agent left is backlog; the first that comes is of the present one.
+    earlier = {stream for stream, _ in ledger.order[:heard]}
+    came = [name for name in ledger.order[heard:] if ledger.blocks[name][0]["kind"] == "readings"]
+    assert came[0][0] not in earlier
+    assert any(stream in earlier for stream, _ in came)
 
 
 @pytest.mark.peer("mosquitto")
