@@ -267,9 +267,10 @@ async def comings_of(session: ReadSession, row: Alarm) -> Comings:
     return Comings(count or 1, first or row.raised_at, last or row.raised_at)
 
 
-async def muted_alarms(session: ReadSession, scope: Scope, *, limit: int) -> Sequence[Alarm]:
-    query = sa.select(Alarm).where(Alarm.active, Alarm.muted_because.is_not(None)).order_by(Alarm.id).limit(limit)
-    return (await session.scalars(scoped(query, Alarm, scope))).all()
+async def muted_alarms(session: ReadSession, scope: Scope, *, after: str, limit: int) -> Sequence[Alarm]:
+    """Muted ones by id, those behind `after` ("" for all)."""
+    muted = sa.select(Alarm).where(Alarm.active, Alarm.muted_because.is_not(None), Alarm.id > after)
+    return (await session.scalars(scoped(muted.order_by(Alarm.id).limit(limit), Alarm, scope))).all()
 
 
 async def active_by_severity(session: ReadSession, scope: Scope) -> dict[Severity, int]:

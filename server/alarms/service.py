@@ -34,7 +34,7 @@ from server.kit.scope import Scope
 
 log = logging.getLogger(__name__)
 
-# Muted alarms looked at in one run of the job, so that a run stays a short transaction.
+# Muted alarms looked at in one run of the job, so that a run stays a short transaction; the next goes on from there.
 MOST_REJUDGED = 500
 _CENTRE_LEVEL = "state"
 
@@ -52,6 +52,7 @@ class AlarmService:
         """titles: of the rules judged at the centre, in English and Chinese, by id."""
         self._taking = Taking(observers=observers, muters=muters, titles=titles or {})
         self._snapshots = Snapshots(self._taking)
+        self._rejudged = ""  # the muted alarm that the last run ended with
 
     async def apply(
         self, session: WriteSession, *, site: SiteRef, agent: AgentRef, items: Sequence[AlarmItem], now: datetime
@@ -301,7 +302,8 @@ class AlarmService:
 
     async def rejudge_mutes(self, session: WriteSession, now: datetime) -> None:
         """Job: an alarm whose mute has ended is told to the observers as if it came now."""
-        rows = await repository.muted_alarms(session, Scope.system(), limit=MOST_REJUDGED)
+        rows = await repository.muted_alarms(session, Scope.system(), after=self._rejudged, limit=MOST_REJUDGED)
+        self._rejudged = rows[-1].id if len(rows) == MOST_REJUDGED else ""
         await repository.lock_keys(session, {row.key_id for row in rows})
         for found in rows:
             row = await repository.fresh(session, found.id)

@@ -260,6 +260,34 @@ async def test_a_muted_alarm_is_shown_and_told_of_when_the_mute_ends(world: Worl
     assert [row.muted_because for row in await alarms(world)] == [None]
 
 
+async def test_every_muted_alarm_is_looked_at_in_its_turn(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest ones lie under a long window; the mute of a younger one ends."""
+    monkeypatch.setattr("server.alarms.service.MOST_REJUDGED", 2)
+
+    class Windows:
+        held: frozenset[str] = frozenset()
+
+        async def muted(self, session: ReadSession, alarm: AlarmSnapshot, now: datetime) -> str | None:
+            return "maintenance_window" if not self.held or alarm.key.device in self.held else None
+
+    windows = Windows()
+    service = AlarmService(muters=[windows])
+    now = world.clock.now()
+    for number in range(5):
+        event = raised(now - minutes(9 - number), device=f"ups-{number}")
+        await deliver(world, item(event), service=service)
+    windows.held = frozenset({"ups-0", "ups-1", "ups-2"})
+    for _ in range(3):
+        async with world.server.db.write() as session:
+            await service.rejudge_mutes(session, now)
+    assert {row.device for row in await alarms(world) if row.muted_because} == windows.held
+    windows.held = frozenset({"nobody"})
+    for _ in range(2):
+        async with world.server.db.write() as session:
+            await service.rejudge_mutes(session, now)
+    assert [row.muted_because for row in await alarms(world)] == [None] * 5, "it begins anew after the last"
+
+
 async def test_an_observer_that_fails_undoes_the_alarm(world: World) -> None:
     class Broken:
         async def on_change(
