@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import math
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ import typer
 from rich.console import Console
 
 from agent.app import build
+from agent.capacity import DAY_S, PROMISED_S, bytes_short, kept_s, rated_load
 from agent.discover_cli import discover_devices
 from agent.inspect_cli import history, journal, quarantine
 from agent.kernel_clock import clock_is_kept
@@ -98,6 +100,19 @@ def check(config: Config = CONFIG) -> None:
         f"{config}: good. Site {settings.site}, agent {settings.agent}: {len(site.devices)} devices, {active} rules.",
         markup=False,
     )
+    load = rated_load(site.devices)
+    console.print(
+        f"At {load:.4g} values a second, or more where tables are read, the journal keeps"
+        f" {kept_s(settings.journal, load) / DAY_S:.3g} days for a centre that is away.",
+        markup=False,
+    )
+    short = bytes_short(settings.journal, load)
+    if short:
+        console.print(
+            f"warning: journal.max_bytes is too little for {PROMISED_S / DAY_S:g} days, or for max_age;"
+            f" {math.ceil(short / (1 << 20))}MiB would do",
+            style="yellow", markup=False,
+        )  # fmt: skip
 
 
 def _read(config: Path) -> Site:

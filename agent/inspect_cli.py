@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from agent.capacity import DAY_S, left_s
+from agent.config import Journal
 from agent.journal.reading import Aside, JournalReader, JournalUnreadable
 from agent.loading import load_config
 from agent.values import parse_duration
@@ -68,13 +70,14 @@ def history(
 
 def journal(as_json: AsJson = False, config: Config = DEFAULT_CONFIG, journal_path: JournalPath = None) -> None:
     """What the journal holds: blocks by kind, what the centre has not answered for, losses, quarantine."""
-    path = _journal(config, journal_path)
+    path, settings = _settings(config, journal_path)
     try:
         status = JournalReader(path).status()
     except JournalUnreadable as exc:
         _fail(str(exc), FAILED)
     now = now_ms(SystemClock(asyncio.sleep))
     oldest = None if status.oldest_unsent_at is None else max(0, now - status.oldest_unsent_at) / 1000
+    left = None if settings is None else left_s(status, settings, now=now)
     if as_json:
         print(
             json.dumps(
@@ -92,6 +95,7 @@ def journal(as_json: AsJson = False, config: Config = DEFAULT_CONFIG, journal_pa
                     },
                     "used_bytes": status.used_bytes,
                     "oldest_unsent_s": oldest,
+                    "left_s": left,
                     "drops": status.drops,
                     "quarantined": [
                         {"kind": kind, "reason": reason, "blocks": count}
@@ -114,6 +118,8 @@ def journal(as_json: AsJson = False, config: Config = DEFAULT_CONFIG, journal_pa
     console.print(table)
     console.print(f"file: {path}, {_size(status.used_bytes)} used", markup=False)
     console.print("unsent: none" if oldest is None else f"unsent: the oldest for {oldest:.0f} s", markup=False)
+    if left is not None:
+        console.print(f"room: the centre may be away for {left / DAY_S:.1f} days before readings go", markup=False)
     for (kind, reason), count in sorted(status.quarantined.items()):
         console.print(f"quarantined: {count} {kind} block(s), {reason}", style="yellow", markup=False)
     for reason, count in sorted(status.drops.items()):
@@ -177,13 +183,18 @@ def _items(each: Aside) -> list[object]:
 
 
 def _journal(config: Path, path: Path | None) -> Path:
+    return _settings(config, path)[0]
+
+
+def _settings(config: Path, path: Path | None) -> tuple[Path, Journal | None]:
+    """The journal's file and its bounds; those are not known of a file that was named itself."""
     if path is not None:
-        return path
+        return path, None
     try:
         loaded = load_config(config)
     except ConfigErrors as exc:
         _fail(f"{exc}\nname the file itself with --journal", FAILED)
-    return loaded.folder / loaded.config.journal.path
+    return loaded.folder / loaded.config.journal.path, loaded.config.journal
 
 
 def _time(text: str, now: int) -> int:
