@@ -17,9 +17,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from facility.clock import Clock, SystemClock
+from rules.files import library, load_rules
+from rules.model import RuleSet
+from rules.parts import Where
 from server.alarms import domain as alarms
 from server.alarms.centre import CentreAlarms
-from server.alarms.evaluate import rules_of, titles_of
+from server.alarms.evaluate import titles_of
 from server.alarms.lost import Escalation
 from server.alarms.service import AlarmService
 from server.api.application import create_application
@@ -68,7 +71,7 @@ def domains_of(kit: Kit, *, history_db: Database) -> list[Domain]:
     links = TicketLinks()
     alarm_tickets = AlarmTickets(notifier=notifier, metrics=ticket_metrics)
     # Tickets are told first: what has a ticket is told to people by it.
-    rules = rules_of(kit.config.alarms.rules)
+    rules = rules_of(kit.config)
     for problem in rules.idle:
         log.warning("a rule of the centre's files judges nothing", extra={"problem": str(problem)})
     alarm_service = AlarmService(
@@ -101,6 +104,11 @@ def domains_of(kit: Kit, *, history_db: Database) -> list[Domain]:
         web.build(kit),
         ingest.build(kit, history=store, alarms=alarm_service, watchers=[centre]),
     ]
+
+
+def rules_of(settings: ServerConfig) -> RuleSet:
+    """The library with the centre's own files over it. ConfigErrors."""
+    return load_rules(settings.alarms.rules, over=library(), where=Where.CENTRE)
 
 
 def product_version() -> str:

@@ -15,8 +15,7 @@ from rich.table import Table
 
 from facility.clock import SystemClock
 from facility.config import ConfigErrors
-from server.alarms.evaluate import rules_of
-from server.app import build
+from server.app import build, rules_of
 from server.config import Role as ProcessRole
 from server.config import ServerConfig, load_config, resolve_secret
 from server.db import migrate as migrations
@@ -137,7 +136,7 @@ def check(config: Config = None, database_url: DatabaseUrl = None, data_dir: Dat
     if settings.mqtt.ca_file is not None and not settings.mqtt.ca_file.is_file():
         wrong.append(f"mqtt.ca_file: {settings.mqtt.ca_file} is no file")
     try:
-        wrong += [str(problem) for problem in rules_of(settings.alarms.rules).idle]
+        wrong += [str(problem) for problem in rules_of(settings).idle]
     except ConfigErrors as error:
         wrong.append(str(error))
     try:

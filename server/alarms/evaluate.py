@@ -10,12 +10,10 @@ Invariants, each with a test of its name:
 """
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
-from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -26,7 +24,6 @@ from facility.items import MAX_METERED_S
 from facility.reading import PointKey, Quality, Reading
 from rules.engine import Engine
 from rules.facts import GAP_INTERVALS, DeviceFacts
-from rules.files import library, load_rules
 from rules.model import RuleSet
 from rules.parts import Where
 from rules.records import SnapshotError
@@ -89,11 +86,6 @@ class _Held:
 def of_centre(rules: RuleSet) -> RuleSet:
     """The rules that are judged here."""
     return RuleSet(tuple(rule for rule in rules if rule.enabled and rule.where is Where.CENTRE))
-
-
-def rules_of(files: Sequence[Path]) -> RuleSet:
-    """The library with the centre's own files over it. ConfigErrors."""
-    return load_rules(files, over=library(), where=Where.CENTRE)
 
 
 class CentreRules:
