@@ -35,7 +35,9 @@ SUB_COMMANDS: dict[str, SubCommand] = {
     "agent": SubCommand("agent.cli", "agent", "The edge program: poll devices, judge alarms, keep and send."),
     "profile": SubCommand("collectors.profile_cli", "agent", "Device profiles: list, show, validate, replay a walk."),
     "rules": SubCommand("rules.cli", "", "Alarm rules: check, test, try over history.", "agent.backtest_cli"),
-    "server": SubCommand("server.cli", "server", "The centre: run, migrate, check, tokens and users."),
+    "server": SubCommand(
+        "server.cli", "server", "The centre: run, migrate, check, tokens and users.", "server.backtest_cli"
+    ),
 }
 OUR_PACKAGES = {entry.module.partition(".")[0] for entry in SUB_COMMANDS.values()} | {"facility", "simulator"}
 

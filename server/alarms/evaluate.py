@@ -29,11 +29,12 @@ from rules.parts import Where
 from rules.records import SnapshotError
 from server.alarms import repository
 from server.alarms.centre_rules import CENTRE_RULES
+from server.alarms.facts import facts_of, metered
 from server.alarms.models import CentreRuleState
 from server.alarms.service import AlarmService
 from server.db.session import ReadSession, WriteSession
 from server.fleet import repository as fleet
-from server.fleet.models import Agent, AgentStatus
+from server.fleet.models import AgentStatus
 from server.history.codes import decode_value
 from server.history.store import History
 from server.kit.scope import Scope
@@ -53,17 +54,6 @@ LOOK_BACK_MS = 900_000
 # Of a silent agent nothing is under way that would be worth waiting for.
 _SENDING = (AgentStatus.ONLINE, AgentStatus.OFFLINE, AgentStatus.STOPPED)
 _SYSTEM = Scope.system()
-
-
-def _metered(agent: Agent) -> tuple[float, float]:
-    """Seconds between two sendings of readings, and between two samples of a point, by the agent's last health."""
-    health = agent.health or {}
-    return _span(health.get("readings_every_s")), _span(health.get("spacing_s"))
-
-
-def _span(told: object) -> float:
-    """Seconds of a metered link. What no agent can have stood may stand in the row of one heard of long ago."""
-    return float(told) if isinstance(told, int | float) and 0 <= told <= MAX_METERED_S else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +106,7 @@ class CentreRules:
 
     async def _sites(self, session: ReadSession) -> dict[str, _Site]:
         found: dict[str, _Site] = {}
-        metered = {agent.id: _metered(agent) for agent in await fleet.agents_by_status(session, _SYSTEM, _SENDING)}
+        links = {agent.id: metered(agent) for agent in await fleet.agents_by_status(session, _SYSTEM, _SENDING)}
         rows = await fleet.points_of_metrics(session, _SYSTEM, self._metrics)
         for (customer_id, site_id), of_site in groupby(rows, key=lambda point: (point.customer_id, point.site_id)):
             points: dict[str, PointKey] = {}
@@ -127,21 +117,9 @@ class CentreRules:
                 device = rows_of_device[0]
                 keys = {row.id: PointKey(row.device, row.metric, row.subject) for row in rows_of_device}
                 points |= keys
-                every_s, spacing_s = metered.get(device.agent_id, (0.0, 0.0))
+                every_s, spacing_s = links.get(device.agent_id, (0.0, 0.0))
                 late_ms = max(late_ms, int(every_s * 1000))
-                facts.append(
-                    DeviceFacts(
-                        id=device.device,
-                        kind=device.kind,
-                        zone=device.zone,
-                        room=device.room,
-                        room_class=device.room_class or "",
-                        labels=device.labels or {},
-                        points=tuple(keys.values()),
-                        interval_s=max(device.interval_s, spacing_s),
-                        complete=True,
-                    )
-                )
+                facts.append(facts_of(device, keys.values(), spacing_s=spacing_s))
             found[site_id] = _Site(customer_id, tuple(facts), points, late_ms)
         return found
 
