@@ -332,8 +332,7 @@ class Agent:
         ended = take_up(self.engine, report, now_ms=now, say=self.notice)
         seen = max(report.newest or 0, report.saved_at or 0, self.engine.watched_ms)
         self._ids.follow(seen, youngest_ms(self.engine))
-        if not is_kept(self._clock):
-            self._guard.doubt(seen, now)
+        self._guard.doubt(seen, now)
         self._pipeline.journal_alarms(ended)
 
     def publish_catalog(self) -> None:
@@ -399,10 +398,11 @@ class Agent:
     async def _watch_clock(self) -> None:
         while True:
             await self._clock.sleep(CLOCK_LOOK_S)
+            kept = is_kept(self._clock)  # asked first: who sets the clock keeps it from then on
             step = self._clock.resync() if isinstance(self._clock, SystemClock) else 0
             if step:
                 self.clock_set(step)
-            elif self._pipeline.believe(kept=is_kept(self._clock)):
+            elif self._pipeline.believe(kept=kept):
                 self._told()
 
     async def _reload(self) -> None:

@@ -34,6 +34,7 @@ async def raised_and_over(config: Path, machine: Machine) -> str:
     """An alarm comes and goes, and the agent ends; its occurrence."""
     async with booted(config, machine) as agent:
         machine.pass_time(10)
+        looked(agent, machine)
         poll(agent, machine, 60.0)
         (held,) = agent.engine.active()
         machine.pass_time(300)
@@ -175,6 +176,7 @@ async def test_a_clock_that_is_kept_is_believed_whatever_was_seen_before(tmp_pat
     async with booted(config, corrected) as agent:
         await settled(agent, corrected)
         poll(agent, corrected, 60.0)
+        assert looked(agent, corrected)
         assert len(await alarm_events(agent)) == 1
         assert [each.quality for each in await readings_of(agent)] == [Quality.GOOD]
 
