@@ -139,6 +139,7 @@ _ALL: tuple[Metric, ...] = (
     _number("room.temperature", _Q.TEMPERATURE, "Temperature", "温度", **_AIR),
     _number("room.temperature.average", _Q.TEMPERATURE, "Average temperature", "平均温度", **_AIR),
     _number("room.cooling.able_units", _Q.COUNT, "Air conditioners able to cool", "可用空调台数", decimals=0, minimum=0.0, maximum=1000.0),
+    _number("room.cooling.spare_units", _Q.COUNT, "Air conditioners to spare", "冗余空调台数", decimals=0, minimum=-1000.0, maximum=1000.0),
     _number("site.ups.on_battery", _Q.COUNT, "UPS on battery", "电池供电的UPS台数", decimals=0, minimum=0.0, maximum=1000.0),
     _number("room.humidity", _Q.RATIO, "Relative humidity", "相对湿度", **_RH),
     _number("room.dew_point", _Q.TEMPERATURE, "Dew point", "露点温度", minimum=-80.0, maximum=60.0),

@@ -93,8 +93,12 @@ class Derived:
 
     @property
     def fed(self) -> bool:
-        """Every signal has a point."""
-        return all(self.inputs.values())
+        """Every signal has a point, but for those whose points may be left out."""
+        assert self.rule.expression is not None
+        signals = self.rule.expression.signals
+        return any(self.inputs.values()) and all(
+            inputs or signals[name].missing == "ignore" for name, inputs in self.inputs.items()
+        )
 
     def settle(self, heard: Set[str]) -> list[AlarmEvent]:
         """Make the number anew and judge it; events of what that causes. heard: devices of which anything is known."""
