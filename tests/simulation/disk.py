@@ -5,6 +5,7 @@ an agent's journal when a kill is armed.
 """
 
 import asyncio
+import math
 import random
 import sqlite3
 from collections.abc import Callable
@@ -23,6 +24,9 @@ T = TypeVar("T")
 COMMIT_S = (0.0, 0.02)
 # The chance that other tasks run before a statement: in between statements anything may happen, as with a thread.
 OTHERS_FIRST = 0.1
+# What no program asked to be synced the system writes by itself, so late (vm.dirty_expire_centisecs).
+WRITTEN_BACK_S = 30.0
+SYNCED = 2  # `PRAGMA synchronous`: with FULL, or more, a commit is on the disk when it is done
 
 
 class Disk:
@@ -39,6 +43,24 @@ class Disk:
         self.connections: list[Drive] = []
         self.commits = 0
         self.hanging: asyncio.Future[None] | None = None
+        # Of a file with commits that nobody synced: as the disk has it, and since when.
+        self._behind: dict[Path, tuple[float, dict[str, bytes]]] = {}
+
+    def before_commit(self, db: sqlite3.Connection, path: Path) -> None:
+        """A power cut takes a commit that the connection does not sync, and those before it that wait with it."""
+        ((level,),) = sqlite3.Connection.execute(db, "PRAGMA synchronous").fetchall()
+        if level >= SYNCED:
+            self._behind.pop(path, None)
+            return
+        now = asyncio.get_running_loop().time()
+        since, _ = self._behind.get(path, (-math.inf, {}))
+        if now - since > WRITTEN_BACK_S:
+            self._behind[path] = now, image(path)
+
+    def left_of(self, path: Path) -> dict[str, bytes]:
+        """A file and its log as a power cut leaves them."""
+        _, kept = self._behind.pop(path, (0.0, {}))
+        return kept or image(path)
 
     async def commit(self, run: Callable[[], None]) -> None:
         """A commit, with a moment on either side of it. Who is cancelled meanwhile has committed all the same."""
@@ -129,6 +151,7 @@ class Drive(sqlite3.Connection):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         assert Drive.disk is not None, "SQLite is opened outside a simulated machine"
+        self._path = Path(args[0])
         self._disk = Drive.disk
         self._disk.connections.append(self)
         self._dead = False
@@ -160,9 +183,13 @@ class Drive(sqlite3.Connection):
         if self._disk.failing:
             self._commit_in_doubt()
             return
-        await_only(self._disk.commit(super().commit))
+        await_only(self._disk.commit(self._commit))
         if self._dead:
             raise sqlite3.OperationalError("the machine is off")
+
+    def _commit(self) -> None:
+        self._disk.before_commit(self, self._path)
+        super().commit()
 
     def _commit_in_doubt(self) -> None:
         """Who is told of an error may have committed all the same, as over a connection that breaks meanwhile."""
@@ -171,7 +198,7 @@ class Drive(sqlite3.Connection):
         except sqlite3.OperationalError:
             super().rollback()
             raise
-        await_only(self._disk.commit(super().commit))
+        await_only(self._disk.commit(self._commit))
         if self._dead:
             raise sqlite3.OperationalError("the machine is off")
         self._disk.meet_error(self)
@@ -198,11 +225,13 @@ class JournalDrive(sqlite3.Connection):
 
     def __init__(self, *args: Any, disk: Disk, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._disk = disk
+        self._disk, self._path = disk, Path(args[0])
 
     def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
         if sql != "ROLLBACK":
             self._disk.meet_error(self)
+        if sql == "COMMIT":
+            self._disk.before_commit(self, self._path)
         return super().execute(sql, parameters)
 
 

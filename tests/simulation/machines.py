@@ -39,7 +39,7 @@ from server.kit.metrics import Metrics
 from server.kit.secrets import Signer
 from server.kit.templates import Templates
 from tests.simulation.devices import ScriptedDevice
-from tests.simulation.disk import Disk, DiskOffload, Drive, image, tear
+from tests.simulation.disk import Disk, DiskOffload, Drive, tear
 from tests.simulation.lives import Life, follow
 from tests.simulation.network import Network
 from tests.simulation.rows import Files
@@ -201,7 +201,7 @@ class Edge:
         life.unsaved_since = self.refused_since
         self.network.end(self.name, "the agent was killed")
         store = program.journal._store
-        kept = image(store.path) if power else None
+        kept = self.disk.left_of(store.path) if power else None
         store.close()
         if kept is not None:
             tear(store.path, self.dice, kept)
@@ -341,7 +341,7 @@ class Centre:
         self.files.let_go()
         self.network.end(self.name, "the server was killed")
         databases = [self.folder / name for name in ("main.db", "history.db")]
-        kept = {path: image(path) for path in databases} if power else {}
+        kept = {path: self.disk.left_of(path) for path in databases} if power else {}
         self.disk.pull_the_plug()
         for path, content in kept.items():
             tear(path, self.dice, content)
