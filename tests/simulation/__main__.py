@@ -15,13 +15,14 @@ from tests.simulation.plan import Fault
 from tests.simulation.planted import BUGS
 from tests.simulation.run import Result, migrated, run_seed
 
-HEAD = "   seed  cpu sec  lives  readings  lost by kills  alarms  tickets  drained after  violations"
+HEAD = "   seed  cpu sec  lives  readings  lost by kills  refused  alarms  tickets  drained after  violations"
 
 
 def line(result: Result) -> str:
     return (
         f"{result.seed:7d}  {result.took_s:7.1f}  {result.lives:5d}  {result.readings:8d}  {result.lost:13d}"
-        f"  {result.alarms:6d}  {result.tickets:7d}  {result.drained_s:11.0f} s  {len(result.violations):10d}"
+        f"  {result.refused:7d}  {result.alarms:6d}  {result.tickets:7d}  {result.drained_s:11.0f} s"
+        f"  {len(result.violations):10d}"
     )
 
 
@@ -76,8 +77,9 @@ def _many(args: argparse.Namespace, databases: Path) -> int:
         f"{len(done)} seeds of {args.hours:g} simulated hours in {took / 60:.1f} min,"
         f" {sum(result.took_s for result in done) / max(len(done), 1):.1f} s of the processor each;"
         f" {sum(result.readings for result in done)} readings, {sum(result.lost for result in done)} lost within the"
-        f" bound of kills, {sum(result.alarms for result in done)} alarms, {sum(result.tickets for result in done)}"
-        f" tickets; seeds with violations: {bad or 'none'}"
+        f" bound of kills, {sum(result.refused for result in done)} refused for a clock that was ahead,"
+        f" {sum(result.alarms for result in done)} alarms, {sum(result.tickets for result in done)} tickets;"
+        f" seeds with violations: {bad or 'none'}"
     )
     return 1 if bad else 0
 

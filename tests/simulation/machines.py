@@ -23,7 +23,7 @@ from facility import wire
 from facility.clock import SystemClock, now_ms
 from facility.ids import NewId
 from facility.items import decode_alarms
-from facility.wire import Kind
+from facility.wire import Kind, RejectReason
 from rules.model import RuleSet
 from server.app import WEB, domains_of
 from server.config import ServerConfig
@@ -247,8 +247,8 @@ class Centre:
     dice: random.Random
     name: str = "server"
     fell: list[str] = field(default_factory=list)
-    # (device, metric, subject, taken_at) of every reading that it would not take. The quarantine keeps 20 of a block.
-    refused: set[tuple[str, str, str, int]] = field(default_factory=set)
+    # Why it would not take a reading, by (device, metric, subject, taken_at). The quarantine keeps 20 of a block.
+    refused: dict[tuple[str, str, str, int], RejectReason] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.disk = Disk(self.dice)
@@ -316,7 +316,8 @@ class Centre:
                 place, *samples = map(int, re.findall(r"\[(\d+)\]", item.path))
                 series = json.loads(job.entry.block.items[place])
                 times = [series["at"][sample] for sample in samples] or series["at"]
-                self.refused.update((series["device"], series["metric"], series["subject"], at) for at in times)
+                name = series["device"], series["metric"], series["subject"]
+                self.refused.update(dict.fromkeys(((*name, at) for at in times), item.reason))
             return ready
 
         processor._prepare = prepared  # type: ignore[method-assign]

@@ -67,6 +67,7 @@ class Result:
     faults: list[Event] = field(default_factory=list)
     readings: int = 0
     lost: int = 0
+    refused: int = 0
     alarms: int = 0
     tickets: int = 0
     lives: int = 0
