@@ -1,9 +1,11 @@
 """What must be true when everything has drained, read from the files of the centre past the server's code."""
 
+import math
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from agent.app import CLOCK_LOOK_S
 from facility import wire
 from facility.alarms import AlarmEvent
 from facility.clock import STEP_MS, to_ms
@@ -131,8 +133,6 @@ def _held_back(edge: Edge) -> dict[Name, set[int]]:
 
 def _stamps(world: "World", edge: Edge) -> None:
     """What is kept bears the time at which it was read, also if nobody knew that time then."""
-    if edge.jumped:
-        return
     for number, life in enumerate(edge.lives):
         times = {(reading.device, reading.taken_at) for outcome in life.polled for reading in outcome.readings}
         strange = [reading for _, reading in life.accepted if (reading.device, reading.taken_at) not in times]
@@ -143,7 +143,7 @@ def _stamps(world: "World", edge: Edge) -> None:
                 if reading.taken_at < EARLIEST_MS:
                     continue  # the time was never learnt
                 late = at - (reading.taken_at / 1000 - START.timestamp())
-                if not -STEP_MS / 1000 <= late <= STEP_MS / 1000:
+                if not any(abs(late + jump) <= STEP_MS / 1000 for jump in _jumps(edge, life, at)):
                     world.bad(f"1: {edge.name} life {number}: read at {at:.2f}, stamped {late:.2f} s before: {reading}")
                 break  # those of a poll have one time
         knew = life.began_ms >= EARLIEST_MS
@@ -151,6 +151,18 @@ def _stamps(world: "World", edge: Edge) -> None:
             world.bad(f"1: {edge.name} life {number}: readings are doubted though the clock was right")
         if life.held and (knew or life.moved):
             world.bad(f"1: {edge.name} life {number}: {life.held} readings are held though the time is known")
+
+
+def _jumps(edge: Edge, life: Life, at: float) -> list[float]:
+    """How wrong an agent's clock may have been: it looks at the machine's every so often."""
+    if life.moved and at < life.set_at / 1000 - START.timestamp():
+        return [0.0]
+    following = [until for until, _ in edge.jumps[1:]] + [math.inf]
+    return [
+        jump
+        for (since, jump), until in zip(edge.jumps, following, strict=True)
+        if since <= at <= until + CLOCK_LOOK_S + STEP_MS / 1000
+    ]
 
 
 def _history(files: Files) -> dict[tuple[str, str, str], dict[int, Any]]:
@@ -189,12 +201,28 @@ def _alarms(world: "World", edge: Edge, files: Files) -> None:
             _fold(world, row, events, lost=occurrence in lost)
     for occurrence in rows.keys() - durable.keys() - vague:
         world.bad(f"2: {edge.name}: nobody raised {occurrence}")
+    _order(world, edge)
     assert edge.agent is not None
     held = {each.occurrence for each in edge.agent.engine.active()}
     active = {row.id for row in rows.values() if row.active}
-    # A snapshot judges nothing that began after it: with a clock set back that heals only when time has caught up.
-    if held != active and not edge.jumped:
+    if held != active:
         world.bad(f"2: {edge.name} holds {sorted(held)}, the centre {sorted(active)}")
+
+
+def _order(world: "World", edge: Edge) -> None:
+    """The centre takes the greater id of a key for the younger alarm, whatever clock the agent had when."""
+    newest: dict[tuple[str, str, str], str] = {}
+    said: set[str] = set()
+    for life in edge.lives:
+        for event in life.said:
+            if event.occurrence in said:
+                continue
+            said.add(event.occurrence)
+            key = (event.device, event.rule, event.subject)
+            before = newest.get(key, "")
+            newest[key] = max(before, event.occurrence)
+            if event.occurrence < before:
+                world.bad(f"2: {edge.name} life {life.number}: {event.occurrence} of {key} was raised after {before}")
 
 
 def _fold(world: "World", row: Row, events: dict[int, AlarmEvent], *, lost: bool) -> None:
@@ -224,8 +252,6 @@ def _fold(world: "World", row: Row, events: dict[int, AlarmEvent], *, lost: bool
 
 def _event_time(world: "World", edge: Edge) -> None:
     """What each incarnation said is what the samples say in event time, from where its predecessor may have stood."""
-    if edge.jumped:
-        return
     samples = [_samples(life) for life in edge.lives]
     for device in edge.devices:
         for rule in RULES.values():
@@ -274,10 +300,10 @@ def _event_time_of(
         if life.killed is not None and life.unsaved_since is not None:
             window += round((life.killed - life.unsaved_since) * 1000)
         found = [state for model, end in fits for state in model.states_since(end - window)]
-        if life.forgot and end - window <= life.began_ms + life.moved:
+        if life.forgot and end - window <= life.began_ms + life.moved + sum(step.step_ms for step in life.steps):
             found += states  # it may not have saved anything over what it could not read
         if life.moved and end - window < life.set_at:
-            found += [state.before_set(life.moved) for state in found]
+            found += [state.moved(-life.moved) for state in found]
         states = [state for state in dict.fromkeys(found) if state.active is _held(edge, number, device, rule, subject)]
         if not states:
             states = list(dict.fromkeys(found))
@@ -285,11 +311,14 @@ def _event_time_of(
 
 def _live(model: PointModel, life: Life, samples: Samples, device: str, rule: str) -> None:
     """What a point's samples and the rules that came and went make of it in a life."""
-    changes = deque(life.watched)
+    turns = deque(life.turns)
     for number, reading in (*samples, (len(life.polled), None)):
-        while changes and changes[0].polls <= number:
-            change = changes.popleft()
+        while turns and turns[0].polls <= number:
+            change = turns.popleft()
             model.pass_time(change.advanced)
+            if isinstance(change, Step):
+                model.step(change.at, change.step_ms)
+                continue
             gone = "rule_removed" if device in change.devices else "device_retired"
             model.change(change.at, change.rule(device, rule), gone=gone)
         if reading is not None:

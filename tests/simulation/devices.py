@@ -36,14 +36,14 @@ class Script:
 
     @classmethod
     def draw(cls, dice: random.Random, until: float) -> "Script":
-        """Calm most of the time; bad for half a minute to an hour, sometimes in steps."""
+        """Calm most of the time; bad for half a minute to an hour, sometimes in steps, and in the end as it happens."""
         since, level = [0.0], [CALM]
         at = dice.uniform(60, 3600)
         while at < until:
             since.append(at)
             level.append(dice.choice((0, 0, 1, 2, 2, 3)) if level[-1] == CALM else dice.choice((0, 0, 0, 1, 2, 3)))
             at += dice.choice((dice.uniform(20, 200), dice.uniform(20, 200), dice.uniform(200, 3600)))
-        return cls([*since, until], [*level, CALM])
+        return cls(since, level)
 
     def at(self, when: float) -> int:
         return self.level[bisect.bisect_right(self.since, when) - 1]

@@ -21,9 +21,12 @@ from tests.simulation.rulebook import plain_rules
 
 @dataclass(frozen=True)
 class Watched:
-    """Rules and devices an agent took up at `at` (ms), after so many polls and with timers let act up to `advanced`."""
+    """Rules and devices an agent took up at `at` (ms), after so many polls and words of its own, and with timers let
+    act up to `advanced`.
+    """
 
     polls: int
+    said: int
     at: int
     advanced: int
     rules: Mapping[str, PlainRule]
@@ -31,6 +34,20 @@ class Watched:
 
     def rule(self, device: str, rule: str) -> PlainRule | None:
         return self.rules.get(rule) if device in self.devices else None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A clock was set by `step_ms` to show `at`, after so many polls and words; timers had acted up to `advanced`."""
+
+    polls: int
+    said: int
+    at: int
+    advanced: int
+    step_ms: int
+
+
+Epoch = tuple[int, int]  # the number of a life, and how often its clock had been set: in one, times only go on
 
 
 @dataclass
@@ -41,6 +58,7 @@ class Life:
     said is here under the times that it got then. undated_ms: how long the first event had waited for that in vain.
     """
 
+    number: int
     began_ms: int
     polled: list[PollOutcome] = field(default_factory=list)
     polled_at: list[float] = field(default_factory=list)
@@ -55,8 +73,8 @@ class Life:
     moved: int = 0
     set_at: int = 0
     undated_ms: int = 0
-    # What it watched: the first at its beginning.
-    watched: list[Watched] = field(default_factory=list)
+    # What it watched, the first at its beginning; and how its clock was set, that of one that began in 1970 excepted.
+    turns: list[Watched | Step] = field(default_factory=list)
     # What stood before could not be taken up.
     forgot: bool = False
     killed: float | None = None
@@ -74,13 +92,31 @@ class Life:
             for each in self.polled
         ]
         self.said = [replace(event, at=event.at + step_ms) if event.at < EARLIEST_MS else event for event in self.said]
-        self.watched = [
+        self.turns = [
             replace(each, at=each.at + step_ms, advanced=each.advanced + step_ms) if each.at < EARLIEST_MS else each
-            for each in self.watched
+            for each in self.turns
         ]
 
-    def rule_at(self, at: int, device: str, rule: str) -> PlainRule | None:
-        last = next(each for each in reversed(self.watched) if each is self.watched[0] or each.at <= at)
+    def epoch(self, *, polls: int | None = None, said: int | None = None) -> Epoch:
+        """In which a poll was made, or a word said, that so many came before."""
+        steps = self.steps
+        if polls is not None:
+            return self.number, sum(step.polls <= polls for step in steps)
+        assert said is not None
+        return self.number, sum(step.said <= said for step in steps)
+
+    @property
+    def watched(self) -> list[Watched]:
+        return [each for each in self.turns if isinstance(each, Watched)]
+
+    @property
+    def steps(self) -> list[Step]:
+        return [each for each in self.turns if isinstance(each, Step)]
+
+    def rule_of(self, place: int, device: str, rule: str) -> PlainRule | None:
+        """The rule by which something was said."""
+        watched = self.watched
+        last = next(each for each in reversed(watched) if each is watched[0] or each.said <= place)
         return last.rule(device, rule)
 
 
@@ -95,7 +131,7 @@ def follow(program: Agent, life: Life) -> None:
     take, alarmed, keep = pipeline.take, pipeline.journal_alarms, journal.take
     notice, set_clock, reload = program.notice, program.clock_set, engine.reload
     began_with = {device.id for device in program.site.devices}
-    life.watched.append(Watched(0, life.began_ms, life.began_ms, plain_rules(engine.rules), began_with))
+    life.turns.append(Watched(0, 0, life.began_ms, life.began_ms, plain_rules(engine.rules), began_with))
 
     def polled(outcome: PollOutcome) -> None:
         life.polled.append(outcome)
@@ -115,13 +151,17 @@ def follow(program: Agent, life: Life) -> None:
         notice(what, detail)
 
     def clock_set(step_ms: int) -> None:
+        at, advanced = now_ms(program._clock), engine._advanced
+        if at - step_ms >= EARLIEST_MS:
+            life.turns.append(Step(len(life.polled), len(life.said), at, advanced, step_ms))
         set_clock(step_ms)
-        life.clock_set(step_ms, now_ms(program._clock))
+        life.clock_set(step_ms, at)
 
     def reloaded(rules: RuleSet, devices: Sequence[DeviceFacts], *, now_ms: int) -> list[AlarmEvent]:
         names = {each.id for each in devices}
         if rules != engine.rules or names != life.watched[-1].devices:
-            life.watched.append(Watched(len(life.polled), now_ms, engine._advanced, plain_rules(rules), names))
+            rules_now = plain_rules(rules)
+            life.turns.append(Watched(len(life.polled), len(life.said), now_ms, engine._advanced, rules_now, names))
         return reload(rules, devices, now_ms=now_ms)
 
     program.clock_set = clock_set  # type: ignore[method-assign]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import random
 import re
@@ -15,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from agent.app import Agent, build
+from agent.app import CLOCK_LOOK_S, SNAPSHOT_S, Agent, build
 from agent.journal.block import BlockState, Key
 from agent.journal.sql import StoreFull
 from agent.site import Site, read_site
@@ -49,6 +50,8 @@ START = datetime(2026, 3, 10, 2, 0, tzinfo=UTC)
 SITE = "hall"
 JOBS = ("tickets.resolve_recovered", "fleet.silence", "alarms.losses", "alarms.rejudge_mutes")
 JOBS_EVERY_S = 120.0
+# The same for a snapshot that was lost, or waits for a new session.
+SNAPSHOT_UNDER_WAY_S = 60.0
 # Of a metered link: the least there may be, so that readings are thinned within minutes.
 BUDGET_MB = 10
 # Shared by every run of a process: they hold nothing of a run.
@@ -85,7 +88,8 @@ class Edge:
     metered: bool = False
     lives: list[Life] = field(default_factory=list)
     jump: float = 0.0
-    jumped: bool = False
+    # Every jump its clock had, and from when on.
+    jumps: list[tuple[float, float]] = field(default_factory=lambda: [(0.0, 0.0)])
     agent: Agent | None = None
     fell: list[str] = field(default_factory=list)
     committed: Callable[["Edge", Key], None] = lambda _edge, _key: None
@@ -147,12 +151,28 @@ class Edge:
         if self.agent is not None:
             self.agent.reload()
 
+    def set_clock(self, jump: float) -> None:
+        """It is wrong by so much from now on."""
+        self.jump = jump
+        self.jumps.append((asyncio.get_running_loop().time(), jump))
+
+    def astray_for(self) -> float:
+        """How long (s) until the clock has overtaken everything it ever showed, and a snapshot has told so since."""
+        now, (since, jump) = asyncio.get_running_loop().time(), self.jumps[-1]
+        if len(self.jumps) == 1:
+            return 0.0
+        shown = max(until + before for (_, before), (until, _) in itertools.pairwise(self.jumps))
+        return max(since, shown - jump) + CLOCK_LOOK_S + SNAPSHOT_S + SNAPSHOT_UNDER_WAY_S - now
+
+    def astray(self) -> bool:
+        return self.astray_for() > 0
+
     def running(self) -> bool:
         return self.agent is not None
 
     async def start(self) -> None:
         clock = machine_clock(lambda: self.jump)
-        life = Life(now_ms(clock))
+        life = Life(len(self.lives), now_ms(clock))
         self.refused_since = None
         self.lives.append(life)
         program = build(

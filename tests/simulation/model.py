@@ -56,10 +56,10 @@ class State(NamedTuple):
     def active(self) -> bool:
         return any(self.on)
 
-    def before_set(self, step_ms: int) -> "State":
-        """The same, as the clock had it that was set by `step_ms` later."""
-        since = tuple(None if at is None else at - step_ms for at in self.since)
-        return self._replace(since=since, seen=None if self.seen is None else self.seen - step_ms)
+    def moved(self, step_ms: int) -> "State":
+        """The same, as a clock has it that is set by `step_ms`."""
+        since = tuple(None if at is None else at + step_ms for at in self.since)
+        return self._replace(since=since, seen=None if self.seen is None else self.seen + step_ms)
 
 
 class PointModel:
@@ -116,6 +116,11 @@ class PointModel:
         state = self.state
         if state.carried and any(on and count is None for on, count in zip(state.on, state.since, strict=True)):
             self._be(at, state._replace(carried=False))
+
+    def step(self, at: int, step_ms: int) -> None:
+        """The clock is set by `step_ms` to show `at`: what is remembered goes with it, what was saved does not."""
+        self.past = [(when + step_ms, state) for when, state in self.past]
+        self._be(at, self.state.moved(step_ms))
 
     def pass_time(self, before: int) -> None:
         """Let delays that ended before this instant act, each at its own."""

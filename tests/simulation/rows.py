@@ -50,6 +50,7 @@ class Row:
     worst: str
     end_reason: str | None
     active: bool
+    succeeded: bool
     raised_at: int
     ended_at: int | None
 
@@ -58,7 +59,7 @@ def alarm_rows(files: Files, where: str, *values: object) -> Sequence[tuple[int,
     """Alarms with their places in the table."""
     query = (
         "SELECT rowid, id, origin, device, rule, subject, revision, severity, worst_severity, end_reason, active,"
-        f" raised_at, ended_at FROM alarms WHERE {where}"
+        f" succeeded_at IS NOT NULL, raised_at, ended_at FROM alarms WHERE {where}"
     )
     return [(row[0], _row(*row[1:])) for row in files.ask("main", query, *values)]
 
@@ -66,7 +67,8 @@ def alarm_rows(files: Files, where: str, *values: object) -> Sequence[tuple[int,
 def _row(*columns: Any) -> Row:
     names = [each.name for each in fields(Row)]
     row = dict(zip(names, columns, strict=True))
-    row["active"], row["raised_at"] = bool(row["active"]), _ms(row["raised_at"])
+    row["active"], row["succeeded"] = bool(row["active"]), bool(row["succeeded"])
+    row["raised_at"] = _ms(row["raised_at"])
     row["ended_at"] = None if row["ended_at"] is None else _ms(row["ended_at"])
     return Row(**row)
 

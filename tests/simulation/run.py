@@ -241,8 +241,7 @@ class World:
                 await self._kill(event)
             case Fault.CLOCK_JUMP:
                 edge = self.edges[event.victim]
-                edge.jump += event.amount
-                edge.jumped = True
+                edge.set_clock(edge.jump + event.amount)
             case Fault.NO_CLOCK:
                 await self._without_clock(self.edges[event.victim], event)
             case Fault.RELOAD:
@@ -341,11 +340,11 @@ class World:
         await asyncio.sleep(event.seconds)
         if edge.running():
             return
-        edge.jump = -(START.timestamp() + self.now()) + BOOT_S
+        edge.set_clock(-(START.timestamp() + self.now()) + BOOT_S)
         await edge.start()
         self.say(f"{edge.name} is up, in 1970")
         await asyncio.sleep(event.amount)
-        edge.jump = 0.0
+        edge.set_clock(0.0)
 
     async def _calm(self) -> None:
         """The faults stop."""
@@ -357,7 +356,8 @@ class World:
         for device in self.devices.values():
             device.health = Health()
         for edge in self.edges.values():
-            edge.jump = 0.0
+            if edge.jump:
+                edge.set_clock(0.0)
             if not edge.running():
                 await edge.start()
         if not self.centre.running():
@@ -401,6 +401,8 @@ class World:
         return bool(before & self._waits[edge.name])
 
     async def _drain(self) -> None:
+        # What an agent stamped by a clock that was ahead is behind it first.
+        await asyncio.sleep(max(0.0, *(edge.astray_for() for edge in self.edges.values())))
         began = self.now()
         # One health block of each agent at least must have come through after the end of the faults; and a snapshot of
         # one that does not know of all it said.

@@ -12,13 +12,14 @@ from agent.journal.block import Key
 from facility.alarms import AlarmEvent
 from facility.items import EARLIEST_MS
 from facility.reading import Reading
-from tests.simulation.lives import Life, forgettable
+from tests.simulation.lives import Epoch, Life, forgettable
 from tests.simulation.machines import Centre, Edge
 from tests.simulation.model import PlainRule
 from tests.simulation.rows import Name, Row, alarm_rows, same
 from tests.simulation.tickets import TicketWatch
 
 Bad = Callable[[str], None]
+Sample = tuple[tuple[Epoch, int], float]  # when it was taken, its value
 
 
 class Watch:
@@ -160,19 +161,24 @@ class Watch:
                 self._bad(f"2: alarm {row.id} went from revision {before.revision} back to {row.revision}")
             if not row.active:
                 self._ended[row.id] = row
-            if not edge.jumped:
-                self._unjudged += [(row, raised) for raised in (True, False) if _turned(before, row, raised)]
+            self._unjudged += [(row, raised) for raised in (True, False) if _turned(before, row, raised)]
         self._look_at_ended()
         self._unjudged = [each for each in self._unjudged if not self._judge(*each)]
 
     def _look_at_ended(self) -> None:
+        """An agent does not hold what is over, and if nobody said so it may have forgotten it.
+
+        Where its clock is behind what it showed before, a snapshot of then may end what came since: until time has
+        caught up. That a younger one of the key came holds by any clock.
+        """
         for row in list(self._ended.values()):
-            edge = self._edges[row.origin]
-            if edge.agent is None:
+            edge, row = self._edges[row.origin], self._alarms[row.id]
+            if row.active or any(event.kind == "ended" for event in self._said.of(row.id).values()):
+                del self._ended[row.id]
+                continue
+            if edge.agent is None or (edge.astray() and not row.succeeded):
                 continue
             del self._ended[row.id]
-            if edge.jumped or any(event.kind == "ended" for event in self._said.of(row.id).values()):
-                continue
             if any(each.occurrence == row.id for each in edge.agent.engine.active()):
                 self._bad(f"2: alarm {row.id} is over at the centre ({row.end_reason}), {edge.name} holds it")
             elif row.id not in forgettable(edge.lives):
@@ -184,12 +190,13 @@ class Watch:
         for revision, event in self._said.of(row.id).items():
             if event.kind != kind or event.at != at:
                 continue
-            rule = self._said.by[row.id][revision][0].rule_at(at, row.device, row.rule)
+            life, place = self._said.by[row.id][revision]
+            rule = life.rule_of(place, row.device, row.rule)
             if rule is None:
                 self._bad(f"4: {row.device} {row.rule} {row.subject} {kind} at {at}, when it was not judged")
                 return True
             samples = self._took.good[row.origin, (row.device, rule.metric, row.subject)]
-            found = unfounded(samples, row, rule, at, raised=raised)
+            found = unfounded(samples, row, rule, (life.epoch(said=place), at), raised=raised)
             if found:
                 self._bad(found)
             return True
@@ -209,8 +216,8 @@ def _turned(before: Row | None, row: Row, raised: bool) -> bool:
     return row.end_reason == "recovered" and (before is None or before.active)
 
 
-def unfounded(samples: list[tuple[int, float]], row: Row, rule: PlainRule, at: int, *, raised: bool) -> str:
-    """What is wrong with an alarm that came or went at `at`; samples: the good ones of its point in order of time."""
+def unfounded(samples: list[Sample], row: Row, rule: PlainRule, at: tuple[Epoch, int], *, raised: bool) -> str:
+    """What is wrong with an alarm that came or went at `at`; samples: the good ones of its point, in order."""
     index = bisect.bisect_right(samples, at, key=lambda sample: sample[0])
     last = samples[index - 1] if index else None
     mildest = rule.limits[0]
@@ -231,7 +238,7 @@ class _Took:
         self._accepted: dict[tuple[str, int], int] = defaultdict(int)
         self._polled: dict[tuple[str, int], int] = defaultdict(int)
         self.readings: dict[Name, dict[int, list[Reading]]] = defaultdict(lambda: defaultdict(list))
-        self.good: dict[tuple[str, Name], list[tuple[int, float]]] = defaultdict(list)
+        self.good: dict[tuple[str, Name], list[Sample]] = defaultdict(list)
 
     def look(self) -> None:
         for edge in self._edges.values():
@@ -241,18 +248,19 @@ class _Took:
                 for outcome in life.polled[self._polled[edge.name, number] :]:
                     if any(reading.taken_at < EARLIEST_MS for reading in outcome.readings):
                         break  # their time is still to come
-                    self._judge(edge.name, outcome.readings)
+                    epoch = life.epoch(polls=self._polled[edge.name, number])
+                    self._judge(edge.name, epoch, outcome.readings)
                     self._polled[edge.name, number] += 1
 
     def _keep(self, readings: Iterable[Reading]) -> None:
         for reading in readings:
             self.readings[reading.device, reading.metric, reading.subject][reading.taken_at].append(reading)
 
-    def _judge(self, edge: str, readings: Iterable[Reading]) -> None:
+    def _judge(self, edge: str, epoch: Epoch, readings: Iterable[Reading]) -> None:
         for reading in readings:
             if reading.good and isinstance(reading.value, float):
                 self.good[edge, (reading.device, reading.metric, reading.subject)].append(
-                    (reading.taken_at, reading.value)
+                    ((epoch, reading.taken_at), reading.value)
                 )
 
 
