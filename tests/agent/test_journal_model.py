@@ -1,11 +1,12 @@
 """The journal against a plain model, through crashes, power cuts, lying disks and full ones, in any order.
 
-Every reading and event carries a number of its own. The model is three sets of numbers: what must still be offered,
-what may be lost with the process, what the centre has answered for; and the names and digests of what was published.
-It knows nothing of files or SQLite, nor which blocks are merged.
+Every reading, event and alarm carries a number of its own. The model is three sets of numbers: what must still be
+offered, what may be lost with the process, what the centre has answered for; and the names and digests of what was
+published. It knows nothing of files or SQLite, nor which blocks are merged.
 """
 
 import asyncio
+import json
 import os
 import random
 import shutil
@@ -29,7 +30,8 @@ from facility.reading import Reading
 from facility.wire import Kind, decode
 from tests.agent.journals import MIB, manual_clock
 
-KINDS = (Kind.READINGS, Kind.EVENTS)
+# In the order in which they go.
+KINDS = (Kind.READINGS, Kind.EVENTS, Kind.ALARMS)
 # A few blocks' worth: some dozen readings of these, or a hundred events.
 MEMORY_BYTES = 8_000
 
@@ -73,6 +75,8 @@ def numbers(stored: Stored) -> list[int]:
         series, refused = decode_series(items, now_ms=1 << 60)
         assert not refused
         return [int(value) for each in series for value in each.value if not isinstance(value, str | None)]
+    if stored.block.kind is Kind.ALARMS:
+        return [json.loads(item)["n"] for item in items]
     return [int(event.detail["n"]) for event in decode_events(items)[0]]
 
 
@@ -139,13 +143,14 @@ class JournalModel(RuleBasedStateMachine):
         self.journal.take([Reading("t-1", "room.temperature", "", float(n), at, raw=noise(n)) for n in taken])
         self.loose[Kind.READINGS].update(taken)
 
-    @rule()
-    def append(self) -> None:
+    @rule(kind=st.sampled_from(KINDS[1:]))
+    def append(self, kind: Kind) -> None:
         at = now_ms(self.clock)
-        self.journal.append(
-            Kind.EVENTS, [EventItem(new_id(at), at, EventKind.JOURNAL, "", {"n": str(self.next)})], at=at
-        )
-        self.loose[Kind.EVENTS].add(self.next)
+        item: Any = {"n": self.next, "noise": noise(self.next)}
+        if kind is Kind.EVENTS:
+            item = EventItem(new_id(at), at, EventKind.JOURNAL, "", {"n": str(self.next)})
+        self.journal.append(kind, [item], at=at)
+        self.loose[kind].add(self.next)
         self.next += 1
 
     @rule(seconds=st.integers(1, 20))
@@ -397,8 +402,9 @@ class JournalModel(RuleBasedStateMachine):
         }
         dropped = self.journal.stats().drops.get(DropReason.MEMORY_FULL, 0)
         assert sum(map(len, missing.values())) <= dropped
-        if missing[Kind.EVENTS]:
-            assert not self.loose[Kind.READINGS] - missing[Kind.READINGS], "an event went before a reading"
+        for place, kind in enumerate(KINDS):
+            left = [each for each in KINDS[:place] if self.loose[each] - missing[each]]
+            assert not missing[kind] or not left, "an event went before a reading, or an alarm before either"
 
 
 JournalModel.TestCase.settings = settings(
