@@ -7,10 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from functools import partial
-
-from msgspec import UNSET
 
 from agent import VERSION
 from agent.broker import broker_of
@@ -31,6 +28,7 @@ from agent.poller import Poller
 from agent.restart import known_before, take_up, youngest_ms
 from agent.service import ServiceManager
 from agent.site import Site
+from agent.snapshots import Snapshots
 from agent.throttle import Throttle
 from agent.traps import Traps
 from agent.uplink import Uplink
@@ -40,7 +38,7 @@ from facility.alarms import AlarmEvent
 from facility.clock import Clock, SystemClock, is_kept, now_ms
 from facility.config import ConfigErrors
 from facility.ids import NewId, new_id
-from facility.items import AlarmItem, EventItem, EventKind
+from facility.items import EventItem, EventKind
 from facility.wire import Kind
 from rules.engine import Engine
 
@@ -99,7 +97,6 @@ class Agent:
         self._stack = AsyncExitStack()
         self._started = clock.monotonic()
         self._throttle = Throttle()
-        self._said: AlarmItem | None = None  # with the last snapshot, as if at 0
         self._pollers: dict[str, DevicePoller] = {}
         config = site.loaded.config
         self._journal_path = site.loaded.folder / config.journal.path
@@ -119,6 +116,9 @@ class Agent:
         self.engine = Engine(site.rules, site.facts({}), origin=config.agent, new_id=self._ids, started_ms=started)
         self._links = ModbusLinks(clock=clock, budgets=Budgets(config.polling.max_rate))
         self.local = self._make_local()
+        self._snapshots = Snapshots(
+            engine=self.engine, journal=self.journal, guard=self._guard, clock=clock, local=self.local
+        )
         self._pipeline = Pipeline(
             guard=self._guard,
             live=self._live,
@@ -210,7 +210,7 @@ class Agent:
                 group.create_task(self.local.run(), name="notices")
             if self.uplink is not None:
                 group.create_task(self.uplink.run(), name="uplink")
-                group.create_task(self._snapshots(), name="snapshots")
+                group.create_task(self._say_snapshots(), name="snapshots")
             self._service.notify("READY=1")
 
     def reload(self) -> None:
@@ -235,7 +235,7 @@ class Agent:
 
     def connected(self) -> None:
         """The uplink has a session: what is active is said anew, unless just that still waits to be sent."""
-        self._snapshot(unless_it_waits=True)
+        self._snapshots.say(unless_it_waits=True)
 
     def notice(self, what: str, detail: dict[str, str]) -> None:
         """Something an operator should hear, as an event of the agent; the same word at most each ten minutes."""
@@ -249,7 +249,7 @@ class Agent:
     def _told(self) -> None:
         """What a centre that can be reached must hear at once; another hears it with the next snapshot."""
         if self.uplink is not None and self.uplink.connected:
-            self._snapshot()
+            self._snapshots.say()
 
     def _event(self, kind: EventKind, detail: dict[str, str]) -> None:
         at = now_ms(self._clock)
@@ -345,18 +345,6 @@ class Agent:
         if anew or names != self.journal.catalog:
             self.journal.append_catalog(catalog, names, at=now_ms(self._clock))
 
-    def _snapshot(self, *, unless_it_waits: bool = False) -> None:
-        at = now_ms(self._clock)
-        if self._guard.is_unset(at):
-            return  # the centre could not place it; the clock's being set is followed by one
-        told = self.local.marks() if self.local is not None else ()
-        item, stats = AlarmItem(snapshot=tuple(self.engine.active()), told=told or UNSET), self.journal.stats()
-        waits = stats.unsent_blocks.get(Kind.ALARMS, 0) or stats.alarms_since is not None
-        if unless_it_waits and waits and item == self._said:
-            return
-        self._said = item
-        self.journal.append(Kind.ALARMS, [replace(item, at=at)], at=at)
-
     # --- tasks -----------------------------------------------------------------------------------------------------
 
     async def _watch_points(self) -> None:
@@ -389,11 +377,10 @@ class Agent:
         )  # fmt: skip
         self.journal.append(Kind.HEALTH, [item], at=at)
 
-    async def _snapshots(self) -> None:
+    async def _say_snapshots(self) -> None:
         while True:
             await self._clock.sleep(SNAPSHOT_S)
-            if self.uplink is not None and self.uplink.connected:
-                self._snapshot()
+            self._told()
 
     async def _watch_clock(self) -> None:
         while True:

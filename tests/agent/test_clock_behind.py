@@ -101,7 +101,7 @@ async def test_a_clock_behind_what_was_seen_before_counts_as_not_set(
         board.pass_time(60)
         poll(agent, board, 60.0)
         assert [each.rule for each in agent.engine.active()] == ["hot"], "it is judged, and told of at the site"
-        agent._snapshot()
+        agent._snapshots.say()
         assert not looked(agent, board)
         assert (await alarm_events(agent), await readings_of(agent)) == ([], [])
         now = START + HOUR
