@@ -87,7 +87,7 @@ class Roster:
             return Ignored.UNKNOWN_DEVICE
         if not _registered(metric):
             return Ignored.UNKNOWN_METRIC
-        if metric != COMMUNICATION:
+        if not _of_device(metric, subject):
             if self._extra[device] >= MAX_EXTRA_POINTS:
                 return Ignored.TOO_MANY_POINTS
             self._extra[device] += 1
@@ -160,7 +160,7 @@ class Roster:
         for saved in points:
             name = (saved.device, saved.metric, saved.subject)
             facts = self.facts.get(saved.device)
-            if facts is None or name in self.points or saved.metric == COMMUNICATION:
+            if facts is None or name in self.points or _of_device(saved.metric, saved.subject):
                 continue
             if not facts.can_give(saved.metric, saved.subject):
                 found.add(name)
@@ -196,12 +196,14 @@ class Roster:
             name = (saved.device, saved.metric, saved.subject)
             facts = self.facts.get(saved.device)
             if name not in self.points and name not in retired:
-                remembered[saved.device] += saved.metric != COMMUNICATION
-                if facts is None or remembered[saved.device] > MAX_KNOWN_POINTS or not _registered(saved.metric):
+                of_device = _of_device(saved.metric, saved.subject)
+                remembered[saved.device] += not of_device
+                too_many = not of_device and remembered[saved.device] > MAX_KNOWN_POINTS
+                if facts is None or too_many or not _registered(saved.metric):
                     retired.add(name)
                     continue
                 self._add(facts, saved.metric, saved.subject, expected=saved.expected, now_ms=at)
-                if name in missing or (saved.expected and facts.complete):
+                if saved.expected and not of_device and (name in missing or facts.complete):
                     self.missing[name] = missing.get(name, at)
             if name in self.points:
                 self.points[name].last = saved.last
@@ -237,6 +239,11 @@ class Roster:
         else:
             reason = EndReason.RULE_CHANGED
         return [ended(record, held, origin=self._origin, at=at, reason=reason)]
+
+
+def _of_device(metric: str, subject: str) -> bool:
+    """Whether it is the agent's own word of a device, which is no row of any table: never gone, and never too many."""
+    return metric == COMMUNICATION and not subject
 
 
 def _registered(metric: str) -> bool:

@@ -9,7 +9,7 @@ from facility.alarms import EndReason
 from facility.reading import PointKey
 from rules.engine import DeviceFacts, Engine
 from rules.model import RuleSet
-from rules.roster import COMMUNICATION, MAX_EXTRA_POINTS, MAX_KNOWN_POINTS
+from rules.roster import COMMUNICATION, MAX_EXTRA_POINTS, MAX_KNOWN_POINTS, Ignored
 from tests.rules.support import TEMPERATURE, engine, good, high, rule
 
 DAY = 86_400
@@ -153,3 +153,52 @@ def test_the_centre_takes_a_complete_list_at_its_word(complete: bool) -> None:
     judged = probe_pulled()
     told = learnt(judged, card(1, complete=complete, gone_after_ms=0), 900)
     assert told == (RETIRED if complete else [])
+
+
+def probes(*indexes: int) -> DeviceFacts:
+    points = tuple(PointKey("d1", COMMUNICATION, f"probe/{index}") for index in indexes)
+    return DeviceFacts("d1", "sensor", points=points, complete=True, gone_after_ms=WEEK_MS)
+
+
+def test_a_lost_probe_whose_row_is_forgotten_is_gone_and_its_alarm_over() -> None:
+    judged = engine(LOST, probes(1, 2))
+    for probe, word in ((1, "ok"), (2, "lost")):
+        judged.sample(good(10, word, COMMUNICATION, subject=f"probe/{probe}"))
+    assert [held.subject for held in judged.active()] == ["probe/2"]
+    (ended,) = judged.reload(RuleSet((LOST,)), [probes(1)], now_ms=800_000)
+    assert (ended.subject, ended.reason) == ("probe/2", EndReason.DEVICE_RETIRED)
+    assert judged.active() == []
+
+
+def test_a_lost_probe_that_left_over_a_restart_is_gone_in_the_end_and_no_longer_overdue() -> None:
+    judged = engine(LOST, probes(1, 2))
+    judged.sample(good(10, "lost", COMMUNICATION, subject="probe/2"))
+    after = engine(LOST, probes(1), started=800)
+    assert after.restore(judged.snapshot(), now_ms=800_000) == []
+    at = 800_000 + WEEK_MS
+    assert after.gone(at)
+    (ended,) = after.reload(RuleSet((LOST,)), [probes(1)], now_ms=at)
+    assert (ended.subject, ended.reason) == ("probe/2", EndReason.DEVICE_RETIRED)
+    assert not after.gone(at + WEEK_MS)
+
+
+def test_the_word_of_the_device_itself_is_never_waited_for() -> None:
+    own = replace(card(1), points=(PointKey("d1", COMMUNICATION, ""), PointKey("d1", TEMPERATURE, "probe/1")))
+    judged = engine([LOST, *RULES], own)
+    judged.sample(good(10, "lost", COMMUNICATION))
+    after = engine([LOST, *RULES], card(1), started=800)
+    assert after.restore(judged.snapshot(), now_ms=800_000) == []
+    assert not after.gone(800_000 + WEEK_MS), "no reload would end it"
+    assert [held.rule for held in after.active()] == ["lost"]
+
+
+def test_probes_without_end_are_bounded_though_they_speak_of_their_communication() -> None:
+    judged = engine(LOST, DeviceFacts("d1", "sensor"))
+    for restart in range(7):
+        for i in range(MANY):
+            judged.sample(good(10 + restart, "ok", COMMUNICATION, subject=f"{restart}/{i}"))
+        assert judged.ignored[Ignored.TOO_MANY_POINTS] == MANY - MAX_EXTRA_POINTS
+        after = engine(LOST, DeviceFacts("d1", "sensor"), started=10 + restart)
+        after.restore(judged.snapshot(), now_ms=(10 + restart) * 1000)
+        judged = after
+    assert len(msgspec.json.decode(judged.snapshot())["points"]) == MAX_KNOWN_POINTS
