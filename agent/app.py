@@ -25,7 +25,7 @@ from agent.notify.local import LocalNotices
 from agent.notify.world import AgentWorld, local_notices
 from agent.pipeline import Pipeline
 from agent.poller import Poller
-from agent.restart import known_before, take_up, youngest_ms
+from agent.restart import known_before, seen_ms, take_up, youngest_ms
 from agent.service import ServiceManager
 from agent.site import Site
 from agent.snapshots import Snapshots
@@ -330,7 +330,7 @@ class Agent:
         now = now_ms(self._clock)
         self._know_points(now)
         ended = take_up(self.engine, report, now_ms=now, say=self.notice)
-        seen = max(report.newest or 0, report.saved_at or 0, self.engine.watched_ms)
+        seen = seen_ms(self.engine, report, now_ms=now)
         self._ids.follow(seen, youngest_ms(self.engine))
         self._guard.doubt(seen, now)
         self._pipeline.journal_alarms(ended)

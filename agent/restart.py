@@ -8,6 +8,7 @@ from agent.journal import OpenReport, glimpse
 from agent.journal.offload import Offload
 from facility.alarms import AlarmEvent
 from facility.ids import made_at
+from facility.items import may_be_past
 from rules.engine import Engine
 from rules.records import SnapshotError
 
@@ -46,9 +47,12 @@ def take_up(engine: Engine, report: OpenReport, *, now_ms: int, say: Say) -> lis
     return []
 
 
+def seen_ms(engine: Engine, report: OpenReport, *, now_ms: int) -> int:
+    """The newest time that was past before the start; 0 for none. One that the disk changed is none."""
+    told = (report.newest or 0, report.saved_at or 0, engine.watched_ms)
+    return max((at for at in told if may_be_past(at, now_ms)), default=0)
+
+
 def youngest_ms(engine: Engine) -> int:
     """The time that the youngest id bears which the engine knows of; 0 for none."""
-    try:
-        return made_at(engine.youngest) if engine.youngest else 0
-    except ValueError:
-        return 0  # the disk changed it
+    return made_at(engine.youngest) if engine.youngest else 0

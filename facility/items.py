@@ -26,6 +26,10 @@ from facility.wire import UNREADABLE, RejectedItem, RejectReason
 EARLIEST_MS = 1_577_836_800_000
 # Further ahead than this the sender's clock is wrong, not merely unsynchronised.
 AHEAD_MS = 300_000
+# A clock was ahead by a decade at times. What a disk says is past and lies further ahead than 20 years, no clock said.
+MOST_AHEAD_MS = 20 * 365 * 86_400_000
+# 2100-01-01T00:00:00Z, for one who cannot tell since its own clock is not set.
+_NO_PAST_MS = 4_102_444_800_000
 # Beyond it there is no datetime: 9999-12-31T23:59:59.999Z.
 _LATEST_MS = 253_402_300_799_999
 # A metered link waits and thins by 32 minutes at most; nobody looks at a room less than once an hour.
@@ -38,6 +42,11 @@ MAX_SUBJECT = 120
 MAX_TEXT = 1000
 
 Value = float | str | None
+
+
+def may_be_past(at_ms: int, now_ms: int) -> bool:
+    """Whether a time that was kept on a disk can be one that has been, by a clock that may have been ahead."""
+    return 0 <= at_ms <= (now_ms + MOST_AHEAD_MS if now_ms >= EARLIEST_MS else _NO_PAST_MS)
 
 
 class Series(msgspec.Struct, gc=False):

@@ -32,7 +32,7 @@ from rules.facts import DeviceFacts
 from rules.judges import NEVER, Judge
 from rules.model import RuleSet
 from rules.pages import Pages
-from rules.records import JudgeRecord, PointRecord, decode, rebase, shift
+from rules.records import JudgeRecord, PointRecord, decode, rebase, shift, youngest
 from rules.roster import COMMUNICATION, MAX_EXTRA_POINTS, Ignored, Name, Point, Roster, Said, dropped
 from rules.runs import Run, run_of
 
@@ -340,8 +340,7 @@ class Engine:
             rebase(record, down=down, now=now_ms)
         for point in saved.points:
             point.last = min(point.last, now_ms)
-        held = (record.occurrence.id for record in saved.judges if record.occurrence is not None)
-        self.youngest = max(self.youngest, saved.youngest, *held)
+        self.youngest = max(self.youngest, youngest(saved, now_ms=now_ms))
         self.watched_ms = saved.now
         missing = {
             (device, metric, subject): min(since + max(down, 0), now_ms)

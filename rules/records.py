@@ -6,6 +6,8 @@ Arrays instead of objects: a snapshot is written with every alarm and once a min
 import msgspec
 
 from facility.alarms import AlarmEvent, AlarmEventKind, EndReason
+from facility.ids import made_at
+from facility.items import may_be_past
 from facility.severity import Severity
 from facility.wire import UNREADABLE
 from rules.parts import Side
@@ -110,6 +112,21 @@ def decode(body: bytes, *, origin: str) -> Snapshot:
     if snapshot.origin != origin:
         raise SnapshotError(f"rule snapshot belongs to {snapshot.origin!r}, not to {origin!r}: it is not taken up")
     return snapshot
+
+
+def youngest(snapshot: Snapshot, *, now_ms: int) -> str:
+    """The greatest id that it knows an occurrence was given, "" for none. An id that the disk changed, so that it is
+    none any more or of a time far ahead, would be the greatest for ever.
+    """
+    held = (record.occurrence.id for record in snapshot.judges if record.occurrence is not None)
+    return max((each for each in (snapshot.youngest, *held) if _of_the_past(each, now_ms)), default="")
+
+
+def _of_the_past(id_: str, now_ms: int) -> bool:
+    try:
+        return may_be_past(made_at(id_), now_ms)
+    except ValueError:
+        return False
 
 
 def rebase(record: JudgeRecord, *, down: int, now: int) -> None:

@@ -1,5 +1,6 @@
 """An agent that boots by a clock that is wrong but not absurd: behind, or ahead of, what it has seen itself before."""
 
+import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from agent.guard import BEHIND_MS, DOUBT_MS
 from agent.health import health_of
 from agent.journal import BlockState, DropReason
 from facility.clock import to_ms
+from facility.ids import made_at
 from facility.reading import Quality, QualityReason, Reading
 from facility.wire import Kind
 from tests.agent.journals import START
@@ -235,3 +237,46 @@ async def test_what_waits_for_a_clock_at_a_stop_is_counted(tmp_path: Path) -> No
         told = health_of(again.site, stats, again.figures, at=0, uptime_s=0, lost=0, budget=None)
         assert list(told.drops_before.values()) == [{DropReason.CLOCK: 8 + 1}]  # type: ignore[union-attr]
         assert again.engine.active() == [], "raised anew: the centre never heard of it"
+
+
+NEWEST = "position = (SELECT max(position) FROM blocks WHERE born_at > 0)"
+# One bit of a digit of each id's time: the ninth millennium, some 2,100 years and some 140 years on; and no digit.
+IDS = [("01", "81"), ("01", "11"), ("01", "05"), ("01", "p1")]
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        *(f"UPDATE blocks SET born_at = born_at | {1 << bit} WHERE {NEWEST}" for bit in (41, 42, 44, 46, 48, 55, 62)),
+        *(
+            f"UPDATE rule_state SET state = replace(CAST(state AS TEXT), '{name}{was}', '{name}{now}')"
+            for name in ('"youngest":"', '["')
+            for was, now in IDS
+        ),
+    ],
+)
+async def test_a_time_that_the_disk_changed_stops_no_start_and_ages_no_id(
+    tmp_path: Path, machine: Machine, spoilt: str
+) -> None:
+    config = configured(tmp_path, hold="0s")
+    async with booted(config, machine) as agent:
+        machine.pass_time(10)
+        poll(agent, machine, 60.0)
+        (held,) = agent.engine.active()
+    with sqlite3.connect(tmp_path / "journal.db") as db:
+        assert db.execute(spoilt).rowcount == 1
+    db.close()
+    machine.pass_time(60)
+    for start in range(2):
+        async with booted(config, machine) as agent:
+            assert not agent._guard.doubts
+            for _ in range(2):
+                machine.pass_time(300)
+                poll(agent, machine, 20.0)
+                machine.pass_time(300)
+                poll(agent, machine, 60.0)
+            (raised,) = agent.engine.active()
+            assert raised.occurrence > held.occurrence, start
+            assert made_at(raised.occurrence) == to_ms(machine.wall)
+            assert agent.engine.youngest == raised.occurrence
+            held = raised
