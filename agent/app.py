@@ -15,7 +15,7 @@ from agent.budget import Budget
 from agent.exposition import CONTENT_TYPE, Exposition
 from agent.figures import Figures
 from agent.guard import ClockGuard, OrderedIds
-from agent.health import health_of, readiness
+from agent.health import HEALTH_S, health_of, readiness
 from agent.http import HttpServer, Page
 from agent.journal import DropReason, Journal, Offload, OpenReport, Store, ThreadOffload
 from agent.knowledge import SETTLE_S, Watcher, carried, catalog_of, complete_of, points_of
@@ -44,7 +44,6 @@ from rules.engine import Engine
 
 log = logging.getLogger(__name__)
 
-HEALTH_S = 60.0
 SNAPSHOT_S = 600.0
 CLOCK_LOOK_S = 10.0
 

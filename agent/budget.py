@@ -2,7 +2,8 @@
 
 Readings are packed once a minute into one block, which is most of what can be saved. While the link still costs more
 than its share of the month, the time between two kept samples of a point doubles, step by step; when it costs less it
-halves again. Alarms, events, catalogs and health go at once and whole, whatever they cost.
+halves again. Alarms, events, catalogs and health go at once and whole, whatever they cost; a quarter of the month is
+for readings even where these and keep-alives take more than the rest.
 """
 
 MONTH_S = 30 * 86_400
@@ -19,8 +20,12 @@ KEEP_ALIVE = 2 * 2 + 4 * 40
 # will, two subscriptions, the status. With TLS come the certificates of both sides: 2.9 KB of one each, chains more.
 SESSION = 1_300
 TLS_HANDSHAKE = 4_000
+# An item of health, deflated.
+HEALTH_BLOCK = 450
 # What is not spent is kept for this long at most, so that a quiet week is no licence for a costly day.
 SAVED_S = 6 * 3600.0
+# Of the month, for readings: with the shortest keep-alive and a small budget nothing else would be left for them.
+READINGS_SHARE = 0.25
 _BEGIN_S = 3600.0
 
 
@@ -31,29 +36,34 @@ class Budget:
         self._rate = mb_month * 1e6 / MONTH_S
         self._kept_alive = KEEP_ALIVE / keepalive_s
         self._balance = self._rate * _BEGIN_S
+        self._share = self._rate * READINGS_SHARE
+        self._of_share = self._share * _BEGIN_S
         self._at = now
         self.level = 0
 
-    def spend(self, payload: int) -> None:
-        """A block of so many bytes is sent: whether it arrives or not, the link carries it."""
-        self._balance -= payload + AROUND_BLOCK
+    def spend(self, payload: int, *, readings: bool) -> None:
+        """A block of so many bytes, of readings or not, is sent: whether it arrives or not, the link carries it."""
+        cost = payload + AROUND_BLOCK
+        self._balance -= cost
+        if readings:
+            self._of_share = max(self._of_share - cost, -self._share * SAVED_S)
 
     def connect(self, *, tls: bool) -> None:
         """A broker took up a connection."""
         self._balance -= SESSION + (TLS_HANDSHAKE if tls else 0)
 
     def has_left(self, now: float) -> bool:
-        """Whether something of the month's share is left."""
-        self._balance = min(self._balance + (now - self._at) * (self._rate - self._kept_alive), self._rate * SAVED_S)
-        self._at = now
-        return self._balance > 0
+        """Whether something of the month is left for readings, or of their share of it."""
+        passed, self._at = now - self._at, now
+        self._balance = min(self._balance + passed * (self._rate - self._kept_alive), self._rate * SAVED_S)
+        self._of_share = min(self._of_share + passed * self._share, self._share * SAVED_S)
+        return self._balance > 0 or self._of_share > 0
 
     def judge(self, now: float) -> None:
         """Look at the balance and go a step at most; called when readings are to be packed."""
-        self.has_left(now)
-        if self._balance < 0:
+        if not self.has_left(now):
             self.level = min(self.level + 1, MAX_LEVEL)
-        elif self._balance > self._rate * _BEGIN_S and self.level:
+        elif self.level and (self._balance > self._rate * _BEGIN_S or self._of_share > self._share * _BEGIN_S):
             self.level -= 1
 
     @property

@@ -14,7 +14,16 @@ import typer
 from rich.console import Console
 
 from agent.app import build
-from agent.capacity import DAY_S, PROMISED_S, bytes_short, kept_s, rated_load
+from agent.capacity import (
+    DAY_S,
+    PROMISED_S,
+    budget_that_does,
+    bytes_short,
+    keepalive_that_does,
+    kept_s,
+    rated_load,
+    without_readings_mb,
+)
 from agent.discover_cli import discover_devices
 from agent.inspect_cli import history, journal, quarantine
 from agent.kernel_clock import clock_is_kept
@@ -111,6 +120,16 @@ def check(config: Config = CONFIG) -> None:
         console.print(
             f"warning: journal.max_bytes is too little for {PROMISED_S / DAY_S:g} days, or for max_age;"
             f" {math.ceil(short / (1 << 20))}MiB would do",
+            style="yellow", markup=False,
+        )  # fmt: skip
+    uplink = settings.uplink
+    if uplink is not None and (budget := budget_that_does(uplink)):
+        keepalive = keepalive_that_does(uplink)
+        console.print(
+            f"warning: of uplink.budget_mb_month {uplink.budget_mb_month:g}, keep-alives and health alone take"
+            f" {without_readings_mb(uplink):.3g}, more than half;"
+            + (f" a keepalive of {keepalive}s would do, or" if keepalive else "")
+            + f" a budget of {budget} would do",
             style="yellow", markup=False,
         )  # fmt: skip
 

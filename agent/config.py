@@ -203,6 +203,10 @@ def _broker(text: str) -> str:
     return text
 
 
+# What `keepalive` may be at most: 10m.
+LONGEST_KEEPALIVE_MS = 600_000
+
+
 class Uplink(_Model):
     """The way to the centre. backlog_rate: blocks a second that an old backlog may add to live traffic; a block of more
     than 4 KiB, as an outage is kept in, counts for several.

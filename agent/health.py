@@ -12,6 +12,8 @@ from agent.journal import JournalStats
 from agent.site import Site
 from facility.items import HealthItem
 
+HEALTH_S = 60.0
+
 
 def health_of(
     site: Site,

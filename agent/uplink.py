@@ -310,7 +310,7 @@ class Uplink:
     async def _publish(self, client: aiomqtt.Client, block: Sealed) -> None:
         payload = block.payload(sent_by=self._journal.stream)
         if self.budget is not None:
-            self.budget.spend(len(payload))
+            self.budget.spend(len(payload), readings=block.kind is Kind.READINGS)
         topic = str(block_topic(self._site, self._agent, block.kind))
         try:
             await client.publish(topic, payload, 1, timeout=acknowledged_within(self._outbox.on_way))

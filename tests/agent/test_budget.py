@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from agent.budget import AROUND_BLOCK, KEEP_ALIVE, MAX_LEVEL, MONTH_S, PACK_S, SAVED_S, Budget
+from agent.budget import (
+    AROUND_BLOCK,
+    HEALTH_BLOCK,
+    KEEP_ALIVE,
+    MAX_LEVEL,
+    MONTH_S,
+    PACK_S,
+    SAVED_S,
+    Budget,
+)
 from agent.journal import Store
 from agent.journal.sql import StoreFull
 from facility.clock import now_ms
@@ -27,7 +36,7 @@ def month(budget: Budget, block: int) -> tuple[float, set[int]]:
         levels.add(budget.level)
         # Twice a minute a sample without thinning.
         size = block if budget.spacing_ms == 0 else block * 30_000 * budget.every_s / 60 / budget.spacing_ms
-        budget.spend(int(size))
+        budget.spend(int(size), readings=True)
         spent += size + AROUND_BLOCK + KEEP_ALIVE * budget.every_s / 30
         now += budget.every_s
     return spent / 1e6, levels
@@ -42,19 +51,37 @@ def test_a_month_stays_in_its_budget(mb: float) -> None:
     assert spent >= min(mb, 285.0) * 0.7
 
 
+def spent_in(budget: Budget, days: int, *, others: int) -> int:
+    """Bytes of readings that went in these days, of which each minute a block waits, beside `others` a minute."""
+    went = 0
+    for minute in range(days * 1440):
+        budget.spend(others, readings=False)
+        if budget.has_left(minute * 60.0):
+            budget.spend(1000, readings=True)
+            went += 1000 + AROUND_BLOCK
+    return went
+
+
 def test_what_keeps_a_session_alive_is_in_the_budget() -> None:
-    now, budget = 0.0, Budget(10.0, 0.0, keepalive_s=30.0)
-    while budget.has_left(now):
-        now += 60.0
-    assert now < 86_400, "keep-alives alone cost 14 MB a month"
-    seldom = Budget(10.0, 0.0, keepalive_s=600.0)
-    assert seldom.has_left(now)
+    often, seldom = (spent_in(Budget(80.0, 0.0, keepalive_s=each), 10, others=0) for each in (30.0, 600.0))
+    tenth = KEEP_ALIVE * MONTH_S / 3 * (1 / 30 - 1 / 600)
+    assert seldom - often == pytest.approx(tenth, rel=0.02)
+
+
+@pytest.mark.parametrize("mb", [10.0, 50.0])
+def test_readings_have_a_quarter_of_a_budget_that_the_rest_overdraws(mb: float) -> None:
+    budget = Budget(mb, 0.0, keepalive_s=30.0)
+    assert spent_in(budget, 30, others=HEALTH_BLOCK) == pytest.approx(mb * 1e6 * 0.25, rel=0.02)
+    budget = Budget(mb, 0.0, keepalive_s=5.0)
+    for minute in range(30 * 1440):
+        budget.judge(minute * 60.0)
+    assert budget.level == 0, "thinning a few readings would save nothing"
 
 
 @pytest.mark.parametrize(("tls", "sessions"), [(False, 22), (True, 6)])
 def test_each_session_is_in_the_budget(tls: bool, sessions: int) -> None:
     budget, begun = Budget(20.0, 0.0), 0
-    while budget.has_left(0.0):
+    while budget._balance > 0:
         budget.connect(tls=tls)
         begun += 1
     assert begun == sessions
@@ -65,7 +92,7 @@ async def test_a_disk_that_refuses_sends_readings_while_the_month_bears_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mosquitto: Mosquitto
 ) -> None:
     spent_out = Budget(10.0, asyncio.get_running_loop().time())
-    spent_out.spend(10_000_000)
+    spent_out.spend(10_000_000, readings=True)
 
     def refuse(*_: Any, **__: Any) -> None:
         raise StoreFull("no room")
@@ -80,7 +107,7 @@ async def test_a_disk_that_refuses_sends_readings_while_the_month_bears_them(
             await it.journal.commit()
             await until_async(lambda: ledger.items("alarms"))
             assert ledger.items("readings") == []
-            spent_out.spend(-20_000_000)
+            spent_out.spend(-20_000_000, readings=True)
             await until_async(lambda: ledger.items("readings"))
 
 
@@ -104,7 +131,7 @@ async def test_what_is_sent_and_not_acknowledged_is_spent(tmp_path: Path, mosqui
 def test_the_spacing_is_bounded() -> None:
     budget = Budget(10.0, 0.0)
     for minute in range(1000):
-        budget.spend(1_000_000)
+        budget.spend(1_000_000, readings=True)
         budget.judge(minute * PACK_S)
     assert budget.level == MAX_LEVEL
     assert budget.spacing_ms == 32 * 60_000
@@ -113,7 +140,7 @@ def test_the_spacing_is_bounded() -> None:
 @pytest.mark.peer("mosquitto")
 async def test_readings_wait_for_their_packing_and_alarms_do_not(tmp_path: Path, mosquitto: Mosquitto) -> None:
     spent_out = Budget(10.0, asyncio.get_running_loop().time())
-    spent_out.spend(10_000_000)
+    spent_out.spend(10_000_000, readings=True)
     async with (
         Ledger(mosquitto.host, mosquitto.port) as ledger,
         bench(tmp_path, mosquitto, before=20, budget=spent_out) as it,

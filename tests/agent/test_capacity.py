@@ -74,3 +74,24 @@ async def test_the_journal_says_how_long_the_centre_may_still_be_away(
     assert told["left_s"] is not None
     named = json.loads(CliRunner().invoke(app, ["journal", "--json", "--journal", str(tmp_path / "j.db")]).output)
     assert named["left_s"] is None
+
+
+@pytest.mark.parametrize(
+    ("uplink", "said"),
+    [
+        ({"budget_mb_month": 10}, "alone take 59.5, more than half; a budget of 120 would do"),
+        ({"budget_mb_month": 110}, "alone take 59.5, more than half; a keepalive of 45s would do, or a budget of 120"),
+        ({"budget_mb_month": 110, "keepalive": "45s"}, None),
+        ({"budget_mb_month": 120}, None),
+        ({}, None),
+    ],
+)
+def test_check_says_when_a_metered_link_carries_little_but_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uplink: dict[str, int | str], said: str | None
+) -> None:
+    monkeypatch.setenv("COMMUNITY", "public")
+    config = write_config(tmp_path, devices=[ups(161)], rooms=[{"id": "hall"}], uplink={"broker": "mqtt://c", **uplink})
+    shown = " ".join(CliRunner().invoke(app, ["check", "--config", str(config)]).output.split())
+    assert "values a second" in shown
+    assert ("keep-alives" in shown) is (said is not None)
+    assert said is None or said in shown
