@@ -108,8 +108,8 @@ class Journal:
 
     async def close(self) -> None:
         """Commit what is held and close the file. What the disk still refuses is counted and said."""
-        if not (self._given_up and self._tally.degraded):
-            await self.last_try()
+        # Asked at this stop before, a disk is asked again when that is due. What came since is sealed, to be counted.
+        await (self.commit() if self._given_up and self._tally.degraded else self.last_try())
         self.notice = lambda what, detail: None  # an event of it would find no disk any more
         await self.give_up()
         if self._tally.degraded:

@@ -3,13 +3,15 @@
 import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.app import Agent
 from agent.guard import BEHIND_MS, DOUBT_MS
 from agent.health import health_of
-from agent.journal import BlockState, DropReason
+from agent.journal import BlockState, DropReason, Store
+from agent.journal.sql import StoreFull
 from facility.clock import to_ms
 from facility.ids import made_at
 from facility.reading import Quality, QualityReason, Reading
@@ -280,3 +282,40 @@ async def test_a_time_that_the_disk_changed_stops_no_start_and_ages_no_id(
             assert made_at(raised.occurrence) == to_ms(machine.wall)
             assert agent.engine.youngest == raised.occurrence
             held = raised
+
+
+@pytest.mark.parametrize("healed", [True, False])
+async def test_what_a_stop_releases_on_a_disk_that_refuses_is_kept_or_counted(
+    tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch, healed: bool
+) -> None:
+    config = configured(tmp_path, hold="0s")
+    await raised_and_over(config, machine)
+    board = Machine(machine.wall - HOUR)
+    async with booted(config, board) as agent:
+        await settled(agent, board)
+        for _ in range(5):
+            poll(agent, board, 20.0)
+            board.pass_time(10)
+        assert agent._guard.held == 5
+        monkeypatch.setattr(Store, "commit", _refuse)
+        agent.say_health()
+        # What the uplink does at a stop, while it is connected.
+        await agent.journal.last_try()
+        await agent.journal.give_up()
+        before = dict(agent.journal.stats().drops)
+        if healed:
+            monkeypatch.undo()
+            board.pass_time(60)
+    monkeypatch.undo()
+    lost = {reason: count - before.get(reason, 0) for reason, count in agent.journal.stats().drops.items()}
+    with sqlite3.connect(tmp_path / "journal.db") as db:
+        (kept,) = db.execute(
+            "SELECT coalesce(sum(count), 0) FROM blocks WHERE kind = 'readings' AND state = 0"
+        ).fetchone()
+    db.close()
+    # With what the agent itself said last: that the disk refuses, and that it stopped.
+    assert (kept, lost.get(DropReason.STOPPED, 0)) == ((5, 0) if healed else (0, 5 + 2))
+
+
+def _refuse(*_: Any, **__: Any) -> None:
+    raise StoreFull("no room")
