@@ -10,6 +10,7 @@ from facility.ids import is_slug
 from facility.items import EARLIEST_MS, AlarmItem
 from facility.wire import RejectedItem, RejectReason
 from server.alarms.lifecycle import Revision
+from server.alarms.models import MAX_LEVEL
 
 # An alarm is too dear to refuse for a clock some minutes ahead (readings are held at five); a day is no clock drift.
 MOST_AHEAD = timedelta(days=1)
@@ -18,7 +19,7 @@ MOST_SWINGS = 1 << 31
 MAX_VALUE_TEXT = 200
 NO_OCCURRENCE = "an occurrence is a UUID in canonical text"
 _INT32 = 2**31 - 1
-_LENGTHS = {"rule": 120, "subject": 120, "metric": 120, "level": 32, "reason": 64, "rule_revision": 64}
+_LENGTHS = {"rule": 120, "subject": 120, "metric": 120, "level": MAX_LEVEL, "reason": 64, "rule_revision": 64}
 
 
 def is_occurrence(text: str) -> bool:

@@ -79,8 +79,8 @@ class Held(StrEnum):
     RAISE_AND_RULE_MISSING = "raise_and_rule_missing"
 
 
-# Agents count from 1: this revision is the centre's own, for one that should be here and is not.
-STAND_IN = 0
+# Agents count from 1: the one before is the centre's own, for one that should be here and is not.
+STAND_IN, FIRST = 0, 1
 
 # A snapshot bears the time it was made, an alarm that of the sample or the timer that raised it, which may be judged a
 # little later: timers within a second, samples when their poll is done (10 s at most by default). Three times that.
@@ -117,6 +117,13 @@ class Revision:
     reason: str
     rule_revision: str
     swings: int = 0
+
+
+def began_at(revisions: Iterable[Revision]) -> datetime:
+    """When an occurrence began, as far as these tell; at least one. Before the raise is here, a stand-in may know."""
+    known = sorted(revisions, key=lambda revision: revision.revision)
+    oldest = next((r for r in known if r.revision != STAND_IN), known[0])
+    return oldest.at if oldest.revision == FIRST else min(known[0].at, oldest.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +182,7 @@ def fold(revisions: Iterable[Revision], *, acks: Iterable[Ack] = (), marks: Mark
     """The occurrence these make, in whatever order and however often they are given; at least one revision.
 
     Nothing follows an end: revisions after the first `ended` are kept in the log and change nothing. A stand-in counts
-    while it is alone, and for whoever acknowledged it.
+    while it is alone, for whoever acknowledged it, and for when it began until the true raise is here.
     """
     given = [revision for _, revision in sorted({r.revision: r for r in revisions}.items())]
     ordered = [r for r in given if r.revision != STAND_IN] or given
@@ -199,7 +206,7 @@ def fold(revisions: Iterable[Revision], *, acks: Iterable[Ack] = (), marks: Mark
         value=newest.value,
         limit=newest.limit,
         rule_revision=newest.rule_revision,
-        raised_at=ordered[0].at,
+        raised_at=began_at(given),
         updated_at=ordered[-1].at if marked is None else marked[0],
         active=ended_at is None,
         ended_at=ended_at,

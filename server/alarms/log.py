@@ -10,7 +10,7 @@ from facility.alarms import AlarmEventKind
 from facility.clock import to_ms
 from facility.ids import new_id
 from facility.severity import Severity
-from server.alarms.lifecycle import STAND_IN, Ack, Revision
+from server.alarms.lifecycle import Ack, Revision, began_at
 from server.alarms.models import Alarm, AlarmEvent
 from server.db.session import WriteSession
 
@@ -48,8 +48,7 @@ class History:
 
     @property
     def began_at(self) -> datetime:
-        """When the oldest revision known was; a missing older one is under way."""
-        return self.revisions[min(self.revisions.keys() - {STAND_IN}, default=STAND_IN)].at
+        return began_at(self.revisions.values())
 
 
 def history_of(entries: Sequence[AlarmEvent]) -> History:

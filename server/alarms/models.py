@@ -14,6 +14,8 @@ from server.db.types import ID_LENGTH, str_enum
 from server.kit.events import EventRow
 from server.kit.scope import SiteScoped
 
+MAX_LEVEL = 32
+
 
 class AlarmKeyRow(SiteScoped, Base):
     """One problem that may come and go. Its row is what transactions lock before they touch the key's alarms."""
@@ -53,7 +55,7 @@ class Alarm(SiteScoped, Base):
     rule_zh: Mapped[str] = mapped_column(sa.String(200))
     room: Mapped[str] = mapped_column(sa.String(200))
     rule_revision: Mapped[str] = mapped_column(sa.String(64))
-    level: Mapped[str] = mapped_column(sa.String(32))
+    level: Mapped[str] = mapped_column(sa.String(MAX_LEVEL))
     severity: Mapped[Severity] = mapped_column(str_enum(Severity, "severity"))
     worst_severity: Mapped[Severity] = mapped_column(str_enum(Severity, "worst_severity"))
     value: Mapped[JsonOrNull]

@@ -17,6 +17,8 @@ from facility.clock import to_ms
 from facility.items import EARLIEST_MS
 from facility.severity import Severity, worst
 from server.alarms.lifecycle import STAND_IN, Held
+from server.alarms.models import MAX_LEVEL
+from server.fleet.texts import clip
 
 # Agents send a snapshot each ten minutes; timers may be a little early.
 HEARD_APART = timedelta(minutes=9)
@@ -46,7 +48,7 @@ def stand_in(
         rule=entry.rule,
         subject=entry.subject,
         metric=metric,
-        level=str(levels[0]["id"]) if levels is not None and len(levels) == 1 else "",
+        level=clip(str(levels[0]["id"]), MAX_LEVEL) if levels is not None and len(levels) == 1 else "",
         severity=worst(known) if known else Severity.MAJOR,
         at=_born_ms(entry.occurrence, at),
         value=None,

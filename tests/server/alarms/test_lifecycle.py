@@ -1,5 +1,6 @@
 """The fold and the table of states, without any database."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +9,17 @@ from hypothesis import strategies as st
 
 from facility.alarms import AlarmEventKind, EndReason
 from facility.severity import Severity
-from server.alarms.lifecycle import Ack, AlarmState, Marks, Revision, Transition, fold, may_acknowledge
+from server.alarms.lifecycle import (
+    STAND_IN,
+    Ack,
+    AlarmState,
+    Marks,
+    Revision,
+    Transition,
+    began_at,
+    fold,
+    may_acknowledge,
+)
 
 BEGAN = datetime(2026, 3, 10, 2, 0, tzinfo=UTC)
 MAJOR, MINOR, CRITICAL = Severity.MAJOR, Severity.MINOR, Severity.CRITICAL
@@ -53,6 +64,20 @@ def test_any_order_and_any_repetition_folds_to_the_same_alarm(
     repeated = whole + data.draw(st.lists(st.sampled_from(whole), max_size=6))
     shuffled = data.draw(st.permutations(repeated))
     assert fold(shuffled, acks=acks, marks=marks) == fold(whole, acks=acks, marks=marks)
+
+
+@given(data=st.data(), whole=lives, born=st.integers(-20, 20))
+def test_a_stand_in_tells_when_it_began_until_the_raise_is_here(
+    data: st.DataObject, whole: list[Revision], born: int
+) -> None:
+    at = BEGAN + timedelta(minutes=born)
+    stand_in = replace(revision(STAND_IN, AlarmEventKind.RAISED, MAJOR), at=at)
+    known = data.draw(st.lists(st.sampled_from(whole), min_size=1, unique_by=lambda r: r.revision))
+    folded = fold(data.draw(st.permutations([stand_in, *known])))
+    oldest = min(known, key=lambda r: r.revision)
+    assert folded.raised_at == (oldest.at if oldest.revision == 1 else min(at, oldest.at))
+    assert folded.raised_at == began_at(data.draw(st.permutations([stand_in, *known])))
+    assert replace(folded, raised_at=at) == replace(fold(known), raised_at=at), "and nothing else"
 
 
 @given(whole=lives)

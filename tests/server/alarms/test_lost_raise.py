@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from facility.alarms import AlarmEvent, EndReason
-from facility.clock import from_ms
+from facility.clock import from_ms, to_ms
 from facility.severity import Severity
 from facility.wire import RejectReason
 from server.alarms.incoming import revision_of
@@ -85,6 +85,38 @@ async def test_the_true_revisions_fold_into_it_whenever_they_come(world: World) 
         assert await ticket_of(world, row.id) is not None
         await deliver(world, snapshot(world.clock.now() - minutes(1)))
     assert seen == {(True, 2, Severity.MAJOR, Severity.MAJOR, 33.0, "room.temperature", AlarmState.UNACKED)}
+
+
+async def test_the_time_its_id_bears_stays_where_the_raise_never_comes(world: World) -> None:
+    """An update or the end follows; whoever ended or came before is judged by that time, too."""
+    start = world.clock.now() - minutes(30)
+    one, other = raised(start), raised(start, device="th-02")
+    before = raised(start - minutes(30))
+    await deliver(world, item(before))
+    await deliver(world, snapshot(world.clock.now(), one, other))
+    world.clock.advance(minutes(10).total_seconds())
+    await deliver(world, snapshot(world.clock.now(), one, other))
+    late = to_ms(world.clock.now())
+    await deliver(world, item(replace(ended(one), at=late)), item(replace(updated(other, Severity.MINOR), at=late)))
+    times = {row.id: (row.raised_at, row.ended_at) for row in await alarms(world)}
+    assert times[one.occurrence] == (start, world.clock.now())
+    assert times[other.occurrence] == (start, None)
+    (first,) = [row for row in await alarms(world) if row.id == before.occurrence]
+    assert (first.succeeded_at, first.active) == (start, False)
+    await deliver(world, item(one), item(replace(other, at=other.at + 60_000)))
+    times = {row.id: (row.raised_at, row.ended_at) for row in await alarms(world)}
+    assert times[other.occurrence] == (start + minutes(1), None), "its own word is believed once it is here"
+
+
+async def test_a_level_of_any_name_becomes_an_alarm(world: World) -> None:
+    agent = await make_agent(world, world.home)
+    async with world.server.db.write() as session:
+        catalog = a_catalog("th-01")
+        (rule,) = catalog.rules
+        catalog = replace(catalog, rules=(replace(rule, levels=(replace(rule.levels[0], id="h\x00" + "i" * 40),)),))
+        await catalogs.receive(session, agent, catalog, stream=STREAM, seq=1, now=world.clock.now())
+    (row,) = await held_for_long(world, raised(world.clock.now() - minutes(30)))
+    assert row.level == "h" + "i" * 31
 
 
 async def test_it_ends_as_any_other(world: World) -> None:
