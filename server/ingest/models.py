@@ -47,6 +47,9 @@ class Quarantined(Base):
     payload: Mapped[bytes]
     key: Mapped[str] = mapped_column(sa.String(200), unique=True)
 
+    # One agent's, the newest first: each that comes asks whether it is too much.
+    __table_args__ = (sa.Index(None, "site", "agent", "at", "id"),)
+
 
 class Stranger(Base):
     """A site and agent that send and are not known here: their blocks wait at the sender until they are."""

@@ -3,6 +3,7 @@
 import pytest
 
 from server.ingest import domain, repository
+from tests.server.fleet.counting import counted
 from tests.server.ingest.conftest import Station
 from tests.server.ingest.items_by_hand import event, reading
 from tests.server.ingest.wire_by_hand import Sender
@@ -41,6 +42,15 @@ async def test_an_agent_that_sends_much_that_is_broken_pushes_out_its_own_only(
     await station.take(noisy.next("alarms", [event("refused")]))
     assert await kept(station) == {"quiet": [2], "noisy": [5, 6, 7]}
     assert station.counted(LET_GO, bound="agent") == 3
+
+
+async def test_what_is_within_its_bound_is_counted_and_not_read(station: Station) -> None:
+    noisy, _ = await station.catalogued("noisy")
+    await station.take(broken(noisy))
+    with counted(station.world) as asked:
+        await station.take(broken(noisy))
+    of_quarantine = [" ".join(one.split()[:2]) for one in asked if "ingest_quarantine" in one]
+    assert of_quarantine == ["INSERT INTO", "SELECT count(*)"]
 
 
 async def test_the_quarantine_of_an_agent_is_bounded_in_bytes(
