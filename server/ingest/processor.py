@@ -309,30 +309,31 @@ class Processor:
         try:
             await self._store(ready)
         except Exception as error:
+            left = [job for job in ready if job.answer is None]
             if is_weather(error):
                 suffers(self._history_weather, "the history", error, now=self._clock.monotonic())
-                put_off(ready, "the history refuses")
+                put_off(left, "the history refuses")
                 return
             log.warning("batch of readings failed, taken one by one", exc_info=error)
-            await self._one_by_one(ready)
+            await self._one_by_one(left)
         else:
             self._history_weather.took()
 
     async def _store(self, jobs: Sequence[Job]) -> None:
-        """In one transaction; nothing is answered when it raises."""
+        """In one transaction; when it raises, those without an answer are not stored or not asked about."""
         blocks = [block_of(job) for job in jobs]
 
         async def transaction() -> list[Stored]:
             return await self._history.write(blocks, now_ms=to_ms(self._clock.now()))
 
         outcomes = await past_clashes(transaction, clashed=self._metrics.clashes.labels("history").inc)
-        known = [block.name for block, outcome in zip(blocks, outcomes, strict=True) if outcome is not Stored.STORED]
-        before = await self._history.entered(known) if known else {}
-        for job, block, outcome in zip(jobs, blocks, outcomes, strict=True):
+        for job, outcome in zip(jobs, outcomes, strict=True):
             if outcome is Stored.STORED:
                 self._stored(job)
-            else:
-                job.answer = answer_again(job.entry, before[block.name])
+        again = [(job, block.name) for job, block in zip(jobs, blocks, strict=True) if job.answer is None]
+        before = await self._history.entered([name for _, name in again]) if again else {}
+        for job, name in again:
+            job.answer = answer_again(job.entry, before[name])
 
     async def _one_by_one(self, jobs: Sequence[Job]) -> None:
         for position, job in enumerate(jobs):

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from facility.clock import from_ms
 from facility.wire import RetryReason, Verdict
 from server.fleet import catalogs
 from server.fleet import repository as fleet_repository
@@ -239,3 +240,21 @@ async def test_a_value_refused_for_now_is_lost_neither_to_history_nor_to_quarant
     (answer,) = await station.take(ahead)
     assert (answer.verdict, answer.rejected) == (Verdict.COMMITTED, ())
     assert await station.values("th1") == [(AT - 1, 19.0), (AT, 20.0), (AT + 3_600_000, 21.0)]
+
+
+async def test_what_a_new_block_says_of_its_devices_is_kept_though_an_old_one_cannot_be_asked_about(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender, known = await station.catalogued()
+    old = sender.next("readings", [reading(20.0)], catalog=known)
+    await station.take(old)
+    station.processor.seen_devices.clear()
+    new = sender.next("readings", [reading(21.0, AT + 1)], catalog=known)
+    with monkeypatch.context() as during:
+        during.setattr(station.processor._history, "entered", Refusing())
+        answers = await station.take(old, new)
+    assert [answer.verdict for answer in answers] == [Verdict.RETRY, Verdict.COMMITTED]
+    assert [seen.at for seen in station.processor.seen_devices.values()] == [from_ms(AT + 1)]
+    station.world.clock.advance(FIRST_PAUSE_S)
+    assert [answer.verdict for answer in await station.take(old, new)] == [Verdict.COMMITTED] * 2
+    assert await station.values("th1") == [(AT, 20.0), (AT + 1, 21.0)]
