@@ -112,6 +112,12 @@ async def entries_of(session: ReadSession, alarm_id: str) -> Sequence[AlarmEvent
     return (await session.scalars(_ENTRIES, {"alarm": alarm_id})).all()
 
 
+async def revisions_of(session: ReadSession, alarm_id: str, numbers: Collection[int]) -> Sequence[AlarmEvent]:
+    """Some revisions of an occurrence, as recorded."""
+    query = sa.select(AlarmEvent).where(AlarmEvent.alarm_id == alarm_id, AlarmEvent.revision.in_(sorted(numbers)))
+    return (await session.scalars(query.order_by(AlarmEvent.seq))).all()
+
+
 async def next_younger(session: WriteSession, key_id: str, alarm_id: str) -> Alarm | None:
     return await session.scalar(_YOUNGER, {"key": key_id, "alarm": alarm_id})
 

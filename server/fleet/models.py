@@ -29,9 +29,9 @@ class AgentStatus(StrEnum):
 class Agent(SiteScoped, Base):
     """A program at a site. `code` is its topic level and the origin of its alarms; unique in its site.
 
-    clock_offset_ms: its newest health time minus ours on arrival (network delay included). drops are totals the agent
-    counts itself, by stream and reason; what it thinned out is among them. (catalog_stream, catalog_seq) say which
-    block made the catalog active.
+    returned_at: when its newest silence ended. clock_offset_ms: its newest health time minus ours on arrival (network
+    delay included). drops are totals the agent counts itself, by stream and reason; what it thinned out is among them.
+    (catalog_stream, catalog_seq) say which block made the catalog active.
     """
 
     __tablename__ = "agents"
@@ -41,6 +41,7 @@ class Agent(SiteScoped, Base):
     version: Mapped[str] = mapped_column(sa.String(64))
     status: Mapped[AgentStatus] = mapped_column(str_enum(AgentStatus, "status"))
     status_since: Mapped[datetime]
+    returned_at: Mapped[datetime | None]
     last_seen_at: Mapped[datetime | None]
     clock_offset_ms: Mapped[int | None] = mapped_column(sa.BigInteger)
     config_digest: Mapped[str] = mapped_column(sa.String(64))

@@ -60,19 +60,23 @@ async def topic_codes(session: ReadSession, scope: Scope) -> list[tuple[str, str
     return [(row[0], row[1]) for row in await session.execute(scoped(columns, Agent, scope))]
 
 
+# A will or a goodbye is no silence yet: an agent that is restarted is back within the minute.
+_HEARD = (AgentStatus.ONLINE, AgentStatus.OFFLINE, AgentStatus.STOPPED)
+
+
 async def agents_seen_before(session: ReadSession, scope: Scope, before: datetime, *, limit: int) -> Sequence[Agent]:
     """Agents not yet called silent of which nothing came since `before`, longest gone first."""
     query = (
         sa.select(Agent)
         .where(
-            Agent.status.in_([AgentStatus.ONLINE, AgentStatus.OFFLINE, AgentStatus.STOPPED]),
+            Agent.status.in_(_HEARD),
             Agent.last_seen_at < before,
         )
         .order_by(Agent.last_seen_at)
         .limit(limit)
         .options(joinedload(Agent.site))
     )
-    return (await session.scalars(scoped(query, Agent, scope))).all()
+    return (await session.scalars(scoped(query, Agent, scope), execution_options={"populate_existing": True})).all()
 
 
 async def agents_by_status(session: ReadSession, scope: Scope, wanted: Collection[AgentStatus]) -> Sequence[Agent]:
@@ -81,10 +85,11 @@ async def agents_by_status(session: ReadSession, scope: Scope, wanted: Collectio
 
 
 async def agents_of_sites(session: ReadSession, sites: Collection[str]) -> Sequence[Agent]:
-    """Of sites (row ids) that were found in scope."""
+    """Of sites (row ids) that were found in scope, as the database has them now."""
     ordered = sorted(sites)
     parts = [ordered[start : start + CHUNK] for start in range(0, len(ordered), CHUNK)]
-    return [one for part in parts for one in await session.scalars(sa.select(Agent).where(Agent.site_id.in_(part)))]
+    fresh = sa.select(Agent).execution_options(populate_existing=True)
+    return [one for part in parts for one in await session.scalars(fresh.where(Agent.site_id.in_(part)))]
 
 
 async def devices_named(session: ReadSession, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], Device]:
@@ -97,9 +102,9 @@ async def devices_named(session: ReadSession, names: Collection[tuple[str, str]]
 
 
 async def sites_heard(session: ReadSession, sites: Collection[str]) -> set[str]:
-    """Those of these sites (row ids) of which an agent is online. Not scoped: for the centre's own alarms."""
+    """Those of these sites (row ids) of which an agent is heard. Not scoped: for the centre's own alarms."""
     agents = await agents_of_sites(session, sites)
-    return {agent.site_id for agent in agents if agent.status is AgentStatus.ONLINE}
+    return {agent.site_id for agent in agents if agent.status in _HEARD}
 
 
 async def agents_with_drops(session: ReadSession, scope: Scope) -> Sequence[Agent]:

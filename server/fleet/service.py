@@ -261,6 +261,7 @@ async def note_seen(
         was_silent = row.status is AgentStatus.SILENT
         row.status, row.status_since = AgentStatus.ONLINE, now
         if was_silent:
+            row.returned_at = now
             for watcher in watchers:
                 await watcher.agent_returned(session, agent=repository.agent_ref(row), now=now)
     await repository.set_seen(session, Device, {key: seen.at for key, seen in devices.items() if seen.at is not None})

@@ -68,7 +68,13 @@ def silence_job(watchers: Sequence[AgentWatcher], brokers: Sequence[BrokerWatche
         before = now - GRACE
         if found.hearing not in (Hearing.LISTENING, Hearing.NO_INGEST) or found.since > before:
             return
-        rows = await repository.agents_seen_before(session, Scope.system(), before, limit=AT_ONCE)
+        held = {row.id for row in await repository.agents_seen_before(session, Scope.system(), before, limit=AT_ONCE)}
+        if not held:
+            return
+        # Before their alarms, as whoever hears of them does; one may be heard while that is waited for.
+        await repository.lock_agents(session, held)
+        still = await repository.agents_seen_before(session, Scope.system(), before, limit=AT_ONCE)
+        rows = [row for row in still if row.id in held]
         found_silent: list[tuple[AgentRef, datetime]] = []
         for row in rows:
             since = row.last_seen_at or row.status_since

@@ -1,14 +1,19 @@
 """A silence that lasts gets louder; one that comes and goes is told of once. On both databases."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from facility.alarms import AlarmEventKind
+from facility.clock import to_ms
 from facility.severity import Severity
+from facility.wire import VERSION, AgentState, Status
 from server.alarms.centre import CentreAlarms
 from server.alarms.centre_rules import AGENT_LOST
-from server.alarms.lost import Escalation, flaps, severity_of
+from server.alarms.lost import Escalation, LostAgents, flaps, severity_of
 from server.alarms.models import Alarm, AlarmEvent
 from server.alarms.service import AlarmService
 from server.fleet import service as fleet
@@ -64,6 +69,21 @@ async def spend(world: World, span: timedelta, *heard: AgentRef) -> None:
         await world.server.jobs.run_due()
 
 
+async def say(world: World, agent: AgentRef, *, goodbye: bool) -> None:
+    """Its goodbye, or its last will."""
+    now = world.clock.now()
+    status = Status(VERSION, AgentState.OFFLINE, "1", to_ms(now), goodbye=goodbye)
+    async with world.server.db.write() as session:
+        await fleet.note_status(session, agent, status, now=now)
+
+
+async def swings(world: World, alarm_id: str) -> list[int]:
+    """As the alarm's log tells them, revision by revision."""
+    log = sa.select(AlarmEvent.payload).where(AlarmEvent.alarm_id == alarm_id, AlarmEvent.revision.is_not(None))
+    async with world.server.db.read() as session:
+        return [(body or {}).get("swings", 0) for body in await session.scalars(log.order_by(AlarmEvent.seq))]
+
+
 async def lost(world: World) -> list[Alarm]:
     return await alarms(world, rule=AGENT_LOST.id)
 
@@ -98,6 +118,66 @@ async def test_a_whole_site_is_major_at_once_and_critical_in_an_hour(world: Worl
     assert [row.severity for row in await lost(world)] == [Severity.CRITICAL] * 2
 
 
+@pytest.mark.parametrize("goodbye", [False, True])
+async def test_a_neighbour_that_is_away_for_a_moment_makes_no_site_unheard(world: World, goodbye: bool) -> None:
+    agent, other = await make_agent(world, world.home), await make_agent(world, world.home, "edge2")
+    await hear(world, agent, other)
+    await spend(world, minutes(90), other)
+    await say(world, other, goodbye=goodbye)
+    await spend(world, minutes(1))
+    assert [(row.device, row.severity) for row in await lost(world)] == [("edge1", Severity.MAJOR)]
+    await hear(world, other)
+    await say(world, other, goodbye=goodbye)
+    await spend(world, GRACE + TICK)
+    severities = {row.device: row.severity for row in await lost(world)}
+    assert severities == {"edge1": Severity.CRITICAL, "edge2": Severity.MAJOR}, "now nobody is there"
+
+
+async def flap(world: World, agent: AgentRef) -> Alarm:
+    """It is lost often enough that its alarm stands."""
+    await hear(world, agent)
+    for _ in range(AGENT_LOST.flap.changes):
+        await spend(world, minutes(4))
+        await spend(world, minutes(1), agent)
+    (row,) = await alarms(world, rule=AGENT_LOST.id, active=True)
+    return row
+
+
+async def test_an_agent_that_reconnects_and_is_never_silent_again_is_calm(world: World) -> None:
+    agent = await make_agent(world, world.home)
+    await flap(world, agent)
+    for _ in range(3):
+        await spend(world, minutes(10), agent)
+        await say(world, agent, goodbye=False)
+    await hear(world, agent)
+    await spend(world, TICK, agent)
+    assert not any(row.active for row in await lost(world)), "half an hour without a silence"
+
+
+async def test_what_stands_and_goes_on_is_told_of_each_ten_minutes_and_every_loss_is_counted(world: World) -> None:
+    agent = await make_agent(world, world.home)
+    row = await flap(world, agent)
+    for _ in range(6):
+        await spend(world, minutes(4))
+        await spend(world, minutes(1), agent)
+    assert await swings(world, row.id) == [0, 2, 4, 6]
+    await spend(world, minutes(4))
+    await spend(world, minutes(20), agent)
+    assert await swings(world, row.id) == [0, 2, 4, 6, 7], "the last of it is told once ten minutes have passed"
+    await spend(world, minutes(20), agent)
+    async with world.server.db.read() as session:
+        kinds = await session.scalars(sa.select(AlarmEvent.kind).where(AlarmEvent.alarm_id == row.id))
+        assert list(kinds)[-1] == AlarmEventKind.ENDED
+
+
+async def test_a_flapping_one_that_gets_worse_keeps_its_count(world: World) -> None:
+    agent = await make_agent(world, world.home)
+    row = await flap(world, agent)
+    await spend(world, minutes(70))
+    assert await swings(world, row.id) == [0, 1, 1]
+    assert [one.severity for one in await lost(world) if one.active] == [Severity.CRITICAL]
+
+
 async def test_an_agent_that_comes_and_goes_is_told_of_once_as_that(world: World) -> None:
     agent = await make_agent(world, world.home)
     await hear(world, agent)
@@ -118,8 +198,41 @@ async def test_an_agent_that_comes_and_goes_is_told_of_once_as_that(world: World
         ("reopened", "reopened"),
         ("commented", "flapping"),
     ]
-    async with world.server.db.read() as session:
-        swings = await session.scalars(sa.select(AlarmEvent.payload).where(AlarmEvent.alarm_id == rows[0].id))
-        assert [body.get("swings", 0) for body in swings if body is not None] == [0, 1, 2, 3]
+    assert await swings(world, rows[0].id) == [0, 1, 2, 3]
     await spend(world, minutes(60), agent)
     assert [row.active for row in await lost(world)] == [False, False, False], "calm for half an hour"
+
+
+async def test_the_job_and_agents_that_return_are_not_in_each_others_way(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the two alarms the job has the older, of the agent of the higher id, when both agents are heard."""
+    if world.server.db.dialect != "postgresql":
+        return  # SQLite has one writer
+    made = [await make_agent(world, world.home, code) for code in ("edge1", "edge2")]
+    low, high = sorted(made, key=lambda agent: agent.id)
+    await hear(world, low, high)
+    await spend(world, GRACE + TICK, low)
+    await spend(world, GRACE + TICK)
+    world.clock.advance(minutes(70).total_seconds())
+    service = service_of(world.server, AlarmService)
+    update, has_one, go_on = service.update_centre, asyncio.Event(), asyncio.Event()
+
+    async def slow(*given: Any, **named: Any) -> None:
+        await update(*given, **named)
+        has_one.set()
+        await go_on.wait()
+
+    monkeypatch.setattr(service, "update_centre", slow)
+
+    async def look() -> None:
+        async with world.server.db.write() as session:
+            await LostAgents(service).look(session, world.clock.now())
+
+    looking = asyncio.create_task(look())
+    await has_one.wait()
+    returning = asyncio.create_task(hear(world, low, high))
+    await asyncio.sleep(0.3)  # real locks are waited for in real time
+    go_on.set()
+    await asyncio.gather(looking, returning)
+    assert [(row.active, row.worst_severity) for row in await lost(world)] == [(False, Severity.CRITICAL)] * 2

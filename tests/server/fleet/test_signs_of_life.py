@@ -1,38 +1,21 @@
 """Signs of life: what they cost the main database. On both databases."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
 from datetime import timedelta
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import event
 
 from facility.clock import to_ms
 from server.fleet import repository
 from server.fleet import service as fleet
 from server.fleet.models import AgentStatus, Device
 from server.fleet.service import DeviceSeen
+from server.fleet.watch import GRACE, silence_job
 from server.kit.scope import Scope
 from tests.server.factories import World
+from tests.server.fleet.counting import counted
 from tests.server.fleet.making import a_catalog, announce, make_agent
-
-
-@contextmanager
-def counted(world: World) -> Iterator[list[str]]:
-    """The statements that reach the main database's writer."""
-    found: list[str] = []
-
-    def heard(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        found.append(statement)
-
-    engine = world.server.db.writer.sync_engine
-    event.listen(engine, "before_cursor_execute", heard)
-    try:
-        yield found
-    finally:
-        event.remove(engine, "before_cursor_execute", heard)
 
 
 @pytest.mark.parametrize("agents", [3, 30])
@@ -59,3 +42,25 @@ async def test_signs_of_life_cost_as_many_statements_however_many_live(world: Wo
         gone = await repository.agents_by_status(session, Scope.system(), [AgentStatus.NEVER])
     assert {(row.last_seen_at, row.communication, row.communication_at) for row in known} == {(now, "ok", now)}
     assert list(gone) == []
+
+
+async def test_an_agent_that_is_heard_while_it_is_found_silent_is_not_silent(world: World) -> None:
+    if world.server.db.dialect != "postgresql":
+        return  # SQLite has one writer
+    agent, job = await make_agent(world, world.home), silence_job([])
+    async with world.server.db.write() as session:
+        await fleet.note_seen(session, {agent.id: world.clock.now()}, {}, watchers=[], now=world.clock.now())
+        await job.run(session, world.clock.now())
+    world.clock.advance(2 * GRACE.total_seconds())
+
+    async def look() -> None:
+        async with world.server.db.write() as session:
+            await job.run(session, world.clock.now())
+
+    async with world.server.db.write() as session:
+        await fleet.note_seen(session, {agent.id: world.clock.now()}, {}, watchers=[], now=world.clock.now())
+        looking = asyncio.create_task(look())
+        await asyncio.sleep(0.3)  # real locks are waited for in real time
+    await looking
+    async with world.server.db.read() as reading:
+        assert (await repository.get_agent(reading, Scope.system(), agent.id)).status is AgentStatus.ONLINE
