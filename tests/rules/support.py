@@ -52,16 +52,16 @@ def facts(*metrics: str, device: str = "d1", **parts: Any) -> DeviceFacts:
     )
 
 
-def _born_at(at_ms: int) -> str:
-    return str(at_ms)
+def born_at(at_ms: int) -> str:
+    """The id of what began in that millisecond: the same each time, and one that an engine takes up again."""
+    time = f"{at_ms:012x}"
+    return f"{time[:8]}-{time[8:]}-7000-8000-000000000000"
 
 
 def engine(rules: Rule | Sequence[Rule], *devices: DeviceFacts, started: float = 0, origin: str = "agent-1") -> Engine:
     """An engine whose occurrence ids are the millisecond they began in."""
     chosen = (rules,) if isinstance(rules, Rule) else tuple(rules)
-    return Engine(
-        RuleSet(chosen), devices or (facts(),), origin=origin, new_id=_born_at, started_ms=int(started * 1000)
-    )
+    return Engine(RuleSet(chosen), devices or (facts(),), origin=origin, new_id=born_at, started_ms=int(started * 1000))
 
 
 def good(at: float, value: float | str, metric: str = TEMPERATURE, *, device: str = "d1", subject: str = "") -> Reading:

@@ -4,7 +4,7 @@ import pytest
 
 from facility.alarms import AlarmEventKind
 from rules.testing import Device
-from tests.rules.support import brief, engine, good, high, rule, story
+from tests.rules.support import born_at, brief, engine, good, high, rule, story
 
 FOUR = {
     "lolo": {"limit": 10, "severity": "major"},
@@ -112,9 +112,9 @@ def test_events_of_an_occurrence_carry_its_facts() -> None:
     (raised,) = judged.sample(good(1, 28.5))
     (updated,) = judged.sample(good(2, 33))
     (ended,) = judged.sample(good(3, 20))
-    assert (raised.occurrence, raised.revision, raised.kind) == ("1000", 1, AlarmEventKind.RAISED)
-    assert (updated.occurrence, updated.revision, updated.limit, updated.value) == ("1000", 2, 32, 33)
-    assert (ended.occurrence, ended.revision, ended.limit, ended.value) == ("1000", 3, 32, 20)
+    assert (raised.occurrence, raised.revision, raised.kind) == (born_at(1000), 1, AlarmEventKind.RAISED)
+    assert (updated.occurrence, updated.revision, updated.limit, updated.value) == (born_at(1000), 2, 32, 33)
+    assert (ended.occurrence, ended.revision, ended.limit, ended.value) == (born_at(1000), 3, 32, 20)
     assert raised.origin == "agent-1"
     assert str(raised.key) == "agent-1/d1/r"
     assert raised.metric == "room.temperature"

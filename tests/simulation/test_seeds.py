@@ -12,7 +12,7 @@ from tests.simulation.planted import BUGS
 # What finds each: the faults drawn, the hours, and what is said first.
 PLANTED = [
     ("acknowledge-before-commit", Fault.KILL, 0.25, r"1: \S+ is told that block"),
-    ("no-revision-check", Fault.LINK_BAD, 0.5, "2: "),
+    ("no-revision-check", Fault.LINK_BAD, 1.0, "2: "),
     ("resolves-under-an-alarm", Fault.LINK_BAD, 1.0, r"3: ticket \S+ resolved itself"),
     ("timers-on-arrival-time", Fault.DEVICE_SLOW, 0.25, "2: "),
     ("unrecovered-resolves", Fault.DEVICE_RETIRED, 0.5, "3: no ticket that stays open"),
