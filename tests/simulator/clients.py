@@ -44,7 +44,8 @@ def address(target: Device) -> str:
 
 async def snmp(program: str, target: Device, *oids: str) -> dict[str, str]:
     """OID (without leading dot) -> the value net-snmp shows, type name in front ("INTEGER: 5")."""
-    code, output = await run(program, *snmp_access(target), address(target), *oids)
+    # An answer is certain to come; on a machine that stands still for a moment, later.
+    code, output = await run(program, *snmp_access(target, timeout=20.0), address(target), *oids)
     assert code == 0, output
     pairs = (line.split(" = ", 1) for line in output.splitlines() if " = " in line)
     return {oid.strip(". "): value.strip() for oid, value in pairs if "No more variables left in this MIB" not in value}
