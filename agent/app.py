@@ -127,6 +127,7 @@ class Agent:
             clock=clock,
             seen=self._watcher.seen,
             alarmed=self._alarmed,
+            believed=self._told,
             ids=self._ids,
         )
         self._poller = Poller(clock=clock, take=self._pipeline.take, figures=self.figures)
@@ -350,7 +351,7 @@ class Agent:
         """Publish what became known, once nothing new came for a moment; let go of what is gone."""
         while True:
             await self._clock.sleep(SETTLE_S)
-            if self._watcher.settled(self._pollers) or self.engine.gone(now_ms(self._clock)):
+            if self._watcher.settled(self._pollers) or self.engine.overdue(now_ms(self._clock)):
                 self._learn_points()
 
     def _learn_points(self) -> None:
@@ -388,8 +389,8 @@ class Agent:
             step = self._clock.resync() if isinstance(self._clock, SystemClock) else 0
             if step:
                 self.clock_set(step)
-            elif self._pipeline.believe(kept=kept):
-                self._told()
+            else:
+                self._pipeline.believe(kept=kept)
 
     async def _reload(self) -> None:
         while True:

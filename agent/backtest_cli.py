@@ -16,7 +16,7 @@ from facility.config import ConfigErrors
 from facility.reading import QUALITY_CODES, PointKey, Quality
 from rules.backtest import Chunk, Report, backtest
 from rules.facts import DeviceFacts
-from rules.files import RuleErrors, load_rules
+from rules.files import load_rules
 from rules.model import RuleSet
 from rules.parts import Where
 from rules.showing import bar, show
@@ -41,7 +41,7 @@ def run(
     try:
         site = read_site(config)
         rules = site.rules if not rule_files else load_rules(rule_files, over=site.rules)
-    except (ConfigErrors, RuleErrors) as exc:
+    except ConfigErrors as exc:
         typer.echo(str(exc), err=True)
         raise typer.Exit(USAGE) from exc
     reader = JournalReader(journal or site.loaded.folder / site.loaded.config.journal.path)

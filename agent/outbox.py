@@ -70,13 +70,11 @@ class Outbox:
         all_taken = not degraded and any(fetch.backlog for fetch in fetches)
         blocks = []
         for fetch in fetches:
-            if not may_send(self.flying.values(), fetch.kind):
+            unwanted = fetch.kind is Kind.READINGS and readings is Readings.NONE
+            if unwanted or not may_send(self.flying.values(), fetch.kind):
                 all_taken = False
                 continue
             upto = fetch.upto
-            if fetch.kind is Kind.READINGS and readings is Readings.NONE:
-                all_taken = False
-                continue
             if fetch.kind is Kind.READINGS and readings is Readings.PACKED:
                 upto = self._journal.packed if upto is None else min(upto, self._journal.packed)
             found = await self._journal.unsent(fetch.kind, above=fetch.above, upto=upto, limit=fetch.limit)

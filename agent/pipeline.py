@@ -38,7 +38,7 @@ Alarmed = Callable[[Sequence[AlarmEvent]], None]
 class Pipeline:
     """seen: told of the readings that passed, before they are judged (the catalog learns new points from it).
 
-    alarmed: told of alarm events once the journal has them.
+    alarmed: told of alarm events once the journal has them; believed: told that a doubted clock is taken as it is.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Pipeline:
         clock: Clock,
         seen: Seen,
         alarmed: Alarmed,
+        believed: Callable[[], None],
         ids: NewId,
     ) -> None:
         self._guard = guard
@@ -62,6 +63,7 @@ class Pipeline:
         self._clock = clock
         self._seen = seen
         self._alarmed = alarmed
+        self._believed = believed
         self._ids = ids
         self._asked = asyncio.Event()
 
@@ -111,6 +113,7 @@ class Pipeline:
         log.warning("the clock is taken as it is", extra={"kept": kept, "held": len(released)})
         self._journal.take(released)
         self._keep(self._guard.dated(0))
+        self._believed()
         return True
 
     def end(self) -> None:

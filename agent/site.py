@@ -71,7 +71,8 @@ class Site:
         self, points: Mapping[str, Sequence[PointKey]], *, complete: Collection[str] = frozenset()
     ) -> list[DeviceFacts]:
         """What the rule engine is told; `points` are those known so far, by device; `complete`: whose are all known."""
-        may_have = {device.profile.id: _may_have(device.profile) for device in self.devices}
+        profiles = {device.profile.id: device.profile for device in self.devices}
+        may_have = {name: _may_have(profile) for name, profile in profiles.items()}
         return [
             DeviceFacts(
                 id=device.id,

@@ -32,9 +32,14 @@ class Snapshots:
         if self._guard.is_unset(at):
             return  # the centre could not place it; the clock's being set is followed by one
         told = self._local.marks() if self._local is not None else ()
-        item, stats = AlarmItem(snapshot=tuple(self._engine.active()), told=told or UNSET), self._journal.stats()
-        waits = stats.unsent_blocks.get(Kind.ALARMS, 0) or stats.alarms_since is not None
-        if unless_it_waits and waits and item == self._last:
+        item = AlarmItem(snapshot=tuple(self._engine.active()), told=told or UNSET)
+        if unless_it_waits and item == self._last and self._waits():
             return
         self._last = item
         self._journal.append(Kind.ALARMS, [replace(item, at=at)], at=at)
+
+    def _waits(self) -> bool:
+        """Whether anything of alarms waits to be sent: in the file, on its way there, or in memory alone."""
+        stats = self._journal.stats()
+        unsent = stats.unsent_blocks.get(Kind.ALARMS, 0) or self._journal.held.get(Kind.ALARMS, 0)
+        return unsent > 0 or stats.alarms_since is not None

@@ -370,17 +370,15 @@ class Uplink:
         if flying.catalog in self._catalogs_offered:
             return
         at = now_ms(self._clock)
-        if await self._journal.offer_catalog(flying.catalog, at=at):
-            self._catalogs_offered[flying.catalog] = now
-            return
-        if flying.catalog == self._journal.catalog:
+        if not await self._journal.offer_catalog(flying.catalog, at=at):
+            if flying.catalog != self._journal.catalog:
+                # That catalog went with an evicted or corrupt file: the block is made to speak of the present one.
+                await self._journal.resequence(flying.key, catalog=self._journal.catalog)
+                self._outbox.land(flying.key)
+                return
             # The present one went with a corrupt file. By a new name the block would ask for the same at once.
-            self._catalogs_offered[flying.catalog] = now
             self._reports.publish_catalog()
-            return
-        # That catalog went with an evicted or corrupt file: the block is made to speak of the present one.
-        await self._journal.resequence(flying.key, catalog=self._journal.catalog)
-        self._outbox.land(flying.key)
+        self._catalogs_offered[flying.catalog] = now
 
     def _count_rejected_items(self, answer: Answer) -> None:
         for item in answer.rejected:

@@ -10,7 +10,7 @@ off. As live, that time counts for nobody: its engine is made anew behind it and
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from operator import attrgetter, sub
@@ -128,7 +128,8 @@ def backtest(
         if centre is not None:
             heard = [column for column in chunk.columns if column[0].metric in centre.metrics]
             _note(report, standing, centre.play(heard, chunk.until_ms))
-        report.first_ms = report.first_ms if report.samples else chunk.from_ms
+        if not report.samples:
+            report.first_ms = chunk.from_ms
         report.samples += count
         report.last_ms = max(report.last_ms, chunk.until_ms)
         if progress is not None:
@@ -221,25 +222,26 @@ class _Edge:
 class _Centre:
     """The centre's rules over what all agents said. It was there all the time: a hole is silence to it."""
 
-    def __init__(self, rules: RuleSet, metrics: Collection[str], devices: Sequence[DeviceFacts], new_id: NewId) -> None:
-        self.metrics = metrics
-        self._make: Callable[[int], Engine] = lambda now: Engine(
-            rules, devices, origin=CENTRE, new_id=new_id, started_ms=now
-        )
+    def __init__(self, rules: RuleSet, devices: Sequence[DeviceFacts], new_id: NewId) -> None:
+        self.metrics = rules.metrics
+        self._rules = rules
+        self._devices = devices
+        self._new_id = new_id
         self._engine: Engine | None = None
 
     def play(self, columns: Sequence[Column], until: int) -> Iterator[AlarmEvent]:
         if self._engine is None:
             if not columns:
                 return
-            self._engine = self._make(Chunk(columns).from_ms)
+            began = Chunk(columns).from_ms
+            self._engine = Engine(self._rules, self._devices, origin=CENTRE, new_id=self._new_id, started_ms=began)
         yield from _judge(self._engine, columns, attrgetter("taken_at"))
         yield from self._engine.advance(until)
 
 
 def _centre(rules: RuleSet, devices: Sequence[DeviceFacts], new_id: NewId) -> _Centre | None:
     own = RuleSet(tuple(rule for rule in rules if rule.enabled and rule.where is Where.CENTRE))
-    return _Centre(own, own.metrics, devices, new_id) if own else None
+    return _Centre(own, devices, new_id) if own else None
 
 
 def _holes(columns: Sequence[Column], first: int, last: int, patience: int) -> list[tuple[int, int]]:

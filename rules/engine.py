@@ -342,10 +342,8 @@ class Engine:
             point.last = min(point.last, now_ms)
         self.youngest = max(self.youngest, youngest(saved, now_ms=now_ms))
         self.watched_ms = saved.now
-        missing = {
-            (device, metric, subject): min(since + max(down, 0), now_ms)
-            for device, metric, subject, since in saved.missing
-        }
+        down = max(down, 0)
+        missing = {(device, metric, part): min(at + down, now_ms) for device, metric, part, at in saved.missing}
         self._now = self._advanced = now_ms
         self._lost = {device for device in saved.lost if device in self._roster.facts}
         # Which points they have is known; what these say is awaited.
@@ -361,11 +359,12 @@ class Engine:
         with `rule_changed`. A removed or disabled rule ends with `rule_removed`, a removed device with
         `device_retired`, a rule that no longer selects the point or judges something else with `rule_changed`. A point
         no longer named goes on being expected, unless its device's facts say it is gone (see `DeviceFacts`): then it
-        ends with `device_retired`. Nothing changed, and nothing is `gone`: nothing happens.
+        ends with `device_retired`. Nothing changed, and nothing is `overdue`: nothing happens.
         """
         self._now = max(self._now, now_ms)
         before, missing = self._roster.facts, self._roster.missing
-        if rules == self._roster.rules and {facts.id: facts for facts in devices} == before and not self.gone(now_ms):
+        same = rules == self._roster.rules and {facts.id: facts for facts in devices} == before
+        if same and not self.overdue(now_ms):
             return []
         points, records, said = self._take_apart()
         self._build(rules, devices)
@@ -376,7 +375,7 @@ class Engine:
         self._roster.recall(said)
         return events
 
-    def gone(self, now_ms: int) -> bool:
+    def overdue(self, now_ms: int) -> bool:
         """Whether a point has been missing for so long that the next `reload` ends it."""
         return self._roster.overdue(now_ms)
 

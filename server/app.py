@@ -70,10 +70,10 @@ def domains_of(kit: Kit, *, history_db: Database) -> list[Domain]:
     notifier = Notifier(kit, notify_metrics)
     links = TicketLinks()
     alarm_tickets = AlarmTickets(notifier=notifier, metrics=ticket_metrics)
-    # Tickets are told first: what has a ticket is told to people by it.
     rules = rules_of(kit.config)
     for problem in rules.idle:
         log.warning("a rule of the centre's files judges nothing", extra={"problem": str(problem)})
+    # Tickets are told first: what has a ticket is told to people by it.
     alarm_service = AlarmService(
         observers=[alarm_tickets, AlarmNotices(notifier=notifier, tickets=links, hold=alarm_tickets.policy.hold)],
         titles=titles_of(rules),

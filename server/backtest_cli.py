@@ -13,23 +13,23 @@ from rich.console import Console
 
 from facility.config import ConfigErrors
 from rules.backtest import Chunk, Report, backtest
-from rules.files import RuleErrors, library, load_rules
+from rules.files import load_rules
 from rules.model import RuleSet
 from rules.roster import COMMUNICATION
 from rules.showing import bar, show
 from server.alarms.record import SiteRecord, record_of
+from server.app import rules_of
 from server.config import ServerConfig, load_config
 from server.customers import repository as customers
 from server.db import migrate
 from server.db.session import Database, async_url
 from server.fleet import repository as fleet
+from server.history.rollup import DAY_MS, HOUR_MS
 from server.history.stores import SqlStore
 from server.history.tables import MIGRATIONS, history_url
 from server.kit.scope import Scope
 
 FAILED, USAGE = 1, 2
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 _SYSTEM = Scope.system()
 app = typer.Typer()
 
@@ -66,9 +66,9 @@ def run(
     given = {"database_url": database_url, "data_dir": None if data_dir is None else str(data_dir)}
     try:
         settings = load_config(config, overrides={name: value for name, value in given.items() if value is not None})
-        rules = load_rules(settings.alarms.rules, over=library())
+        rules = rules_of(settings)
         rules = load_rules(rule_files, over=rules) if rule_files else rules
-    except (ConfigErrors, RuleErrors) as exc:
+    except ConfigErrors as exc:
         typer.echo(str(exc), err=True)
         raise typer.Exit(USAGE) from exc
     try:

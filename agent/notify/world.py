@@ -7,7 +7,7 @@ from pathlib import Path
 from agent.config import Notify
 from agent.figures import Figures
 from agent.guard import ClockGuard
-from agent.journal import Journal, Offload
+from agent.journal import Journal, JournalStats, Offload
 from agent.notify.local import Channel, LocalNotices
 from agent.notify.policy import Limits, Link, Notice
 from agent.notify.send import Sender
@@ -50,21 +50,21 @@ class AgentWorld:
         # Those that wait for the clock to be set, for the disk, or in memory, are not among the unsent.
         waits = self._guard.undated or stats.alarms_since is not None
         has_all = not (stats.unsent_blocks.get(Kind.ALARMS, 0) or stats.degraded or waits)
-        return Link(max(self._cut_ms(uplink), self._kept_ms()), has_all)
+        return Link(max(self._cut_ms(uplink), self._kept_ms(stats)), has_all)
 
     def _cut_ms(self, uplink: Uplink) -> int:
         return round((self._clock.monotonic() - uplink.taken_at) * 1000)
 
-    def _kept_ms(self) -> int:
+    def _kept_ms(self, stats: JournalStats) -> int:
         """For how long an alarm waits for the clock or for a disk that hangs: the centre gets nothing of it, however
         well it is connected."""
-        since = self._journal.stats().alarms_since
+        since = stats.alarms_since
         kept = 0 if since is None else round((self._clock.monotonic() - since) * 1000)
         return max(kept, self._guard.undated_for(now_ms(self._clock)))
 
     def cut_since(self) -> datetime | None:
         uplink = self._uplink()
-        if uplink is None or self._cut_ms(uplink) < self._kept_ms():
+        if uplink is None or self._cut_ms(uplink) < self._kept_ms(self._journal.stats()):
             return None
         return self._clock.now() - timedelta(milliseconds=self._cut_ms(uplink))
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from facility.alarms import CENTRE
+from rules.roster import COMMUNICATION
 from server.alarms.models import Alarm
 from server.db.session import ReadSession
 from server.fleet import repository as fleet
 from server.fleet.models import Agent, AgentStatus, Device
 
-COMMUNICATION = "device.communication"
 _LOST = "lost"
 
 

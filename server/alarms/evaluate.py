@@ -147,9 +147,9 @@ class CentreRules:
                 log.error("the state of the centre's rules cannot be taken up", extra={"error": str(error)})
                 # Also those of rules that are gone since: nobody else ends them. What the centre raises about itself is
                 # not judged here.
-                held_here = await repository.active_of_origin(session, site_id=row.site_id, origin=CENTRE)
-                rules = {alarm.rule for alarm in held_here} - CENTRE_RULES.keys()
-                await self._alarms.forget_judged_here(session, site_id=row.site_id, rules=rules, now=now)
+                active = await repository.active_of_origin(session, site_id=row.site_id, origin=CENTRE)
+                judged = [alarm for alarm in active if alarm.rule not in CENTRE_RULES]
+                await self._alarms.forget_judged_here(session, judged, now)
                 held, events = await self._make(site, None, begin)
         events += await self._judge(held.engine, site, begin, until)
         await self._alarms.judged_here(

@@ -113,9 +113,9 @@ class LostAgents:
         own = ears(await spans(session), first_look=now, now=now)
         sites = sorted({row.site_id for row in rows})
         lost = {(row.site_id, row.device) for row in rows}
-        named = {(one.site_id, one.code): one.id for one in await fleet.agents_of_sites(session, sites)}
         # Agents before keys, as ingest and the job that finds them silent do; and the keys in their one order.
-        await fleet.lock_agents(session, {agent_id for name, agent_id in named.items() if name in lost})
+        before = await fleet.agents_of_sites(session, sites)
+        await fleet.lock_agents(session, {one.id for one in before if (one.site_id, one.code) in lost})
         await repository.lock_keys(session, {row.key_id for row in rows})
         agents = {(one.site_id, one.code): one for one in await fleet.agents_of_sites(session, sites)}
         heard = await fleet.sites_heard(session, sites)

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
-from facility.metrics import metric
 from facility.reading import PointKey
 from rules.backtest import Chunk, Column
 from rules.facts import DeviceFacts
 from server.alarms.facts import facts_of, metered
 from server.db.session import ReadSession
 from server.fleet import repository as fleet
-from server.fleet.models import AgentStatus
+from server.history.codes import decode_value, is_state
 from server.history.rollup import Sample
 from server.history.store import History
 from server.kit.scope import Scope
@@ -41,7 +40,7 @@ class SiteRecord:
 
 async def record_of(session: ReadSession, site_id: str, metrics: Collection[str]) -> SiteRecord:
     """The record of a site for rules that need these metrics."""
-    agents = {agent.id: agent for agent in await fleet.agents_by_status(session, _SYSTEM, tuple(AgentStatus))}
+    agents = {agent.id: agent for agent in await fleet.agents_of_sites(session, [site_id])}
     rows = [row for row in await fleet.points_of_metrics(session, _SYSTEM, metrics) if row.site_id == site_id]
     facts: list[DeviceFacts] = []
     owners: dict[str, str] = {}
@@ -60,13 +59,8 @@ async def record_of(session: ReadSession, site_id: str, metrics: Collection[str]
 def _column(key: PointKey, samples: list[Sample]) -> Column:
     times = [sample.at for sample in samples]
     values: list[float | str | None] = [sample.value for sample in samples]
-    states = metric(key.metric).states
-    if states is not None:
-        words: dict[float | None, str | None] = {None: None}
-        for sample in samples:
-            if sample.value not in words:
-                assert sample.value is not None
-                words[sample.value] = states.by_code(int(sample.value)).word
+    if is_state(key.metric):
+        words = {value: decode_value(key.metric, value) for value in {sample.value for sample in samples}}
         values = [words[sample.value] for sample in samples]
     good = [sample.quality == 0 for sample in samples]
     return key, times, values, None if all(good) else good

@@ -149,13 +149,9 @@ class AlarmService:
         for occurrence, of_it in found.items():
             await self._taking.take(session, origin, keys, occurrence, of_it, now)
 
-    async def forget_judged_here(
-        self, session: WriteSession, *, site_id: str, rules: Collection[str], now: datetime
-    ) -> None:
-        """End what the centre's own rules hold active about a site: nobody knows its state any more."""
-        for rule in sorted(rules):
-            found = [row for row in await repository.active_of_centre(session, rule) if row.site_id == site_id]
-            await self._end_centre(session, found, now, EndReason.SUPERSEDED)
+    async def forget_judged_here(self, session: WriteSession, found: Sequence[Alarm], now: datetime) -> None:
+        """End what the centre's own rules hold active: nobody knows its state any more."""
+        await self._end_centre(session, sorted(found, key=lambda row: (row.rule, row.id)), now, EndReason.SUPERSEDED)
 
     async def raise_centre(
         self,

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from facility.alarms import ActiveOccurrence, AlarmEvent, AlarmEventKind
 from facility.clock import to_ms
+from facility.ids import made_at
 from facility.items import EARLIEST_MS
 from facility.severity import Severity, worst
 from server.alarms.lifecycle import STAND_IN, Held
@@ -60,8 +61,7 @@ def stand_in(
 
 def _born_ms(occurrence: str, at: datetime) -> int:
     """When it was raised: a UUIDv7 says so. Never after the snapshot, nor before there were agents."""
-    named = UUID(occurrence)
     held_ms = to_ms(at)
-    if named.version != 7:
+    if UUID(occurrence).version != 7:
         return held_ms
-    return max(EARLIEST_MS, min(named.int >> 80, held_ms))
+    return max(EARLIEST_MS, min(made_at(occurrence), held_ms))

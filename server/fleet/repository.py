@@ -108,7 +108,7 @@ async def sites_heard(session: ReadSession, sites: Collection[str]) -> set[str]:
 
 
 async def agents_with_drops(session: ReadSession, scope: Scope) -> Sequence[Agent]:
-    """Agents that ever told of lost readings, in whatever stream; retired ones too."""
+    """Agents that ever told of readings lost or left out, in whatever stream; retired ones too."""
     query = sa.select(Agent).where(sa.cast(Agent.drops, sa.Text) != "{}").options(joinedload(Agent.site))
     return (await session.scalars(scoped(query, Agent, scope))).all()
 

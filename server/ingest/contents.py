@@ -24,11 +24,6 @@ from server.ingest.protocols import AlarmSink
 from server.ingest.weather import is_weather
 
 
-def _at(position: int, refused: Sequence[RejectedItem]) -> list[RejectedItem]:
-    """Refusals of a list of one item, under the item's place in its block."""
-    return [replace(item, path=f"[{position}]{item.path.partition(']')[2]}") for item in refused]
-
-
 @uncollected()
 def series_of(entry: Entry, *, now_ms: int) -> tuple[list[tuple[int, Series]], list[RejectedItem]]:
     """The good series of a readings block with their places, and what was refused."""
@@ -98,7 +93,7 @@ async def _alarms(
         good, bad = decode_alarms([raw])
         items.extend(good)
         places.extend(position for _ in good)
-        refused.extend(_at(position, bad))
+        refused.extend(_placed(bad, [position]))
     if items and not in_pieces:
         taken = await alarms.apply(session, site=agent.site, agent=agent, items=items, now=now)
         refused += _placed(taken, places)

@@ -4,6 +4,7 @@ import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -14,8 +15,9 @@ from agent.journal import BlockState, DropReason, Store
 from agent.journal.sql import StoreFull
 from facility.clock import to_ms
 from facility.ids import made_at
+from facility.items import decode_alarms
 from facility.reading import Quality, QualityReason, Reading
-from facility.wire import Kind
+from facility.wire import Kind, decode
 from tests.agent.journals import START
 from tests.agent.test_clock_guard import Machine, alarm_events, booted, configured, kept_readings, poll, set_clock
 
@@ -153,6 +155,26 @@ async def test_a_clock_that_nobody_sets_is_waited_for_ten_minutes(tmp_path: Path
         poll(agent, board, 60.0)
         assert (await readings_of(agent))[-1].quality is Quality.GOOD, "no time twice from here on"
         assert agent.journal.stats().drops == {}
+
+
+async def test_the_end_of_a_doubt_is_followed_by_a_snapshot_also_when_a_poll_ends_it(
+    tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configured(tmp_path, hold="0s")
+    await raised_and_over(config, machine)
+    board = Machine(machine.wall - HOUR)
+    async with booted(config, board) as agent:
+        await settled(agent, board)
+        monkeypatch.setattr(agent, "uplink", Mock(connected=True))
+        poll(agent, board, 60.0)
+        board.pass_time(DOUBT_MS / 1000)
+        poll(agent, board, 60.0)
+        assert not agent._guard.doubts
+        await agent.journal.commit()
+        blocks = [each.block for each in await agent.journal.unsent(Kind.ALARMS, limit=10)]
+        items = [item for block in blocks for item in decode_alarms(decode(block.payload()).items)[0]]
+        (active,) = agent.engine.active()
+        assert [each.occurrence for item in items for each in item.snapshot or ()] == [active.occurrence]
 
 
 async def test_a_doubt_is_no_reason_to_lose_anything(

@@ -6,7 +6,8 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from agent.journal import BlockState
+from agent.journal import BlockState, Store
+from agent.journal.sql import StoreFull
 from facility.wire import Kind
 from tests.agent.journals import START, unsent_count
 from tests.agent.ledger import Ledger
@@ -69,6 +70,24 @@ def test_a_snapshot_that_still_waits_is_not_followed_by_the_same(
             it.agent.connected()
             await asyncio.sleep(2)
             assert await unsent_count(it.agent.journal, Kind.ALARMS) == 1, "the centre may have forgotten"
+
+    with Sink() as sink:
+        run_virtual(main(sink))
+
+
+def test_nor_one_that_waits_in_memory_because_the_disk_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreFull("no room")
+
+    async def main(sink: Sink) -> None:
+        async with place(tmp_path, sink, monkeypatch, wall=START) as it:
+            monkeypatch.setattr(Store, "commit", refuse)
+            for _ in range(20):
+                it.agent.connected()
+                await asyncio.sleep(2)
+            assert it.agent.journal.stats().degraded
+            assert it.agent.journal.held[Kind.ALARMS] == 1
+            monkeypatch.undo()
 
     with Sink() as sink:
         run_virtual(main(sink))

@@ -72,17 +72,17 @@ def test_a_point_missing_at_the_first_full_answer_after_a_restart_is_waited_for(
     judged = restarted(probe_pulled(), card(complete=False), 800)
     assert learnt(judged, card(1), 810) == []
     assert [held.subject for held in judged.active()] == ["probe/2"]
-    assert not judged.gone(810_000 + WEEK_MS - 1)
-    assert judged.gone(810_000 + WEEK_MS)
+    assert not judged.overdue(810_000 + WEEK_MS - 1)
+    assert judged.overdue(810_000 + WEEK_MS)
     assert learnt(judged, card(1), 810 + 7 * DAY) == RETIRED
-    assert not judged.gone(810_000 + 2 * WEEK_MS)
+    assert not judged.overdue(810_000 + 2 * WEEK_MS)
 
 
 def test_a_point_that_returns_is_expected_as_ever() -> None:
     judged = restarted(probe_pulled(), card(complete=False), 800)
     assert learnt(judged, card(1), 810) == []
     assert learnt(judged, card(1, 2), 820) == []
-    assert not judged.gone(810_000 + 2 * WEEK_MS)
+    assert not judged.overdue(810_000 + 2 * WEEK_MS)
 
 
 def test_restarts_do_not_begin_the_wait_anew_and_no_time_passes_while_it_is_down() -> None:
@@ -98,7 +98,7 @@ def test_a_step_of_the_clock_ends_nobodys_wait() -> None:
     judged = restarted(probe_pulled(), card(complete=False), 800)
     assert learnt(judged, card(1), 810) == []
     judged.clock_stepped(30 * DAY * 1000)
-    assert not judged.gone((820 + 30 * DAY) * 1000)
+    assert not judged.overdue((820 + 30 * DAY) * 1000)
     assert learnt(judged, card(1), 820 + 37 * DAY) == RETIRED
 
 
@@ -176,10 +176,10 @@ def test_a_lost_probe_that_left_over_a_restart_is_gone_in_the_end_and_no_longer_
     after = engine(LOST, probes(1), started=800)
     assert after.restore(judged.snapshot(), now_ms=800_000) == []
     at = 800_000 + WEEK_MS
-    assert after.gone(at)
+    assert after.overdue(at)
     (ended,) = after.reload(RuleSet((LOST,)), [probes(1)], now_ms=at)
     assert (ended.subject, ended.reason) == ("probe/2", EndReason.DEVICE_RETIRED)
-    assert not after.gone(at + WEEK_MS)
+    assert not after.overdue(at + WEEK_MS)
 
 
 def test_the_word_of_the_device_itself_is_never_waited_for() -> None:
@@ -188,7 +188,7 @@ def test_the_word_of_the_device_itself_is_never_waited_for() -> None:
     judged.sample(good(10, "lost", COMMUNICATION))
     after = engine([LOST, *RULES], card(1), started=800)
     assert after.restore(judged.snapshot(), now_ms=800_000) == []
-    assert not after.gone(800_000 + WEEK_MS), "no reload would end it"
+    assert not after.overdue(800_000 + WEEK_MS), "no reload would end it"
     assert [held.rule for held in after.active()] == ["lost"]
 
 

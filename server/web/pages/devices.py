@@ -63,10 +63,9 @@ async def device(
         context["tickets"], _ = await tickets.list_tickets(session, scope, LATELY, site=row.site_id, device=row.device)
     if scope.may(Permission.ASSETS_READ):
         context["assets"] = await _assets(view, session, scope, row.site_id, row.device)
-    agents = await fleet.agents_of_sites(session, [row.site_id])
     return view.page(
         "device.html",
-        away=any(agent.id == row.agent_id and agent.status is not AgentStatus.ONLINE for agent in agents),
+        away=row.agent.status is not AgentStatus.ONLINE,
         zone=row.site.zone,
         device=row,
         rows=rows,

@@ -34,9 +34,6 @@ class CutOff:
     def link(self) -> Link:
         return Link(60_000, has_all=False)
 
-    async def settled(self) -> Link:
-        return self.link()
-
     def cut_since(self) -> datetime | None:
         return None
 

@@ -32,9 +32,6 @@ class World:
     def link(self) -> Link:
         return self.state
 
-    async def settled(self) -> Link:
-        return self.state
-
     def cut_since(self) -> datetime | None:
         return None
 

@@ -14,9 +14,10 @@ from facility.clock import to_ms
 from facility.ids import new_id
 from rules.files import library
 from server.alarms.record import record_of
-from server.backtest_cli import HOUR_MS, app, play
+from server.backtest_cli import app, play
 from server.fleet import service as fleet
 from server.history.codes import encode_value
+from server.history.rollup import HOUR_MS
 from server.history.service import HistoryService
 from server.history.store import PointSamples, ReadingsBlock
 from server.kit.scope import Scope
