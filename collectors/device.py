@@ -33,10 +33,9 @@ from collectors.snmp.uptime import SYS_UPTIME, UptimeWatch
 from collectors.stamps import Stamps
 from facility.clock import Clock, now_ms
 from facility.profile import Profile, Protocol
-from facility.reading import QualityReason, Reading
+from facility.reading import COMMUNICATION, QualityReason, Reading
 
 __all__ = [
-    "COMMUNICATION",
     "DevicePoller",
     "ModbusLinks",
     "ModbusTarget",
@@ -45,7 +44,6 @@ __all__ = [
     "open_device",
 ]
 
-COMMUNICATION = "device.communication"
 # Slots in a row in which a device was not asked, since others spent the budget of its address: from then on nothing is
 # known of it, and that is to be seen.
 MOST_HELD_BACK = 3

@@ -14,6 +14,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from facility.metrics import Metric, metric
+from facility.reading import COMMUNICATION, tells_of_device
 from facility.sources import (
     LAST_ADDRESS,
     Condition,
@@ -46,8 +47,6 @@ __all__ = [
     "extended",
 ]
 
-# The agent itself tells whether it reaches a device, as this metric without subject.
-COMMUNICATION = "device.communication"
 _PIECE = r"([A-Za-z0-9_.-]|\{(index|[it][1-9]|name)\})+"
 _SUBJECT = re.compile(rf"([a-z][a-z0-9_-]*/)?{_PIECE}(/{_PIECE})?")
 ID_PATTERN = r"^[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9.-]*$"
@@ -136,7 +135,7 @@ class Point(Model):
             raise ValueError("the last source cannot pass: there is no next one to ask")
         if len({source.column is not None and not source.contains for source in self.sources}) > 1:
             raise ValueError("all sources of a point are columns, or none is")
-        if self.metric == COMMUNICATION and not self.subject:
+        if tells_of_device(self.metric, self.subject):
             raise ValueError(
                 f"{COMMUNICATION} is the agent's own word of the device; say a subject, e.g. ups behind its card"
             )

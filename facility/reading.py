@@ -8,6 +8,8 @@ from typing import TypeGuard
 
 import msgspec
 
+COMMUNICATION = "device.communication"
+
 
 class Quality(StrEnum):
     """How far a value can be trusted. Only `GOOD` readings raise or clear alarms."""
@@ -36,6 +38,14 @@ class QualityReason(StrEnum):
     UNKNOWN_STATE = "unknown_state"  # a state code the profile does not know
     BAD_TYPE = "bad_type"  # the device answered with a value of another type
     CLOCK = "clock"  # the agent's clock was not believable
+
+
+def tells_of_device(metric: str, subject: str) -> bool:
+    """Whether a point is the agent's own word of whether it reaches a device.
+
+    With a subject it is what the device says of a part (a probe, a UPS behind its card): a value like any other.
+    """
+    return metric == COMMUNICATION and not subject
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,12 @@ from typing import Any
 
 from facility.alarms import CENTRE, AlarmEvent, AlarmEventKind
 from facility.ids import NewId
-from facility.reading import PointKey, Quality, Reading
+from facility.reading import PointKey, Quality, Reading, tells_of_device
 from facility.severity import Severity
 from rules.engine import Engine
 from rules.facts import GAP_INTERVALS, DeviceFacts
 from rules.model import RuleSet
 from rules.parts import DEFAULT_GAP_MS, Where
-from rules.roster import COMMUNICATION
 
 # Occurrences kept to be shown; more are only counted. Likewise the holes of a record.
 MOST_SHOWN = 10_000
@@ -176,7 +175,7 @@ class _Edge:
         for point, times, values, _ in columns:
             if point.device not in self._heard and times[0] - first > self._patience:
                 cuts.add(times[0])
-            if point.metric == COMMUNICATION:
+            if tells_of_device(point.metric, point.subject):
                 word = self._words.setdefault(point.device, "ok")
                 if values.count(word) != len(values):
                     for at, value in zip(times, values, strict=True):
@@ -200,7 +199,7 @@ class _Edge:
             known = [facts for facts in self._devices if facts.id in self._heard]
             yield from self._engine.reload(self._rules, known, now_ms=first)
         # Whether its device answers is known before what its points say.
-        columns = sorted(columns, key=lambda column: column[0].metric != COMMUNICATION)
+        columns = sorted(columns, key=lambda column: not tells_of_device(column[0].metric, column[0].subject))
         yield from _judge(self._engine, columns, attrgetter("taken_at", "device"))
         self._until = max(self._until, last)
         yield from self._engine.advance(self._until)

@@ -24,7 +24,7 @@ from operator import attrgetter
 from facility.alarms import ActiveOccurrence, AlarmEvent
 from facility.catalog import CatalogRule
 from facility.ids import NewId
-from facility.reading import PointKey, Quality, Reading
+from facility.reading import COMMUNICATION, PointKey, Quality, Reading
 from facility.severity import Severity
 from rules import describe as describing
 from rules.derived import Derived
@@ -33,7 +33,7 @@ from rules.judges import NEVER, Judge
 from rules.model import RuleSet
 from rules.pages import Pages
 from rules.records import JudgeRecord, PointRecord, decode, rebase, shift, youngest
-from rules.roster import COMMUNICATION, MAX_EXTRA_POINTS, Ignored, Name, Point, Roster, Said, dropped
+from rules.roster import MAX_EXTRA_POINTS, Ignored, Name, Point, Roster, Said, dropped
 from rules.runs import Run, run_of
 
 __all__ = ["MAX_EXTRA_POINTS", "DeviceFacts", "Engine", "Ignored"]
@@ -92,7 +92,7 @@ class Engine:
             point = self._admit((key.device, key.metric, key.subject))
             if point is None:
                 return []
-        run = run_of(times, values, good, after=point.last, words=point.states) if not point.communication else None
+        run = run_of(times, values, good, after=point.last, words=point.states) if not point.of_device else None
         if run is not None:
             events = self._judge_run(key.device, point, run)
             return events + self._settle() if self._changed else events
@@ -149,7 +149,7 @@ class Engine:
         events = self._let_judge(point.judges, at, value)
         if point.feeds:
             self._feed(point, at, value)
-        if point.communication:
+        if point.of_device:
             events += self._communication(device, value == "lost", at)
         return events
 

@@ -9,7 +9,7 @@ from facility.alarms import CENTRE, AlarmEvent, EndReason
 from facility.ids import NewId
 from facility.metrics import REGISTER, UNMAPPED
 from facility.metrics import metric as register_entry
-from facility.reading import PointKey
+from facility.reading import PointKey, tells_of_device
 from rules.absent import AbsentJudge
 from rules.derived import ROOM, SITE, Input, Numbers
 from rules.factory import make_judge
@@ -23,7 +23,6 @@ from rules.records import JudgeRecord, PointRecord, ended
 MAX_EXTRA_POINTS = 1000
 # What is remembered of a device over a restart: the most points that a collector makes of one.
 MAX_KNOWN_POINTS = 5000
-COMMUNICATION = "device.communication"
 
 Name = tuple[str, str, str]  # device, metric, subject
 Said = tuple[int, Value]
@@ -41,17 +40,21 @@ class Ignored(StrEnum):
 
 
 class Point:
-    """A point and those who judge it. last: its newest time (ms) of any quality; feeds: what it is to numbers."""
+    """A point and those who judge it.
 
-    __slots__ = ("communication", "expected", "feeds", "judges", "last", "states")
+    last: its newest time (ms) of any quality; feeds: what it is to numbers; of_device: whether it is the agent's own
+    word of its device, which is no row of any table: never gone, and never too many.
+    """
 
-    def __init__(self, metric: str, *, expected: bool, judges: tuple[Judge, ...]) -> None:
+    __slots__ = ("expected", "feeds", "judges", "last", "of_device", "states")
+
+    def __init__(self, metric: str, subject: str, *, expected: bool, judges: tuple[Judge, ...]) -> None:
         self.last = -1
         self.expected = expected
         self.judges = judges
         self.feeds: tuple[Input, ...] = ()
         self.states = register_entry(metric).states is not None
-        self.communication = metric == COMMUNICATION
+        self.of_device = tells_of_device(metric, subject)
 
 
 class Roster:
@@ -87,7 +90,7 @@ class Roster:
             return Ignored.UNKNOWN_DEVICE
         if not _registered(metric):
             return Ignored.UNKNOWN_METRIC
-        if not _of_device(metric, subject):
+        if not tells_of_device(metric, subject):
             if self._extra[device] >= MAX_EXTRA_POINTS:
                 return Ignored.TOO_MANY_POINTS
             self._extra[device] += 1
@@ -103,7 +106,7 @@ class Roster:
             and fnmatchcase(subject, rule.select.subject)
             and (expected or rule.absent is None)
         )
-        point = self.points[name] = Point(metric, expected=expected, judges=judges)
+        point = self.points[name] = Point(metric, subject, expected=expected, judges=judges)
         for judge in judges:
             if isinstance(judge, AbsentJudge):
                 self.absent.setdefault(facts.id, []).append(judge)
@@ -160,7 +163,7 @@ class Roster:
         for saved in points:
             name = (saved.device, saved.metric, saved.subject)
             facts = self.facts.get(saved.device)
-            if facts is None or name in self.points or _of_device(saved.metric, saved.subject):
+            if facts is None or name in self.points or tells_of_device(saved.metric, saved.subject):
                 continue
             if not facts.can_give(saved.metric, saved.subject):
                 found.add(name)
@@ -196,7 +199,7 @@ class Roster:
             name = (saved.device, saved.metric, saved.subject)
             facts = self.facts.get(saved.device)
             if name not in self.points and name not in retired:
-                of_device = _of_device(saved.metric, saved.subject)
+                of_device = tells_of_device(saved.metric, saved.subject)
                 remembered[saved.device] += not of_device
                 too_many = not of_device and remembered[saved.device] > MAX_KNOWN_POINTS
                 if facts is None or too_many or not _registered(saved.metric):
@@ -239,11 +242,6 @@ class Roster:
         else:
             reason = EndReason.RULE_CHANGED
         return [ended(record, held, origin=self._origin, at=at, reason=reason)]
-
-
-def _of_device(metric: str, subject: str) -> bool:
-    """Whether it is the agent's own word of a device, which is no row of any table: never gone, and never too many."""
-    return metric == COMMUNICATION and not subject
 
 
 def _registered(metric: str) -> bool:

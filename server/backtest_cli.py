@@ -12,10 +12,10 @@ import typer
 from rich.console import Console
 
 from facility.config import ConfigErrors
+from facility.reading import COMMUNICATION
 from rules.backtest import Chunk, Report, backtest
 from rules.files import load_rules
 from rules.model import RuleSet
-from rules.roster import COMMUNICATION
 from rules.showing import bar, show
 from server.alarms.record import SiteRecord, record_of
 from server.app import rules_of

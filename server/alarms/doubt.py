@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from facility.alarms import CENTRE
-from rules.roster import COMMUNICATION
+from facility.reading import tells_of_device
 from server.alarms.models import Alarm
 from server.db.session import ReadSession
 from server.fleet import repository as fleet
@@ -25,7 +25,7 @@ def unknown_since(alarm: Alarm, *, agent: Agent | None, device: Device | None) -
         return None
     if agent.status is not AgentStatus.ONLINE:
         return agent.last_seen_at or agent.status_since
-    if device is None or device.communication != _LOST or alarm.metric == COMMUNICATION:
+    if device is None or device.communication != _LOST or tells_of_device(alarm.metric, alarm.subject):
         return None
     return device.communication_at or agent.status_since
 

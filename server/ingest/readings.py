@@ -7,14 +7,13 @@ from datetime import datetime
 from facility.clock import from_ms
 from facility.items import Series
 from facility.memory import uncollected
+from facility.reading import tells_of_device
 from facility.wire import RejectedItem, RejectReason
 from server.fleet.service import DeviceSeen
 from server.fleet.texts import clip
 from server.history.codes import REASON_CODES, encode_value
 from server.history.store import PointSamples
 from server.ingest.directory import Directory, PointEntry
-
-COMMUNICATION = "device.communication"
 
 
 @dataclass(slots=True)
@@ -88,13 +87,13 @@ def _samples(entry: PointEntry, series: Series, kept: Sequence[int]) -> PointSam
 def _note_seen(
     alive: dict[str, int], words: dict[str, tuple[int, str]], device_id: str, series: Series, newest: int
 ) -> None:
-    """A good reading shows the device alive; of the communication point the word itself is what counts.
+    """A good reading shows the device alive; of the word of the device itself is what counts.
 
     In numbers, for every series of every block: `merge_seen` is for what becomes of them, once a device.
     """
     last = series.at.index(newest)
     value = series.value[last]
-    if series.metric == COMMUNICATION:
+    if tells_of_device(series.metric, series.subject):
         if isinstance(value, str) and newest >= words.get(device_id, (0, ""))[0]:
             words[device_id] = newest, value
     elif value is not None and not (series.quality and series.quality[last]):

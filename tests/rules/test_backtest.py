@@ -110,9 +110,9 @@ def each_half_minute(name: str, begin: int, end: int, value: float = 20.0) -> li
     return [[Reading(name, TEMPERATURE, "", value, at)] for at in range(begin, end, 30_000)]
 
 
-def heard(name: str, words: Sequence[tuple[int, int, str]]) -> list[list[Reading]]:
+def heard(name: str, words: Sequence[tuple[int, int, str]], subject: str = "") -> list[list[Reading]]:
     return [
-        [Reading(name, "device.communication", "", word, at)]
+        [Reading(name, "device.communication", subject, word, at)]
         for begin, end, word in words
         for at in range(begin, end, 30_000)
     ]
@@ -166,6 +166,14 @@ def test_a_device_that_does_not_answer_is_not_absent_in_a_wide_chunk() -> None:
     taken = each_half_minute("d1", 0, HOUR) + each_half_minute("d1", 2 * HOUR, 3 * HOUR)
     words = [(0, HOUR, "ok"), (HOUR, 2 * HOUR, "lost"), (2 * HOUR, 3 * HOUR, "ok")]
     assert backtest(RuleSet((GONE,)), [sensor("d1")], wide(taken, heard("d1", words))).raised == {}
+
+
+def test_a_lost_part_says_nothing_of_its_device_in_a_wide_chunk() -> None:
+    taken = each_half_minute("d1", 0, HOUR) + each_half_minute("d1", 2 * HOUR, 3 * HOUR)
+    words = heard("d1", [(0, 3 * HOUR, "ok")])
+    probe = heard("d1", [(0, 3 * HOUR, "lost")], subject="probe/1")
+    report = backtest(RuleSet((GONE,)), [sensor("d1")], wide(taken, words, probe))
+    assert of(report.alarms) == [("gone", "d1", HOUR - 30_000 + 10 * MINUTE, 2 * HOUR)]
 
 
 @pytest.mark.parametrize("cut", [blocks, wide])

@@ -117,6 +117,17 @@ def test_while_the_device_is_lost_its_points_are_not_reported_one_by_one() -> No
     assert story(ABSENT, series) == ["15m10s raised absent major data_absent"]
 
 
+def test_a_lost_part_is_not_a_lost_device() -> None:
+    """At each poll the agent says that the card answers, and the card that its UPS does not."""
+    judged = engine(ABSENT, facts(TEMPERATURE, COMMUNICATION))
+    said = judged.sample(good(0, 22))
+    for at in range(10, 400, 10):
+        said += judged.sample(good(at, "ok", COMMUNICATION))
+        said += judged.sample(good(at, "lost", COMMUNICATION, subject="ups"))
+        said += judged.advance(at * 1000)
+    assert [brief(event) for event in said] == ["5m raised absent major data_absent"]
+
+
 def test_an_absence_already_reported_stays_when_the_device_is_lost() -> None:
     series = {TEMPERATURE: "22 !x60", COMMUNICATION: "okx40 lostx21"}
     assert story(ABSENT, series, until="2h") == ["5m raised absent major data_absent"]

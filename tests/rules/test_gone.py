@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from facility.alarms import EndReason
-from facility.reading import PointKey
+from facility.reading import COMMUNICATION, PointKey
 from rules.engine import DeviceFacts, Engine
 from rules.model import RuleSet
-from rules.roster import COMMUNICATION, MAX_EXTRA_POINTS, MAX_KNOWN_POINTS, Ignored
+from rules.roster import MAX_EXTRA_POINTS, MAX_KNOWN_POINTS, Ignored
 from tests.rules.support import TEMPERATURE, engine, good, high, rule
 
 DAY = 86_400

@@ -13,12 +13,12 @@ import pytest
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from collectors.device import COMMUNICATION, DevicePoller, ModbusLinks, ModbusTarget
+from collectors.device import DevicePoller, ModbusLinks, ModbusTarget
 from collectors.exchange import Table
 from collectors.library import Library
 from collectors.probe import probe
 from facility.profile import ModbusLimits, Profile
-from facility.reading import Reading
+from facility.reading import COMMUNICATION, Reading
 from tests.collectors.profiles.examples import Example, modbus_answer, register_examples
 from tests.collectors.speaking.profiles import poller, system_clock
 

@@ -1,13 +1,20 @@
 """Failures of other alarm servers, each held to here by its case. On both databases."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+import sqlalchemy as sa
+
+from facility.clock import to_ms
+from facility.ids import new_id
 from facility.severity import Severity
 from server.alarms.centre import CentreAlarms
 from server.alarms.service import AlarmService
 from server.alarms.watching import AlarmSnapshot
 from server.db.session import ReadSession, WriteSession
 from server.fleet import service as fleet
+from server.fleet.models import Device
+from server.fleet.service import DeviceSeen
 from server.fleet.watch import HEALTH_PERIOD, MISSED_PERIODS, silence_job
 from server.kit.jobs import Job
 from server.kit.principal import Role
@@ -15,7 +22,7 @@ from tests.server.alarms.making import alarms, deliver, item, minutes, raised, s
 from tests.server.conftest import ClientAs
 from tests.server.factories import World
 from tests.server.finding import service_of
-from tests.server.fleet.making import make_agent
+from tests.server.fleet.making import a_catalog, announce, make_agent
 
 GRACE = HEALTH_PERIOD * MISSED_PERIODS
 
@@ -55,6 +62,25 @@ async def test_an_alarm_of_an_agent_that_falls_silent_stays_an_alarm_marked_unkn
     async with world.server.db.write() as session:
         await fleet.note_seen(session, {agent.id: world.clock.now()}, {}, watchers=[], now=world.clock.now())
     assert (await unknown_since())["room-hot"] is None
+
+
+async def test_of_a_lost_device_only_that_it_is_lost_is_known(world: World, client_as: ClientAs) -> None:
+    """What it last said of its parts is as old as its values."""
+    agent = await make_agent(world, world.home)
+    await announce(world, agent, a_catalog("th-01"))
+    now = world.clock.now()
+    lost = replace(raised(now), metric="device.communication", rule="device-communication-lost")
+    part, hot = replace(lost, occurrence=new_id(to_ms(now)), subject="probe/1"), raised(now)
+    await deliver(world, item(lost), item(part), item(hot))
+    async with world.server.db.write() as session:
+        (device,) = await session.scalars(sa.select(Device))
+        seen = {device.id: DeviceSeen(None, "lost", to_ms(now))}
+        await fleet.note_seen(session, {agent.id: now}, seen, watchers=[], now=now)
+    shown = (await (await client_as(Role.NOC)).get("/api/v1/alarms")).json()["items"]
+    assert {(one["rule"], one["subject"]) for one in shown if one["unknown_since"] is None} == {
+        ("device-communication-lost", "")
+    }
+    assert len(shown) == 3
 
 
 async def test_a_restarted_server_holds_nobody_lost_before_it_has_listened(world: World) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from facility.clock import from_ms
 from facility.wire import VERSION, AgentState, Status, Verdict, dump
 from server.config import MqttConfig
 from server.db.session import WriteSession
@@ -16,6 +17,7 @@ from server.fleet.models import Agent, AgentStatus
 from server.ingest.component import Ingest
 from tests.server.ingest.conftest import Station
 from tests.server.ingest.items_by_hand import AT, TEMPERATURE, health, reading
+from tests.server.ingest.wire_by_hand import series
 
 TOPIC = "coldaisle/v1/home/edge1/status"
 ONLINE, WILL = (dump(Status(VERSION, state, "1", AT)) for state in (AgentState.ONLINE, AgentState.OFFLINE))
@@ -98,6 +100,16 @@ async def test_signs_of_life_that_cannot_be_recorded_wait(station: Station, monk
     await ingest.note()
     assert (await station.agent()).last_seen_at is not None
     assert (await station.point("th1")).device.last_seen_at is not None
+
+
+async def test_a_device_that_says_that_a_part_of_it_is_lost_is_there(station: Station) -> None:
+    sender, known = await station.catalogued()
+    ingest, word = ingest_of(station), "device.communication"
+    items = [series("th1", word, [(AT, "ok")]), series("th1", word, [(AT + 1, "lost")], subject="probe/1")]
+    await station.take(sender.next("readings", items, catalog=known))
+    await ingest.note()
+    device = (await station.point("th1")).device
+    assert (device.communication, device.last_seen_at) == ("ok", from_ms(AT + 1))
 
 
 async def test_signs_of_life_and_blocks_of_the_same_agents_do_not_deadlock(
