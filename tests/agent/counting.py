@@ -1,6 +1,7 @@
 """Modbus units whose every register says how often the unit was read: a lost or doubled reading shows as a number."""
 
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,15 +19,17 @@ POINTS = 100
 class CountingGateway:
     port: int = 0
     reads: Counter[int] = field(default_factory=Counter)
+    answered: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
 
 
 @asynccontextmanager
 async def counting_gateway() -> AsyncIterator[CountingGateway]:
-    """A gateway on a free port; `reads` counts the answers by unit."""
+    """A gateway on a free port; `reads` counts the answers by unit, `answered` has their times (monotonic s)."""
     gateway = CountingGateway()
 
     async def reply(frame: Frame, say: Say) -> None:
         gateway.reads[frame.unit] += 1
+        gateway.answered[frame.unit].append(time.monotonic())
         await say(frame.answer(values=[gateway.reads[frame.unit]] * frame.count))
 
     async with odd_gateway(reply) as (port, _):
@@ -53,8 +56,8 @@ def write_profile(folder: Path) -> Path:
     return folder / "profiles"
 
 
-def units(port: int, count: int) -> list[dict[str, Any]]:
-    """Devices unit-1 to unit-N of a gateway, each read every second."""
+def units(port: int, count: int, **further: Any) -> list[dict[str, Any]]:
+    """Devices unit-1 to unit-N of a gateway, each read every second; further: more of what a device may say."""
     return [
         {
             "id": f"unit-{number}",
@@ -63,6 +66,7 @@ def units(port: int, count: int) -> list[dict[str, Any]]:
             "port": port,
             "unit": number,
             "interval": "1s",
+            **further,
         }
         for number in range(1, count + 1)
     ]
