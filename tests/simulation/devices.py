@@ -25,6 +25,11 @@ POINTS = (
 # Below, inside the dead band, above the first limit, above the second.
 LEVELS = {"room.temperature": (22.0, 26.5, 29.0, 36.0), "room.humidity": (45.0, 58.0, 64.0, 75.0)}
 CALM = 0
+# What a device says that lies: another level, an end of the scale, or what conversion finds not to be a value.
+LIES: dict[str, tuple[float | QualityReason, ...]] = {
+    name: (*levels, *ends, QualityReason.SENTINEL, QualityReason.OUT_OF_RANGE)
+    for (name, levels), ends in zip(LEVELS.items(), ((-39.5, 0.0, 99.5), (0.0, 100.0)), strict=True)
+}
 
 
 @dataclass
@@ -51,11 +56,14 @@ class Script:
 
 @dataclass
 class Health:
-    """How a device answers now. seconds: how long it takes; partial: the chance that a point comes without value."""
+    """How a device answers now. seconds: how long it takes; partial: the chance that a point comes without value;
+    lying: that it comes with one that is not so.
+    """
 
     dead: bool = False
     seconds: float = 0.05
     partial: float = 0.0
+    lying: float = 0.0
 
 
 @dataclass
@@ -116,11 +124,20 @@ class _Converter:
         """All points; `failed` in the answer makes every one of them bad."""
         readings = []
         for name, subject in POINTS:
-            bad = bool(answer.failed) or self.device.dice.random() < self.device.health.partial
-            value = None if bad else LEVELS[name][self.device.scripts[name, subject].at(self.device.time())]
-            quality, reason = (Quality.BAD, QualityReason.TIMEOUT) if bad else (Quality.GOOD, None)
+            said = self._said(name, subject, bool(answer.failed))
+            value, reason = (None, said) if isinstance(said, QualityReason) else (said, None)
+            quality = Quality.GOOD if reason is None else Quality.BAD
             readings.append(Reading(self.device.id, name, subject, value, taken_at, quality, reason))
         return readings
+
+    def _said(self, name: str, subject: str, failed: bool) -> float | QualityReason:
+        """A value, or why there is none."""
+        dice, health = self.device.dice, self.device.health
+        if failed or dice.random() < health.partial:
+            return QualityReason.TIMEOUT
+        if health.lying and dice.random() < health.lying:
+            return dice.choice(LIES[name])
+        return LEVELS[name][self.device.scripts[name, subject].at(self.device.time())]
 
     def learnt(self) -> tuple[LearntCount, ...]:
         return ()

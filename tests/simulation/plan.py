@@ -24,6 +24,7 @@ class Fault(StrEnum):
     DEVICE_DEAD = "device dead"
     DEVICE_SLOW = "device slow"
     DEVICE_PARTIAL = "device partial"
+    DEVICE_LYING = "device lying"
     CLOCK_JUMP = "clock jump"
     NO_CLOCK = "no clock"
     RELOAD = "reload"
@@ -62,6 +63,7 @@ _WEIGHTS = {
     Fault.DEVICE_DEAD: 2,
     Fault.DEVICE_SLOW: 2,
     Fault.DEVICE_PARTIAL: 2,
+    Fault.DEVICE_LYING: 2,
     Fault.CLOCK_JUMP: 1,
     Fault.NO_CLOCK: 1,
     Fault.RELOAD: 2,

@@ -288,6 +288,8 @@ class World:
                 self.devices[event.victim].health.seconds = 24.0 * event.amount if on else Health().seconds
             case Fault.DEVICE_PARTIAL:
                 self.devices[event.victim].health.partial = event.amount if on else 0.0
+            case Fault.DEVICE_LYING:
+                self.devices[event.victim].health.lying = event.amount if on else 0.0
 
     def _worsen(self, link: Link, amount: float) -> None:
         link.latency = (0.005, 0.05 + 30.0 * amount**3)
