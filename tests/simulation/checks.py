@@ -304,7 +304,8 @@ def _event_time_of(
             found += states  # it may not have saved anything over what it could not read
         if life.moved and end - window < life.set_at:
             found += [state.moved(-life.moved) for state in found]
-        states = [state for state in dict.fromkeys(found) if state.active is _held(edge, number, device, rule, subject)]
+        held = _held(edge, number, device, rule, subject)
+        states = [state for state in dict.fromkeys(found) if state.active in held]
         if not states:
             states = list(dict.fromkeys(found))
 
@@ -325,12 +326,18 @@ def _live(model: PointModel, life: Life, samples: Samples, device: str, rule: st
             model.sample(reading.taken_at, reading.value if reading.good else None)  # type: ignore[arg-type]
 
 
-def _held(edge: Edge, number: int, device: str, rule: PlainRule, subject: str) -> bool:
-    """Whether an alarm of the key stood on the disk when an incarnation ended."""
-    return any(
-        (event.device, event.rule, event.subject) == (device, rule.id, subject)
-        for event in standing(edge.lives[: number + 1])
-    )
+def _held(edge: Edge, number: int, device: str, rule: PlainRule, subject: str) -> set[bool]:
+    """Whether an alarm of the key may have stood on the disk when an incarnation ended.
+
+    One whose end was not saved, and that was then forgotten, is there no more, unless nothing was saved over it.
+    """
+    lives = edge.lives[: number + 1]
+    stood = {
+        event.occurrence
+        for event in standing(lives)
+        if (event.device, event.rule, event.subject) == (device, rule.id, subject)
+    }
+    return {True, False} if stood and stood <= forgotten(lives) else {bool(stood)}
 
 
 def world_ms(edge: Edge) -> int:
