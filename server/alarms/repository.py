@@ -12,6 +12,7 @@ from sqlalchemy.orm import joinedload
 from facility.alarms import CENTRE, AlarmKey, EndReason
 from facility.clock import to_ms
 from facility.ids import new_id
+from facility.reading import COMMUNICATION
 from facility.severity import Severity
 from server.alarms.lifecycle import AlarmState
 from server.alarms.models import Alarm, AlarmEvent, AlarmKeyRow, UnheardAlarm
@@ -230,6 +231,18 @@ async def active_of_metric(session: ReadSession, metric: str, *, agents: Collect
         )
         found.extend(await session.scalars(query.order_by(Alarm.id)))
     return found
+
+
+async def lost_parts(session: ReadSession, names: Collection[tuple[str, str]]) -> Sequence[Alarm]:
+    """Active alarms that a part of these devices (site, device) is lost. Not scoped: they were found in scope."""
+    query = sa.select(Alarm).where(
+        Alarm.active,
+        Alarm.metric == COMMUNICATION,
+        Alarm.subject != "",
+        Alarm.site_id.in_({site for site, _ in names}),
+        Alarm.device.in_({device for _, device in names}),
+    )
+    return [row for row in await session.scalars(query) if (row.site_id, row.device) in names]
 
 
 async def newest_of_centre(session: ReadSession, *, site_id: str, device: str, rule: str, subject: str) -> Alarm | None:

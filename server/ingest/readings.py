@@ -87,7 +87,7 @@ def _samples(entry: PointEntry, series: Series, kept: Sequence[int]) -> PointSam
 def _note_seen(
     alive: dict[str, int], words: dict[str, tuple[int, str]], device_id: str, series: Series, newest: int
 ) -> None:
-    """A good reading shows the device alive; of the word of the device itself is what counts.
+    """A good reading shows the device alive; of the agent's own word of the device, the word itself counts.
 
     In numbers, for every series of every block: `merge_seen` is for what becomes of them, once a device.
     """

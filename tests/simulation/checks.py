@@ -210,19 +210,28 @@ def _alarms(world: "World", edge: Edge, files: Files) -> None:
 
 
 def _order(world: "World", edge: Edge) -> None:
-    """The centre takes the greater id of a key for the younger alarm, whatever clock the agent had when."""
+    """The centre takes the greater id of a key for the younger alarm, whatever clock the agent had when.
+
+    Without a clock it goes on after what its disk knows; of what was never there, or is lost, it cannot know.
+    """
     newest: dict[tuple[str, str, str], str] = {}
+    on_disk: dict[tuple[str, str, str], str] = {}
     said: set[str] = set()
     for life in edge.lives:
+        known = dict(on_disk) if not life.forgot else {}
         for event in life.said:
             if event.occurrence in said:
                 continue
             said.add(event.occurrence)
             key = (event.device, event.rule, event.subject)
-            before = newest.get(key, "")
-            newest[key] = max(before, event.occurrence)
+            clock = life.began_ms >= EARLIEST_MS or (life.moved and event.at >= life.set_at)
+            before = (newest if clock else known).get(key, "")
             if event.occurrence < before:
                 world.bad(f"2: {edge.name} life {life.number}: {event.occurrence} of {key} was raised after {before}")
+            newest[key] = max(newest.get(key, ""), event.occurrence)
+            known[key] = max(known.get(key, ""), event.occurrence)
+            if (event.occurrence, event.revision) in life.durable_events:
+                on_disk[key] = max(on_disk.get(key, ""), event.occurrence)
 
 
 def _fold(world: "World", row: Row, events: dict[int, AlarmEvent], *, lost: bool) -> None:

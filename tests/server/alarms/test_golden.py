@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from facility.alarms import AlarmEvent
 from facility.clock import to_ms
 from facility.ids import new_id
+from facility.items import AlarmItem
 from facility.severity import Severity
 from server.alarms.centre import CentreAlarms
 from server.alarms.service import AlarmService
@@ -81,6 +83,33 @@ async def test_of_a_lost_device_only_that_it_is_lost_is_known(world: World, clie
         ("device-communication-lost", "")
     }
     assert len(shown) == 3
+
+
+async def test_of_a_lost_part_only_that_it_is_lost_is_known(world: World, client_as: ClientAs) -> None:
+    """A card that has lost its UPS goes on giving what it read last."""
+    agent = await make_agent(world, world.home)
+    await announce(world, agent, a_catalog("th-01", "ups-1"))
+    now = world.clock.now()
+    lost = replace(raised(now), metric="device.communication", rule="device-communication-lost")
+
+    def of(event: AlarmEvent, device: str, subject: str) -> AlarmItem:
+        return item(replace(event, occurrence=new_id(to_ms(now)), device=device, subject=subject))
+
+    hot, on_battery = raised(now), replace(raised(now), metric="ups.output.source", rule="ups-on-battery")
+    places = ("probe/1", "probe/1/top", "probe/10")
+    await deliver(world, of(lost, "th-01", "probe/1"), *(of(hot, "th-01", place) for place in places))
+    await deliver(world, of(lost, "ups-1", "ups"), of(on_battery, "ups-1", ""))
+    async with world.server.db.write() as session:
+        await fleet.note_seen(session, {agent.id: now}, {}, watchers=[], now=now)
+    shown = (await (await client_as(Role.NOC)).get("/api/v1/alarms")).json()["items"]
+    since = {(one["device"], one["rule"], one["subject"]): one["unknown_since"] for one in shown}
+    assert {name for name, at in since.items() if at is None} == {
+        ("th-01", "device-communication-lost", "probe/1"),
+        ("ups-1", "device-communication-lost", "ups"),
+        ("th-01", "room-hot", "probe/10"),
+    }
+    assert len(since) == 6
+    assert set(since.values()) - {None} == {shown[0]["raised_at"]}
 
 
 async def test_a_restarted_server_holds_nobody_lost_before_it_has_listened(world: World) -> None:
